@@ -1,0 +1,9 @@
+"""The one exception for a caller's mistake."""
+
+
+class InputError(ValueError):
+    """Input that cannot be used: a file, a table, a setting, a value.
+
+    The message is one line that says where, what was found and what was wanted; a step prints it
+    without a traceback and ends with exit code 2.
+    """
