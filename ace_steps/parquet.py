@@ -28,7 +28,7 @@ FLOATS = {pa.float16(): np.float16, pa.float32(): np.float32, pa.float64(): np.f
 
 @dataclass(frozen=True)
 class Vectors:
-    """Vectors with their keys: ``index`` (n,) int32 or None, ``ids`` (n,) str, ``matrix`` (n, d)."""
+    """Rows of vectors: ``index`` (n,) int32 or None, ``ids`` (n,) str, ``matrix`` (n, width)."""
 
     index: np.ndarray | None
     ids: pl.Series
@@ -262,4 +262,7 @@ def _schema(spec: TableSpec, provenance: Provenance) -> pa.Schema:
 
 
 def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    return pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True)
+    repeating = [field.name for field in schema if not pa.types.is_fixed_size_list(field.type)]
+    return pq.ParquetWriter(
+        path, schema, compression="zstd", write_page_checksum=True, use_dictionary=repeating
+    )

@@ -1,0 +1,42 @@
+# Two commands do everything: `make demo` runs the main job, `make test` the tests.
+# Each makes .venv with the locked versions first, if it is missing or older than the lock.
+
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PYTHONUNBUFFERED := 1
+
+.PHONY: demo test test-slow check format clean
+.DEFAULT_GOAL := demo
+
+demo: $(READY)
+	snakemake
+
+test: $(READY)
+	python -m pytest
+
+test-slow: $(READY)
+	python -m pytest -m slow
+
+check: $(READY)
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+	python -m pytest
+
+format: $(READY)
+	ruff check --fix .
+	ruff format .
+	snakefmt Snakefile workflow
+
+clean:
+	rm -rf results resources logs .snakemake
+
+$(READY): requirements.lock pyproject.toml
+	@echo "making $(VENV) with the locked versions (a few minutes, once)"
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --disable-pip-version-check --progress-bar on -r requirements.lock
+	$(VENV)/bin/python -m pip install --disable-pip-version-check --no-deps --quiet -e .
+	@touch $(READY)

@@ -1,0 +1,48 @@
+import sys
+from shlex import quote
+
+from snakemake.utils import min_version
+
+min_version("9.27.0")
+sys.path.insert(0, str(workflow.basedir))
+
+# Steps import ace_steps from this checkout, whatever directory the run is in.
+shell.prefix(f"export PYTHONPATH={quote(str(workflow.basedir))}; ")
+
+
+# A configuration given with --configfile stands alone; --config changes single keys of either.
+if "datasets" not in config:
+
+    configfile: f"{workflow.basedir}/workflow/config/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+pathvars:
+    benchmarks="logs/benchmarks",
+    vectors="{dataset}/{encoder}/{refinement}",
+    run="{dataset}/{encoder}/{refinement}/{backbone}/{seed}",
+
+
+scattergather:
+    embed=2,
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/preprocess.smk"
+include: "workflow/rules/embed.smk"
+include: "workflow/rules/refine.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.write_report.output,
+    localrule: True
+
+
+onsuccess:
+    print_summary()

@@ -1,0 +1,34 @@
+"""What every test shares: one thread for each library, and where things are."""
+
+import os
+
+for _variable in (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+):
+    os.environ.setdefault(_variable, "1")  # before torch, numpy and polars are imported
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test that reaches for the network fails at once
+os.environ.setdefault("MPLBACKEND", "agg")
+
+from pathlib import Path  # noqa: E402
+
+import pytest  # noqa: E402
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def amazon_beauty() -> Path:
+    """The folder of the Amazon Beauty atomic files, where this machine has them."""
+    folder = ROOT.parent / "shared" / "data" / "amazon-beauty"
+    if not folder.is_dir():
+        pytest.skip("Amazon Beauty is not beside this checkout (../shared/data/amazon-beauty)")
+    return folder

@@ -1,0 +1,80 @@
+rule fetch_encoder:
+    input:
+        registry=workflow.source_path("../../data/encoders.yaml"),
+        code=sources("fetch.py", "steps/fetch_encoder.py"),
+    output:
+        directory("<resources>/encoders/{source}/model"),
+    log:
+        "<logs>/fetch_encoder/{source}.log",
+    benchmark:
+        "<benchmarks>/fetch_encoder/{source}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime="2h",
+    localrule: True
+    shell:
+        "python -m ace_steps.steps.fetch_encoder"
+        " --source {wildcards.source}"
+        " --registry {input.registry:q}"
+        " --downloads <resources>/downloads"
+        " --output {output:q}"
+        " > {log:q} 2>&1"
+
+
+rule embed_items:
+    input:
+        items="<results>/preprocess/{dataset}/items.parquet",
+        model=model_folder,
+        code=sources("embed/*.py", "steps/embed_items.py"),
+    output:
+        "<results>/embed/{dataset}/{encoder}/shards/{scatteritem}.parquet",
+    log:
+        "<logs>/embed_items/{dataset}/{encoder}/{scatteritem}.log",
+    benchmark:
+        "<benchmarks>/embed_items/{dataset}/{encoder}/{scatteritem}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime="4h",
+    params:
+        settings=settings("encoder", without=("source", "path")),
+        device=config.get("device", "auto"),
+    shell:
+        "python -m ace_steps.steps.embed_items"
+        " --items {input.items:q}"
+        " --model {input.model:q}"
+        " --settings {params.settings:q}"
+        " --shard {wildcards.scatteritem}"
+        " --device {params.device}"
+        " --vectors {output:q}"
+        " > {log:q} 2>&1"
+
+
+rule merge_vectors:
+    input:
+        items="<results>/preprocess/{dataset}/items.parquet",
+        shards=gather.embed("<results>/embed/{{dataset}}/{{encoder}}/shards/{scatteritem}.parquet"),
+        code=sources("steps/merge_vectors.py"),
+    output:
+        "<results>/embed/{dataset}/{encoder}/item_vectors.parquet",
+    log:
+        "<logs>/merge_vectors/{dataset}/{encoder}.log",
+    benchmark:
+        "<benchmarks>/merge_vectors/{dataset}/{encoder}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime="1h",
+    shell:
+        "python -m ace_steps.steps.merge_vectors"
+        " --items {input.items:q}"
+        " --shards {input.shards:q}"
+        " --vectors {output:q}"
+        " > {log:q} 2>&1"

@@ -1,0 +1,80 @@
+rule train_backbone:
+    input:
+        interactions="<results>/preprocess/{dataset}/interactions.parquet",
+        items="<results>/preprocess/{dataset}/items.parquet",
+        vectors="<results>/refine/<vectors>/item_vectors.parquet",
+        code=sources(
+            "backbones/*.py", "training/*.py", "evaluation/*.py", "steps/train_backbone.py"
+        ),
+    output:
+        best="<results>/train/<run>/best.safetensors",
+        last="<results>/train/<run>/last.safetensors",
+        curve="<results>/train/<run>/training_curve.parquet",
+    log:
+        "<logs>/train_backbone/<run>.log",
+    benchmark:
+        "<benchmarks>/train_backbone/<run>.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime="8h",
+    params:
+        settings=settings("backbone"),
+        state="<results>/train/<run>/state",
+    shell:
+        "python -m ace_steps.steps.train_backbone"
+        " --interactions {input.interactions:q}"
+        " --items {input.items:q}"
+        " --vectors {input.vectors:q}"
+        " --settings {params.settings:q}"
+        " --dataset {wildcards.dataset}"
+        " --encoder {wildcards.encoder}"
+        " --refinement {wildcards.refinement}"
+        " --backbone {wildcards.backbone}"
+        " --seed {wildcards.seed}"
+        " --device auto"
+        " --state {params.state:q}"
+        " --best {output.best:q}"
+        " --last {output.last:q}"
+        " --curve {output.curve:q}"
+        " > {log:q} 2>&1"
+
+
+rule rank_targets:
+    input:
+        interactions="<results>/preprocess/{dataset}/interactions.parquet",
+        items="<results>/preprocess/{dataset}/items.parquet",
+        vectors="<results>/refine/<vectors>/item_vectors.parquet",
+        weights="<results>/train/<run>/best.safetensors",
+        code=sources("backbones/*.py", "evaluation/ranking.py", "steps/rank_targets.py"),
+    output:
+        "<results>/rank/<run>/ranks.parquet",
+    log:
+        "<logs>/rank_targets/<run>.log",
+    benchmark:
+        "<benchmarks>/rank_targets/<run>.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime="2h",
+    params:
+        settings=settings("backbone"),
+    shell:
+        "python -m ace_steps.steps.rank_targets"
+        " --interactions {input.interactions:q}"
+        " --items {input.items:q}"
+        " --vectors {input.vectors:q}"
+        " --weights {input.weights:q}"
+        " --settings {params.settings:q}"
+        " --dataset {wildcards.dataset}"
+        " --encoder {wildcards.encoder}"
+        " --refinement {wildcards.refinement}"
+        " --backbone {wildcards.backbone}"
+        " --seed {wildcards.seed}"
+        " --device auto"
+        " --ranks {output:q}"
+        " > {log:q} 2>&1"
