@@ -38,9 +38,24 @@ def sources(*parts):
     return found
 
 
+def path(pattern):
+    """A path with its pathvars filled in, for params; Snakemake does so for inputs and outputs."""
+    return workflow.pathvars.apply(pattern)
+
+
+def registry_file(kind):
+    """The file that says what can be fetched by name."""
+    return Path(workflow.basedir) / f"data/{kind}.yaml"
+
+
 def registry(kind):
-    """The entries of data/<kind>.yaml: what can be fetched by name."""
-    return yaml.safe_load((Path(workflow.basedir) / f"data/{kind}.yaml").read_text())
+    """What can be fetched by name."""
+    return yaml.safe_load(registry_file(kind).read_text())
+
+
+def registry_entry(kind):
+    """A params function: one entry of the registry as JSON; its change fetches anew."""
+    return lambda wildcards: json.dumps(registry(kind)[wildcards.source], sort_keys=True)
 
 
 def fetched_or_own(kind, name, role):

@@ -1,6 +1,5 @@
 rule fetch_encoder:
     input:
-        registry=workflow.source_path("../../data/encoders.yaml"),
         code=sources("fetch.py", "steps/fetch_encoder.py"),
     output:
         directory("<resources>/encoders/{source}/model"),
@@ -8,25 +7,29 @@ rule fetch_encoder:
         "<logs>/fetch_encoder/{source}.log",
     benchmark:
         "<benchmarks>/fetch_encoder/{source}.tsv"
+    localrule: True
     conda:
         "../../environment.yml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime="2h",
-    localrule: True
+    params:
+        registry=registry_file("encoders"),
+        entry=registry_entry("encoders"),
+        downloads=path("<resources>/downloads"),
     shell:
         "python -m ace_steps.steps.fetch_encoder"
         " --source {wildcards.source}"
-        " --registry {input.registry:q}"
-        " --downloads <resources>/downloads"
+        " --registry {params.registry:q}"
+        " --downloads {params.downloads:q}"
         " --output {output:q}"
         " > {log:q} 2>&1"
 
 
 rule embed_items:
     input:
-        items="<results>/preprocess/{dataset}/items.parquet",
+        item_table="<results>/preprocess/{dataset}/items.parquet",
         model=model_folder,
         code=sources("embed/*.py", "steps/embed_items.py"),
     output:
@@ -43,21 +46,20 @@ rule embed_items:
         runtime="4h",
     params:
         settings=settings("encoder", without=("source", "path")),
-        device=config.get("device", "auto"),
     shell:
         "python -m ace_steps.steps.embed_items"
-        " --items {input.items:q}"
+        " --items {input.item_table:q}"
         " --model {input.model:q}"
         " --settings {params.settings:q}"
         " --shard {wildcards.scatteritem}"
-        " --device {params.device}"
+        " --device auto"
         " --vectors {output:q}"
         " > {log:q} 2>&1"
 
 
 rule merge_vectors:
     input:
-        items="<results>/preprocess/{dataset}/items.parquet",
+        item_table="<results>/preprocess/{dataset}/items.parquet",
         shards=gather.embed("<results>/embed/{{dataset}}/{{encoder}}/shards/{scatteritem}.parquet"),
         code=sources("steps/merge_vectors.py"),
     output:
@@ -74,7 +76,7 @@ rule merge_vectors:
         runtime="1h",
     shell:
         "python -m ace_steps.steps.merge_vectors"
-        " --items {input.items:q}"
+        " --items {input.item_table:q}"
         " --shards {input.shards:q}"
         " --vectors {output:q}"
         " > {log:q} 2>&1"

@@ -1,6 +1,5 @@
 rule fetch_dataset:
     input:
-        registry=workflow.source_path("../../data/datasets.yaml"),
         code=sources("fetch.py", "steps/fetch_dataset.py"),
     output:
         "<resources>/datasets/{source}/{role}",
@@ -8,19 +7,23 @@ rule fetch_dataset:
         "<logs>/fetch_dataset/{source}/{role}.log",
     benchmark:
         "<benchmarks>/fetch_dataset/{source}/{role}.tsv"
+    localrule: True
     conda:
         "../../environment.yml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime="1h",
-    localrule: True
+    params:
+        registry=registry_file("datasets"),
+        entry=registry_entry("datasets"),
+        downloads=path("<resources>/downloads"),
     shell:
         "python -m ace_steps.steps.fetch_dataset"
         " --source {wildcards.source}"
         " --role {wildcards.role}"
-        " --registry {input.registry:q}"
-        " --downloads <resources>/downloads"
+        " --registry {params.registry:q}"
+        " --downloads {params.downloads:q}"
         " --output {output:q}"
         " > {log:q} 2>&1"
 
@@ -28,12 +31,12 @@ rule fetch_dataset:
 rule preprocess_dataset:
     input:
         interactions=raw_file("interactions"),
-        items=raw_file("items"),
+        item_table=raw_file("items"),
         code=sources("preprocess/*.py", "steps/preprocess_dataset.py"),
     output:
         interactions="<results>/preprocess/{dataset}/interactions.parquet",
         users="<results>/preprocess/{dataset}/users.parquet",
-        items="<results>/preprocess/{dataset}/items.parquet",
+        item_table="<results>/preprocess/{dataset}/items.parquet",
         data_report="<results>/preprocess/{dataset}/data_report.parquet",
     log:
         "<logs>/preprocess_dataset/{dataset}.log",
@@ -50,11 +53,11 @@ rule preprocess_dataset:
     shell:
         "python -m ace_steps.steps.preprocess_dataset"
         " --raw-interactions {input.interactions:q}"
-        " --raw-items {input.items:q}"
+        " --raw-items {input.item_table:q}"
         " --dataset {wildcards.dataset}"
         " --settings {params.settings:q}"
         " --interactions {output.interactions:q}"
         " --users {output.users:q}"
-        " --items {output.items:q}"
+        " --items {output.item_table:q}"
         " --data-report {output.data_report:q}"
         " > {log:q} 2>&1"

@@ -1,6 +1,8 @@
 rule collect_metrics:
     input:
-        ranks=each_run("<results>/rank/{dataset}/{encoder}/{refinement}/{backbone}/{seed}/ranks.parquet"),
+        ranks=each_run(
+            "<results>/rank/{dataset}/{encoder}/{refinement}/{backbone}/{seed}/ranks.parquet"
+        ),
         code=sources("evaluation/metrics.py", "reporting/summary.py", "steps/collect_metrics.py"),
     output:
         metrics="<results>/report/metrics.parquet",
@@ -17,10 +19,11 @@ rule collect_metrics:
         runtime="30m",
     params:
         config=json.dumps(config, sort_keys=True),
+        ranks=lambda wildcards, output: Path(output.metrics).parents[1] / "rank",
     shell:
         "python -m ace_steps.steps.collect_metrics"
         " --config {params.config:q}"
-        " --ranks-folder <results>/rank"
+        " --ranks-folder {params.ranks:q}"
         " --metrics {output.metrics:q}"
         " --runs {output.runs:q}"
         " > {log:q} 2>&1"
@@ -30,7 +33,9 @@ rule write_report:
     input:
         metrics=rules.collect_metrics.output.metrics,
         runs=rules.collect_metrics.output.runs,
-        curves=each_run("<results>/train/{dataset}/{encoder}/{refinement}/{backbone}/{seed}/training_curve.parquet"),
+        curves=each_run(
+            "<results>/train/{dataset}/{encoder}/{refinement}/{backbone}/{seed}/training_curve.parquet"
+        ),
         code=sources("reporting/*", "steps/write_report.py"),
     output:
         report="<results>/report/report.html",
@@ -48,11 +53,13 @@ rule write_report:
         runtime="30m",
     params:
         config=json.dumps(config, sort_keys=True),
+        results=lambda wildcards, output: Path(output.report).parents[1],
+        benchmarks=path("<benchmarks>"),
     shell:
         "python -m ace_steps.steps.write_report"
         " --config {params.config:q}"
-        " --results <results>"
-        " --benchmarks <benchmarks>"
+        " --results {params.results:q}"
+        " --benchmarks {params.benchmarks:q}"
         " --report {output.report:q}"
         " --markdown {output.markdown:q}"
         " --summary {output.summary:q}"

@@ -1,7 +1,7 @@
 rule train_backbone:
     input:
         interactions="<results>/preprocess/{dataset}/interactions.parquet",
-        items="<results>/preprocess/{dataset}/items.parquet",
+        item_table="<results>/preprocess/{dataset}/items.parquet",
         vectors="<results>/refine/<vectors>/item_vectors.parquet",
         code=sources(
             "backbones/*.py", "training/*.py", "evaluation/*.py", "steps/train_backbone.py"
@@ -22,11 +22,11 @@ rule train_backbone:
         runtime="8h",
     params:
         settings=settings("backbone"),
-        state="<results>/train/<run>/state",
+        state=lambda wildcards, output: Path(output.best).parent / "state",
     shell:
         "python -m ace_steps.steps.train_backbone"
         " --interactions {input.interactions:q}"
-        " --items {input.items:q}"
+        " --items {input.item_table:q}"
         " --vectors {input.vectors:q}"
         " --settings {params.settings:q}"
         " --dataset {wildcards.dataset}"
@@ -45,7 +45,7 @@ rule train_backbone:
 rule rank_targets:
     input:
         interactions="<results>/preprocess/{dataset}/interactions.parquet",
-        items="<results>/preprocess/{dataset}/items.parquet",
+        item_table="<results>/preprocess/{dataset}/items.parquet",
         vectors="<results>/refine/<vectors>/item_vectors.parquet",
         weights="<results>/train/<run>/best.safetensors",
         code=sources("backbones/*.py", "evaluation/ranking.py", "steps/rank_targets.py"),
@@ -66,7 +66,7 @@ rule rank_targets:
     shell:
         "python -m ace_steps.steps.rank_targets"
         " --interactions {input.interactions:q}"
-        " --items {input.items:q}"
+        " --items {input.item_table:q}"
         " --vectors {input.vectors:q}"
         " --weights {input.weights:q}"
         " --settings {params.settings:q}"
