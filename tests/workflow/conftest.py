@@ -1,0 +1,87 @@
+"""A copy of the checkout with a toy encoder, in which a test may run and edit."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.toy import save_toy_encoder
+
+PARTS = ("Snakefile", "environment.yml", "workflow", "ace_steps", "data")
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A copy of the product in a folder of its own."""
+
+    folder: Path
+
+    def command(self, *options: str) -> list[str]:
+        """A Snakemake call with the toy configuration."""
+        config = str(self.folder / "workflow/config/toy.yaml")
+        return [sys.executable, "-m", "snakemake", "--cores=2", "--configfile", config, *options]
+
+    def environment(self) -> dict[str, str]:
+        """The toy encoder's place, and this interpreter first on the path."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return {**os.environ, "PATH": path, "ACE_TOY_ENCODER": str(self.folder / "encoder")}
+
+    def snakemake(self, *options: str) -> subprocess.CompletedProcess:
+        """Run Snakemake to its end."""
+        return subprocess.run(
+            self.command(*options),
+            cwd=self.folder,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def jobs(self, *options: str) -> dict[str, int]:
+        """How many jobs of each rule a dry run plans."""
+        done = self.snakemake("--dry-run", *options)
+        assert done.returncode == 0, done.stdout + done.stderr
+        _, _, table = (done.stdout + done.stderr).partition("Job stats:\n")
+        rows = (line.split() for line in table.split("\n\n")[0].splitlines()[2:])
+        return {name: int(count) for name, count in rows}
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Replace text in a file of the copy."""
+        text = (self.folder / path).read_text()
+        assert old in text
+        (self.folder / path).write_text(text.replace(old, new))
+
+
+def make_checkout(folder: Path) -> Checkout:
+    """Copy the product and make the toy encoder beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ignored = shutil.ignore_patterns("__pycache__")
+    for part in PARTS:
+        source, target = ROOT / part, folder / part
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=ignored)
+        else:
+            shutil.copy2(source, target)
+    save_toy_encoder(folder / "encoder")
+    return Checkout(folder)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Checkout:
+    """A checkout in which the toy workflow has run to its end; not to be changed by a test."""
+    checkout = make_checkout(tmp_path_factory.mktemp("finished") / "ace")
+    done = checkout.snakemake()
+    assert done.returncode == 0, done.stdout + done.stderr
+    return checkout
+
+
+@pytest.fixture
+def copied(finished, tmp_path) -> Checkout:
+    """The finished checkout once more, for a test that edits."""
+    shutil.copytree(finished.folder, tmp_path / "ace", symlinks=True)
+    return Checkout(tmp_path / "ace")

@@ -1,0 +1,69 @@
+"""What a dry run plans, and how a wrong configuration is refused before anything runs."""
+
+import pytest
+
+from tests.workflow.conftest import make_checkout
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    return make_checkout(tmp_path_factory.mktemp("plan") / "ace")
+
+
+def test_the_default_plan_has_every_stage(checkout):
+    config = str(checkout.folder / "workflow/config/config.yaml")
+    jobs = checkout.jobs("--configfile", config)
+    assert jobs["fetch_dataset"] == 2
+    assert jobs["fetch_encoder"] == 1
+    assert jobs["embed_items"] == 2
+    assert jobs["factor_vectors"] == 1
+    assert jobs["train_backbone"] == jobs["rank_targets"] == jobs["refine_vectors"] > 4
+    assert jobs["write_report"] == 1
+
+
+def test_the_toy_plan_fetches_nothing(checkout):
+    jobs = checkout.jobs()
+    assert not {"fetch_dataset", "fetch_encoder"} & jobs.keys()
+
+
+def test_the_scatter_count_comes_from_outside(checkout):
+    assert checkout.jobs("--set-scatter", "embed=5")["embed_items"] == 5
+
+
+def test_the_linter_is_content(checkout):
+    done = checkout.snakemake("--lint")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+BAD = {
+    "a mistyped key": ("method: ace\n", "method: ace\n    lamda: 2\n", "unknown key 'lamda'; did"),
+    "a negative lambda": ("lambda: [", "lambda: [-1, ", "refinements.ace.lambda"),
+    "an unknown refinement": ("method: ace\n", "method: acee\n", "unknown value 'acee'"),
+    "an unknown backbone": ("model: sasrec", "model: sasrek", "unknown value 'sasrek'"),
+    "an unset variable": ("$ACE_TOY_ENCODER", "$ACE_NOT_SET", "'$ACE_NOT_SET' names an environ"),
+    "an unknown source": (
+        "path: $ACE_TOY_ENCODER",
+        "source: smollm3-135m",
+        "encoders.toy: unknown source 'smollm3-135m'; did you mean 'smollm2-135m'?",
+    ),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "message"), BAD.values(), ids=BAD)
+def test_a_wrong_configuration_is_one_line_and_exit_code_2(tmp_path, old, new, message):
+    checkout = make_checkout(tmp_path / "ace")
+    checkout.edit("workflow/config/toy.yaml", old, new)
+    done = checkout.snakemake("--dry-run")
+    assert done.returncode == 2, done.stdout + done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("config: ")]
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_missing_raw_file_is_named(tmp_path):
+    checkout = make_checkout(tmp_path / "ace")
+    next((checkout.folder / "data/toy").glob("*.inter")).unlink()
+    done = checkout.snakemake("--dry-run")
+    assert done.returncode != 0
+    assert "data/toy/toy.inter" in done.stdout + done.stderr

@@ -1,0 +1,97 @@
+"""The toy workflow, run: tables, reruns, edits."""
+
+import pyarrow.parquet as pq
+
+from ace_steps import configuration, grid, parquet
+from ace_steps.tables import METRICS, RANKS, RUNS
+
+
+def _config(checkout):
+    return configuration.load(str(checkout.folder / "workflow/config/toy.yaml"))
+
+
+def test_every_artifact_opens_and_says_how_it_was_made(finished):
+    files = sorted((finished.folder / "results").rglob("*.parquet"))
+    assert len(files) > 20
+    for file in files:
+        step = parquet.read_provenance(file).step
+        assert (finished.folder / f"ace_steps/steps/{step}.py").is_file()
+        assert all(field.metadata[b"meaning"] for field in pq.read_schema(file))
+
+
+def test_metrics_cover_every_run_split_and_cutoff(finished):
+    metrics = parquet.read_table(finished.folder / "results/report/metrics.parquet", METRICS)
+    runs = grid.runs(_config(finished))
+    assert len(metrics) == len(runs) * 2 * 3 * 5
+    assert metrics["value"].is_between(0, 1).all()
+
+
+def test_the_same_users_are_ranked_in_every_run(finished):
+    files = sorted((finished.folder / "results/rank").rglob("ranks.parquet"))
+    targets = [
+        parquet.read_table(file, RANKS).select("split", "user", "item", "history_length")
+        for file in files
+    ]
+    assert len(targets) == len(grid.runs(_config(finished)))
+    assert all(table.equals(targets[0]) for table in targets)
+
+
+def test_one_point_of_each_grid_is_chosen(finished):
+    runs = parquet.read_table(finished.folder / "results/report/runs.parquet", RUNS)
+    chosen = runs.filter("is_chosen")
+    assert sorted(chosen["refinement_entry"]) == sorted(_config(finished)["refinements"])
+
+
+def test_the_report_is_there_and_its_summary_is_printed(finished):
+    report = finished.folder / "results/report"
+    assert "<html" in (report / "report.html").read_text()
+    assert (report / "report.md").read_text().startswith("# ")
+    again = finished.snakemake()
+    assert "Nothing to be done" in again.stdout + again.stderr
+    assert (report / "summary.txt").read_text().strip() in again.stdout
+
+
+def test_touching_the_code_reruns_nothing(copied):
+    for file in (copied.folder / "ace_steps").rglob("*.py"):
+        file.touch()
+    done = copied.snakemake("--dry-run")
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_a_new_lambda_reruns_its_own_point_only(copied):
+    copied.edit("workflow/config/toy.yaml", "lambda: [0, 5]", "lambda: [0, 7]")
+    jobs = copied.jobs()
+    jobs.pop("all")
+    assert jobs == {
+        "refine_vectors": 1,
+        "train_backbone": 1,
+        "rank_targets": 1,
+        "collect_metrics": 1,
+        "write_report": 1,
+    }
+
+
+def test_editing_the_formula_reruns_refinement_and_not_embedding(copied):
+    formula = copied.folder / "ace_steps/refine/spectral.py"
+    formula.write_text(formula.read_text() + "\n# edited\n")
+    jobs = copied.jobs()
+    assert jobs["refine_vectors"] == len(grid.expand(_config(copied)["refinements"]))
+    assert not {"preprocess_dataset", "embed_items", "merge_vectors"} & jobs.keys()
+
+
+def test_snakemakes_own_report_builds(finished, tmp_path):
+    done = finished.snakemake("--report", str(tmp_path / "report.html"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "report.html").stat().st_size > 10_000
+
+
+def test_another_number_of_shards_gives_the_same_vectors(copied):
+    path = copied.folder / "results/embed/toy/toy/item_vectors.parquet"
+    before = parquet.read_vectors(path)
+    target = "results/embed/toy/toy/item_vectors.parquet"
+    done = copied.snakemake("--set-scatter", "embed=3", "--forcerun", "embed_items", "--", target)
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = parquet.read_vectors(path)
+    assert after.ids.equals(before.ids)
+    cosines = (before.matrix * after.matrix).sum(axis=1)
+    assert cosines.min() > 0.9999

@@ -1,0 +1,58 @@
+"""The workflow read as text: one name for rule, step, log, benchmark and test."""
+
+import re
+
+import pytest
+
+from tests.conftest import ROOT
+
+RULES = [
+    pytest.param(name, body, id=name)
+    for file in sorted((ROOT / "workflow/rules").glob("*.smk"))
+    for name, body in re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", file.read_text(), re.M | re.S)
+]
+STEPS = {file.stem for file in (ROOT / "ace_steps/steps").glob("[a-z]*.py")}
+
+
+@pytest.mark.parametrize(("name", "body"), RULES)
+def test_rule_calls_the_step_of_its_own_name(name, body):
+    assert re.search(rf'"python -m ace_steps\.steps\.{name}"', body)
+    assert f'"<logs>/{name}/' in body
+    assert f'"<benchmarks>/{name}/' in body
+    assert (ROOT / f"ace_steps/steps/{name}.py").is_file()
+
+
+@pytest.mark.parametrize(("name", "body"), RULES)
+def test_rule_names_its_code_its_environment_and_what_it_needs(name, body):
+    assert f'"steps/{name}.py"' in body
+    assert '"../../environment.yml"' in body
+    for keyword in ("threads:", "mem_mb=", "runtime="):
+        assert keyword in body
+    assert "script:" not in body
+    assert "run:" not in body
+
+
+def test_every_step_has_a_rule_and_every_rule_a_step():
+    assert {case.values[0] for case in RULES} == STEPS
+
+
+@pytest.mark.parametrize("step", sorted(STEPS))
+def test_every_step_has_a_test_of_its_name_and_is_short(step):
+    assert (ROOT / f"tests/steps/test_{step}.py").is_file()
+    assert len((ROOT / f"ace_steps/steps/{step}.py").read_text().splitlines()) < 80
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "ace_steps").rglob("*.py")), ids=str)
+def test_no_module_pickles_or_outgrows_a_screenful_of_screens(file):
+    text = file.read_text()
+    assert not re.search(r"\b(import pickle|pickle\.load|torch\.load|torch\.save|joblib)\b", text)
+    assert len(text.splitlines()) <= 300
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "ace_steps").rglob("*.py")), ids=str)
+def test_parquet_is_read_and_written_in_one_module(file):
+    if file.name == "parquet.py":
+        return
+    found = re.search(r"pyarrow\.parquet|(read|scan|write|sink)_parquet\(", file.read_text())
+    allowed = "preprocess" in file.parts  # the reader of anyone's own log
+    assert not found or allowed
