@@ -1,0 +1,1 @@
+"""Raw logs and item texts to dense, ordered, split interactions."""

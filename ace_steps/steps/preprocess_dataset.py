@@ -1,0 +1,76 @@
+r"""Filter, order, split and number a raw log, and write its items' texts.
+
+python -m ace_steps.steps.preprocess_dataset --dataset toy \
+    --raw-interactions data/toy/toy.inter --raw-items data/toy/toy.item \
+    --settings "$(cat data/toy/settings.json)" \
+    --interactions interactions.parquet --users users.parquet --items items.parquet \
+    --data-report data_report.parquet
+"""
+
+import logging
+from pathlib import Path
+
+from ace_steps import command
+from ace_steps.parquet import write_table
+from ace_steps.preprocess.pipeline import build_dataset
+from ace_steps.preprocess.readers import READERS
+from ace_steps.preprocess.settings import DatasetSettings
+from ace_steps.provenance import Provenance, digests
+from ace_steps.settings import parse
+from ace_steps.tables import DATA_REPORT, INTERACTIONS, ITEMS, USERS
+
+log = logging.getLogger(__name__)
+
+
+def run(
+    *,
+    raw_interactions: Path,
+    raw_items: Path,
+    dataset: str,
+    settings: str,
+    interactions: Path,
+    users: Path,
+    items: Path,
+    data_report: Path,
+) -> None:
+    """Read both files, build the tables, write them."""
+    wanted = parse(DatasetSettings, settings, "--settings")
+    raw = READERS[wanted.reader](raw_interactions, raw_items, wanted.columns)
+    built = build_dataset(raw, wanted, dataset)
+    note = Provenance(
+        step="preprocess_dataset",
+        settings=wanted.as_json(),
+        inputs=digests(raw_interactions=raw_interactions, raw_items=raw_items),
+        facts={"dataset": dataset},
+    )
+    write_table(built.interactions, INTERACTIONS, interactions, note)
+    write_table(built.users, USERS, users, note)
+    write_table(built.items, ITEMS, items, note)
+    write_table(built.data_report, DATA_REPORT, data_report, note)
+    for warning in built.warnings:
+        log.warning("%s: %s", dataset, warning)
+    log.info(
+        "%s: %d users, %d items, %d events",
+        dataset,
+        len(built.users),
+        len(built.items),
+        len(built.interactions),
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse the options and run the step; the exit code."""
+    options = command.parser(__doc__)
+    options.add_argument("--raw-interactions", type=Path, required=True, help="the raw log")
+    options.add_argument("--raw-items", type=Path, required=True, help="the raw catalogue")
+    command.add_identity(options, "dataset")
+    options.add_argument("--settings", required=True, help="the dataset's settings, as JSON")
+    options.add_argument("--interactions", type=Path, required=True, help="table to write")
+    options.add_argument("--users", type=Path, required=True, help="table to write")
+    options.add_argument("--items", type=Path, required=True, help="table to write")
+    options.add_argument("--data-report", type=Path, required=True, help="table to write")
+    return command.execute(run, options.parse_args(argv))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
