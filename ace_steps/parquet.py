@@ -192,8 +192,11 @@ def iter_vectors(
     id_column: str = "item_id",
     vector_column: str = "vector",
     chunk_rows: int = 16_384,
+    rows: range | None = None,
 ) -> Iterator[Vectors]:
     """Vectors in chunks, in file order; memory is one row group and one chunk.
+
+    ``rows`` limits it to consecutive rows of the file; row groups without any are not read.
 
     Reads any Parquet with a column of ids and a column of vectors (fixed-size or variable list of
     float16, float32 or float64), ours or not. An empty file gives one empty chunk when its width
@@ -204,28 +207,50 @@ def iter_vectors(
     """
     with opened(path) as file:
         _check_vector_columns(file.schema_arrow, id_column, vector_column, path)
-        has_index = id_column == "item_id" and "item" in file.schema_arrow.names
+        has_index = id_column == "item_id" and _has_item_index(file.schema_arrow)
         columns = [id_column, vector_column, *(["item"] if has_index else [])]
         kind = file.schema_arrow.field(vector_column).type
         width = kind.list_size if pa.types.is_fixed_size_list(kind) else None
-        if not file.metadata.num_rows and width:
+        groups, n_before = _row_groups(file, rows)
+        if not groups and width:
             empty = np.empty((0, width), FLOATS[kind.value_type])
             index = np.empty(0, np.int32) if has_index else None
             yield Vectors(index, pl.Series(id_column, [], dtype=pl.String), empty)
-        n_before = 0
-        for batch in file.iter_batches(batch_size=chunk_rows, columns=columns):
-            matrix = _matrix(batch.column(vector_column), width, n_before, path)
+        for batch in file.iter_batches(chunk_rows, row_groups=groups, columns=columns):
+            start = 0 if rows is None else max(rows.start - n_before, 0)
+            stop = len(batch) if rows is None else max(min(rows.stop - n_before, len(batch)), start)
+            piece = batch.slice(start, stop - start)
+            matrix = _matrix(piece.column(vector_column), width, n_before + start, path)
+            n_before += len(batch)
+            if not len(piece):
+                continue
             width = matrix.shape[1]
-            index = batch.column("item").to_numpy() if has_index else None
-            ids = pl.Series(id_column, batch.column(id_column).cast(pa.string()))
+            index = piece.column("item").to_numpy() if has_index else None
+            ids = pl.Series(id_column, piece.column(id_column).cast(pa.string()))
             yield Vectors(index, ids, matrix)
-            n_before += len(matrix)
 
 
 def count_rows(path: Path) -> int:
     """Rows of a Parquet file, from its footer."""
     with opened(path) as file:
         return file.metadata.num_rows
+
+
+def _has_item_index(found: pa.Schema) -> bool:
+    return "item" in found.names and found.field("item").type == pa.int32()
+
+
+def _row_groups(file: pq.ParquetFile, rows: range | None) -> tuple[list[int], int]:
+    """The row groups that hold any of the rows, and the number of rows before them."""
+    sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+    ends = np.cumsum(sizes, dtype=np.int64)
+    wanted = range(int(ends[-1]) if sizes else 0) if rows is None else rows
+    groups = [
+        i
+        for i, (end, size) in enumerate(zip(ends, sizes, strict=True))
+        if size and len(wanted) and end > wanted.start and end - size < wanted.stop
+    ]
+    return groups, int(ends[groups[0]] - sizes[groups[0]]) if groups else 0
 
 
 def _check_vector_columns(found: pa.Schema, id_column: str, vector: str, path: Path) -> None:
