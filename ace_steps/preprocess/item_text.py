@@ -11,10 +11,33 @@ from ace_steps.settings import unknown
 
 ATTRIBUTES = "attributes"  # every chosen column, as the authors' template lists them
 DATASET = "dataset"
+N_EXAMPLES = 3
 _PLACE = re.compile(r"{([^{}]*)}")
 _ENTITY = r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"
 _HIDDEN = (r"(?is)<script\b.*?</script\s*>", r"(?is)<style\b.*?</style\s*>", r"(?s)<!--.*?-->")
 _TAG = r"</?[A-Za-z][^<>]*>"  # "<3" and "a < b" are no tags
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextRules:
+    r"""What becomes of an item's columns.
+
+    Attributes:
+        template: Text with places: ``{title}`` is the column title, ``{attributes}`` lists the
+            chosen columns that are not empty as ``title: Red lamp; price: 3;``, ``{dataset}`` is
+            the dataset's name. The authors' template is
+            ``The {dataset} item has the following attributes: \n {attributes}``.
+        columns: Columns that ``{attributes}`` lists, in order; None means all, in file order.
+        clean_html: Take out tags, turn entities into their characters.
+        max_field_chars: Longest field, in characters, cut at the end; None means no limit.
+        placeholder: Text of an item without any; None means that such an item is an error.
+    """
+
+    template: str
+    columns: list[str] | None
+    clean_html: bool
+    max_field_chars: int | None
+    placeholder: str | None
 
 
 @dataclass(frozen=True)
@@ -32,58 +55,42 @@ class ItemTexts:
     n_shortened: int
 
 
-def write_texts(
-    items: pl.DataFrame,
-    *,
-    template: str,
-    dataset: str,
-    columns: list[str] | None,
-    clean_html: bool,
-    max_field_chars: int | None,
-    placeholder: str | None,
-) -> ItemTexts:
-    r"""One text per item.
+def write_texts(items: pl.DataFrame, dataset: str, rules: TextRules) -> ItemTexts:
+    """One text per item.
 
     Args:
         items: Column item_id, and text columns that may hold nulls.
-        template: Text with places: ``{title}`` is the column title, ``{attributes}`` lists the
-            chosen columns that are not empty as ``title: Red lamp; price: 3;``, ``{dataset}`` is
-            the dataset's name. The authors' template is
-            ``The {dataset} item has the following attributes: \n {attributes}``.
         dataset: Name of the dataset.
-        columns: Columns that ``{attributes}`` lists, in order; None means all, in file order.
-        clean_html: Take out tags, turn entities into their characters.
-        max_field_chars: Longest field, in characters, cut at the end; None means no limit.
-        placeholder: Text of an item without any; None means that such an item is an error.
+        rules: What becomes of the columns.
 
     Raises:
-        InputError: the template or ``columns`` names no column, or a text is blank.
+        InputError: a name in the rules is no column, or a text is blank and may not be.
     """
     known = [name for name in items.columns if name != "item_id"]
-    listed = known if columns is None else columns
-    places = _places(template, known)
-    for name in listed:
-        if name not in known:
-            raise InputError(f"text_columns: {unknown('text column', name, set(known))}")
-    names = [name for name in places if name in known]
-    used = list(dict.fromkeys(names + (listed if ATTRIBUTES in places else [])))
-    cleaned = items.select("item_id", *(_cleaned(items[name], clean_html) for name in used))
+    listed = known if rules.columns is None else rules.columns
+    _check_names(rules, known)
+    places = _PLACE.findall(rules.template)
+    direct = [name for name in places if name in known]
+    used = list(dict.fromkeys(direct + (listed if ATTRIBUTES in places else [])))
+    cleaned = items.select("item_id", *(_cleaned(items[name], rules.clean_html) for name in used))
     n_shortened = 0
-    if max_field_chars is not None:
-        is_long = pl.col(used).str.len_chars() > max_field_chars
-        n_shortened = sum(cleaned.select(is_long.sum()).row(0)) if used else 0
-        cleaned = cleaned.with_columns(pl.col(used).str.head(max_field_chars).str.strip_chars_end())
+    if rules.max_field_chars is not None and used:
+        is_long = pl.col(used).str.len_chars() > rules.max_field_chars
+        n_shortened = sum(cleaned.select(is_long.sum()).row(0))
+        cut = pl.col(used).str.head(rules.max_field_chars).str.strip_chars_end()
+        cleaned = cleaned.with_columns(cut)
     is_blank = pl.all_horizontal([pl.col(name) == "" for name in used] or [pl.lit(True)])
-    rendered = _rendered(template, dataset, listed)
-    texts = cleaned.select("item_id", is_blank=is_blank, text=rendered)
+    texts = cleaned.select(
+        "item_id", is_blank=is_blank, text=_rendered(rules.template, dataset, listed)
+    )
     n_blank = int(texts["is_blank"].sum())
-    if n_blank and placeholder is None:
-        examples = ", ".join(texts.filter("is_blank")["item_id"].sort()[:3])
+    if n_blank and rules.placeholder is None:
+        examples = ", ".join(texts.filter("is_blank")["item_id"].sort()[:N_EXAMPLES])
         raise InputError(
             f"{n_blank} items have no text, e.g. {examples}; "
             "set blank_text to 'placeholder' to keep them."
         )
-    filled = pl.when("is_blank").then(pl.lit(placeholder)).otherwise("text")
+    filled = pl.when("is_blank").then(pl.lit(rules.placeholder)).otherwise("text")
     return ItemTexts(texts.select("item_id", text=filled), n_blank, n_shortened)
 
 
@@ -115,13 +122,14 @@ def _unescaped(column: pl.Series) -> pl.Series:
     return column.str.replace_many(entities, [html.unescape(entity) for entity in entities])
 
 
-def _places(template: str, known: list[str]) -> list[str]:
-    places = _PLACE.findall(template)
-    for name in places:
+def _check_names(rules: TextRules, known: list[str]) -> None:
+    for name in rules.columns or []:
+        if name not in known:
+            raise InputError(f"text_columns: {unknown('text column', name, set(known))}")
+    for name in _PLACE.findall(rules.template):
         if name not in (ATTRIBUTES, DATASET, *known):
             near = unknown("place", name, {ATTRIBUTES, DATASET, *known})
             raise InputError(f"template: {near}")
-    return places
 
 
 def _rendered(template: str, dataset: str, listed: list[str]) -> pl.Expr:

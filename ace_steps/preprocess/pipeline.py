@@ -8,7 +8,7 @@ import polars as pl
 
 from ace_steps.errors import InputError
 from ace_steps.preprocess import filters, report, splits
-from ace_steps.preprocess.item_text import ItemTexts, write_texts
+from ace_steps.preprocess.item_text import ItemTexts, TextRules, write_texts
 from ace_steps.preprocess.raw_events import N_EXAMPLES, RawData
 from ace_steps.preprocess.report import Report
 from ace_steps.preprocess.settings import DatasetSettings
@@ -190,15 +190,14 @@ def _with_texts(
             f"{len(missing)} items of the log have no row in the items file, e.g. "
             f"{', '.join(missing[:N_EXAMPLES])}; set missing_items to 'drop' to leave them out."
         )
-    texts = write_texts(
-        catalogue.join(items, on="item_id", how="semi"),
+    rules = TextRules(
         template=settings.template,
-        dataset=name,
         columns=settings.text_columns,
         clean_html=settings.clean_html,
         max_field_chars=settings.max_field_chars,
         placeholder=settings.placeholder if settings.blank_text == "placeholder" else None,
     )
+    texts = write_texts(catalogue.join(items, on="item_id", how="semi"), name, rules)
     joined = items.join(texts.items, on="item_id", how="left", maintain_order="left")
     return joined.with_columns(text_sha256=report.text_digests(joined["text"])), texts
 

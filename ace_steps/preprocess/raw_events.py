@@ -71,14 +71,8 @@ def read_delimited(
     raw_numbers = [name for name, wanted in columns.items() if wanted in numbers]
     kinds |= dict.fromkeys(raw_numbers, pl.Float64)
     try:
-        table = pl.read_csv(
-            path,
-            separator=separator,
-            quote_char=quote,
-            has_header=names is None,
-            schema=kinds,
-            raise_if_empty=False,
-        )
+        form = {"separator": separator, "quote_char": quote, "has_header": names is None}
+        table = pl.read_csv(path, schema=kinds, **form)
     except OSError as damage:
         raise unreadable(path, damage) from None
     except PolarsError as refusal:

@@ -1,0 +1,43 @@
+"""Reader of the Amazon Reviews of 2023: reviews and metadata as JSON lines, plain or gzip.
+
+An item is a parent_asin; times come in milliseconds.
+"""
+
+from pathlib import Path
+
+import polars as pl
+
+from ace_steps.preprocess.raw_events import RawData, checked_events, checked_items
+from ace_steps.preprocess.raw_json import TEXT_LIST, joined, read_json_lines
+from ace_steps.preprocess.settings import Columns
+
+REVIEW = {
+    "user_id": ("user_id", pl.String()),
+    "parent_asin": ("item_id", pl.String()),
+    "timestamp": ("timestamp", pl.Float64()),
+    "rating": ("rating", pl.Float64()),
+}
+METADATA = {
+    "parent_asin": ("item_id", pl.String()),
+    "title": ("title", pl.String()),
+    "store": ("store", pl.String()),
+    "price": ("price", pl.String()),
+    "main_category": ("main_category", pl.String()),
+    "categories": ("categories", TEXT_LIST),
+    "features": ("features", TEXT_LIST),
+    "description": ("description", TEXT_LIST),
+}
+
+
+def read(interactions: Path, items: Path, columns: Columns | None = None) -> RawData:
+    """The log of a review file and the catalogue of its metadata file."""
+    del columns  # the format fixes them
+    events = read_json_lines(interactions, REVIEW)
+    events = events.with_columns(pl.col("timestamp") / 1000)
+    catalogue = read_json_lines(items, METADATA)
+    catalogue = catalogue.with_columns(
+        joined(name) for name, kind in METADATA.values() if kind == TEXT_LIST
+    )
+    return RawData(
+        checked_events(events, interactions, first_line=1), checked_items(catalogue, items)
+    )
