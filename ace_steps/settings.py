@@ -55,7 +55,9 @@ def unknown(kind: str, found: str, known: list[str] | tuple[str, ...] | set[str]
 
 
 def _first_line(refusal: ValidationError, model: type[BaseModel]) -> str:
-    error = refusal.errors(include_url=False)[0]
+    errors = refusal.errors(include_url=False)
+    # A mistyped key is also a missing one: name the mistake, not its shadow.
+    error = min(errors, key=lambda found: found["type"] != "extra_forbidden")
     place = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         known = [field.alias or name for name, field in model.model_fields.items()]

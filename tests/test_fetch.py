@@ -1,0 +1,286 @@
+"""Fetching: checked, resumed, retried, and refused in one line. No network beyond this machine."""
+
+import hashlib
+import io
+import tarfile
+import threading
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import tenacity
+
+from ace_steps import fetch
+from ace_steps.archives import take_member, take_members
+from ace_steps.errors import InputError
+from ace_steps.fetch import Source, deliver, obtain, read_registry
+from ace_steps.settings import Settings, parse
+
+CONTENT = bytes(range(256)) * 40
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+ADVICE = "Get it from the homepage."
+
+
+class Server:
+    """A file server that can break off, fail and refuse; it keeps the requests' Range headers."""
+
+    def __init__(self):
+        self.breaks, self.failures, self.tag, self.content = 0, [], '"one"', CONTENT
+        self.ranges = []
+
+    def answer(self, request):
+        start = self._start(request)
+        self.ranges.append(request.headers.get("Range"))
+        if self.failures:
+            request.send_error(self.failures.pop(0))
+            return
+        body = self.content[start:]
+        request.send_response(206 if start else 200)
+        request.send_header("ETag", self.tag)
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        if self.breaks:
+            self.breaks -= 1
+            body = body[: len(body) // 2]
+        request.wfile.write(body)
+
+    def _start(self, request):
+        wanted = request.headers.get("Range", "")
+        if not wanted or request.headers.get("If-Range") != self.tag:
+            return 0
+        return int(wanted.removeprefix("bytes=").removesuffix("-"))
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setattr(tenacity.nap.time, "sleep", lambda seconds: None)
+    state = Server()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            state.answer(self)
+
+        def log_message(self, *parts):
+            pass
+
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=listening.serve_forever)
+    thread.start()
+    state.url = f"http://127.0.0.1:{listening.server_port}/data.bin"
+    yield state
+    listening.shutdown()
+    thread.join()
+    listening.server_close()
+
+
+def wheel_bytes(name="toybox", version="1.0"):
+    info = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}/data.txt": "hello\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/RECORD": "",
+    }
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as opened:
+        for path, text in files.items():
+            opened.writestr(path, text)
+    return packed.getvalue()
+
+
+@pytest.fixture
+def index(tmp_path, monkeypatch):
+    """A folder that pip takes for the package index."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    return folder
+
+
+def test_a_file_comes_out_of_a_wheel_and_the_wheel_is_kept(tmp_path, index):
+    content = wheel_bytes()
+    placed = index / "toybox-1.0-py3-none-any.whl"
+    placed.write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    source = Source(wheel="toybox==1.0", sha256=digest, member="toybox/data.txt")
+    deliver(source, tmp_path / "out/data.txt", tmp_path / "downloads", advice=ADVICE)
+    assert (tmp_path / "out/data.txt").read_text() == "hello\n"
+    placed.unlink()  # the second time nothing is downloaded
+    deliver(source, tmp_path / "out/again.txt", tmp_path / "downloads", advice=ADVICE)
+    assert (tmp_path / "out/again.txt").read_text() == "hello\n"
+
+
+def test_a_wheel_with_another_digest_is_refused_and_not_kept(tmp_path, index):
+    (index / "toybox-1.0-py3-none-any.whl").write_bytes(wheel_bytes())
+    source = Source(wheel="toybox==1.0", sha256="0" * 64, member="toybox/data.txt")
+    with pytest.raises(InputError, match=r"toybox==1\.0: wrong checksum, found .* wanted 0000"):
+        deliver(source, tmp_path / "out", tmp_path / "downloads", advice=ADVICE)
+    assert not (tmp_path / "out").exists()
+    assert not list((tmp_path / "downloads").glob("*.whl"))
+
+
+def test_without_an_index_the_line_says_where_to_put_the_wheel(tmp_path, index):
+    source = Source(wheel="toybox==1.0", sha256="0" * 64)
+    with pytest.raises(InputError, match=r"put the wheel at .*downloads/toybox-1\.0\.whl") as found:
+        obtain(source, tmp_path / "downloads", advice=ADVICE)
+    assert "\n" not in str(found.value)
+
+
+def test_a_url_is_fetched_once_and_checked(tmp_path, server):
+    source = Source(url=server.url, sha256=DIGEST)
+    assert obtain(source, tmp_path, advice=ADVICE).read_bytes() == CONTENT
+    assert obtain(source, tmp_path, advice=ADVICE).read_bytes() == CONTENT
+    assert server.ranges == [None]
+
+
+def test_a_broken_download_goes_on_where_it_stopped(tmp_path, server):
+    server.breaks = 1
+    source = Source(url=server.url, sha256=DIGEST)
+    assert obtain(source, tmp_path, advice=ADVICE).read_bytes() == CONTENT
+    assert server.ranges[0] is None
+    assert server.ranges[1].startswith("bytes=")
+
+
+def test_a_download_starts_over_when_the_file_has_changed_meanwhile(tmp_path, server):
+    server.breaks = fetch.ATTEMPTS
+    source = Source(url=server.url, sha256=None)
+    with pytest.raises(InputError, match="could not be downloaded"):
+        obtain(source, tmp_path, advice=ADVICE)
+    server.breaks, server.tag, server.content = 0, '"two"', b"new"
+    assert obtain(source, tmp_path, advice=ADVICE).read_bytes() == b"new"
+
+
+def test_a_busy_server_is_asked_again(tmp_path, server):
+    server.failures = [503, 429]
+    source = Source(url=server.url, sha256=DIGEST)
+    assert obtain(source, tmp_path, advice=ADVICE).read_bytes() == CONTENT
+    assert len(server.ranges) == 3
+
+
+def test_a_missing_page_is_refused_at_once(tmp_path, server):
+    server.failures = [404]
+    with pytest.raises(InputError, match=r"404 .* or put the file at .*data\.bin"):
+        obtain(Source(url=server.url), tmp_path, advice=ADVICE)
+    assert len(server.ranges) == 1
+
+
+def test_a_url_with_another_digest_is_refused_and_not_kept(tmp_path, server):
+    server.content = b"something else"
+    found = hashlib.sha256(b"something else").hexdigest()
+    with pytest.raises(InputError, match=f"found sha256 {found}, wanted {DIGEST}"):
+        obtain(Source(url=server.url, sha256=DIGEST), tmp_path, advice=ADVICE)
+    assert not (tmp_path / "data.bin").exists()
+    assert not (tmp_path / ".data.bin.part").exists()
+
+
+def test_no_network_ends_with_the_place_for_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(tenacity.nap.time, "sleep", lambda seconds: None)
+    with pytest.raises(InputError, match=r"no connection.* put the file at .*x\.zip"):
+        obtain(Source(url="http://127.0.0.1:9/x.zip"), tmp_path, advice=ADVICE)
+
+
+def test_a_file_that_wants_a_click_is_asked_for_and_then_checked(tmp_path):
+    source = Source(by_hand="set.tar", sha256=DIGEST)
+    with pytest.raises(InputError, match=r"set\.tar: no such file, and only a person .* homepage"):
+        obtain(source, tmp_path, advice=ADVICE)
+    (tmp_path / "set.tar").write_bytes(b"wrong")
+    with pytest.raises(InputError, match=r"set\.tar: wrong checksum"):
+        obtain(source, tmp_path, advice=ADVICE)
+    (tmp_path / "set.tar").write_bytes(CONTENT)
+    assert obtain(source, tmp_path, advice=ADVICE).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{}", "exactly one of wheel, url and by_hand"),
+        ('{"url": "u", "by_hand": "b"}', "exactly one of wheel, url and by_hand"),
+        ('{"wheel": "a==1"}', "a wheel needs name==version and its sha256"),
+        ('{"urll": "u"}', "did you mean 'url'"),
+    ],
+)
+def test_a_source_that_is_not_one_is_refused(text, message):
+    with pytest.raises(InputError, match=message):
+        parse(Source, text, "entry")
+
+
+def packed(tmp_path, kind):
+    path = tmp_path / f"archive.{kind}"
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w") as opened:
+            opened.writestr("folder/a.txt", "A")
+            opened.writestr("../up.txt", "U")
+        return path
+    with tarfile.open(path, "w:gz") as opened:
+        for name, text in (("folder/a.txt", b"A"), ("../up.txt", b"U")):
+            info = tarfile.TarInfo(name)
+            info.size = len(text)
+            opened.addfile(info, io.BytesIO(text))
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        opened.addfile(link)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_only_the_named_member_is_written_and_only_to_the_target(tmp_path, kind):
+    folder = tmp_path / "deep" / "folder"
+    take_members(packed(tmp_path, kind), {"folder/a.txt": "a.txt", "../up.txt": "up.txt"}, folder)
+    assert {path.name for path in folder.iterdir()} == {"a.txt", "up.txt"}
+    assert not (tmp_path / "deep" / "up.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["../out.txt", "/tmp/out.txt", "a/../../out.txt", ""])
+def test_a_target_outside_the_folder_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match="it is outside"):
+        take_members(packed(tmp_path, "zip"), {"folder/a.txt": name}, tmp_path / "folder")
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_a_member_that_is_not_there_is_named_with_its_nearest(tmp_path, kind):
+    with pytest.raises(
+        InputError, match=r"unknown member 'folder/b\.txt'; did you mean 'folder/a\.txt"
+    ):
+        take_member(packed(tmp_path, kind), "folder/b.txt", tmp_path / "out")
+
+
+def test_a_link_in_a_tar_is_no_member(tmp_path):
+    with pytest.raises(InputError, match="unknown member 'link'"):
+        take_member(packed(tmp_path, "tar"), "link", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("n_cut", [30, 130])
+def test_a_damaged_archive_is_one_line_and_leaves_nothing(tmp_path, n_cut):
+    path = packed(tmp_path, "tar")
+    path.write_bytes(path.read_bytes()[:-n_cut])
+    with pytest.raises(InputError, match="not a readable zip or tar archive"):
+        take_member(path, "../up.txt", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+class Entry(Settings):
+    size: int
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: {size: [}", "not readable as YAML"),
+        ("- a", "holds list, but a mapping is wanted"),
+        ("a: {size: big}", "entry 'a': key 'size'"),
+        ("a: {sise: 1}", "entry 'a': unknown key 'sise'; did you mean 'size'"),
+    ],
+)
+def test_a_registry_that_cannot_be_used_is_refused(tmp_path, text, message):
+    path = tmp_path / "registry.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_registry(path, Entry)
+
+
+def test_a_missing_registry_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"none\.yaml: no such file"):
+        read_registry(tmp_path / "none.yaml", Entry)
