@@ -1,0 +1,1 @@
+"""From ranks to metrics, to the chosen points, to a report for people."""

@@ -1,0 +1,178 @@
+"""Reads what a run left behind; a file that is not there is noted, one that is damaged refused."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+import polars.exceptions
+
+from ace_steps.errors import InputError
+from ace_steps.grid import Run
+from ace_steps.parquet import read_provenance, read_table
+from ace_steps.provenance import Provenance
+from ace_steps.reporting.summary import planned_runs
+from ace_steps.tables import (
+    DATA_REPORT,
+    GEOMETRY,
+    METRICS,
+    RUN,
+    RUNS,
+    SPECTRUM,
+    TRAINING_CURVE,
+    TableSpec,
+)
+
+BENCHMARK = {"s": "seconds", "max_rss": "memory_mb", "cpu_time": "cpu_s"}  # Snakemake's columns
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """Everything a report is written from.
+
+    Attributes:
+        config: The checked configuration.
+        folder: Name of the results folder, as sources are given in the report.
+        runs: The table ``runs`` in the order of the configuration, with ``order``.
+        metrics: The table ``metrics``.
+        data: ``data_report`` of every dataset, with the column dataset.
+        spectra, geometry, curves: Those tables of all refinements and runs, one below the other.
+        encoders: How the item vectors of each (dataset, encoder) were made.
+        devices: What each run was trained on.
+        benchmarks: One row per job: rule, job, seconds, memory_mb, cpu_s.
+        missing: What could not be read because it is not there, a line each.
+    """
+
+    config: dict
+    folder: str
+    runs: pl.DataFrame
+    metrics: pl.DataFrame
+    data: pl.DataFrame
+    spectra: pl.DataFrame
+    geometry: pl.DataFrame
+    curves: pl.DataFrame
+    encoders: dict[tuple[str, str], Provenance]
+    devices: dict[Run, str]
+    benchmarks: pl.DataFrame
+    missing: list[str] = field(default_factory=list)
+
+
+def read_artifacts(config: dict, results: Path, benchmarks: Path) -> Artifacts:
+    """All artifacts of a configuration's runs.
+
+    Args:
+        config: A checked configuration.
+        results: The folder of results; ``report/metrics.parquet`` and ``runs.parquet`` must exist.
+        benchmarks: Snakemake's benchmark files, ``<rule>/<identity>.tsv``.
+
+    Raises:
+        InputError: a required table is missing; any file is damaged or of another kind.
+    """
+    reader = _Reader(results)
+    runs = _runs(config, reader)
+    pairs = list(runs.select(RUN[:2]).unique(maintain_order=True).iter_rows())
+    refined = list(runs.select(RUN[:3]).unique(maintain_order=True).iter_rows())
+    trained = [Run(*row) for row in runs.select(RUN).iter_rows()]
+    return Artifacts(
+        config=config,
+        folder=results.name,
+        runs=runs,
+        metrics=read_table(results / "report" / "metrics.parquet", METRICS),
+        data=_data_reports(config["datasets"], reader),
+        spectra=reader.tables("refine", refined, SPECTRUM),
+        geometry=reader.tables("refine", refined, GEOMETRY),
+        curves=reader.tables("train", trained, TRAINING_CURVE),
+        encoders=_encoders(pairs, reader),
+        devices=_devices(trained, results),
+        benchmarks=_benchmarks(benchmarks, reader.missing),
+        missing=reader.missing,
+    )
+
+
+class _Reader:
+    """Reads the files of a results folder that exist and notes the others."""
+
+    def __init__(self, results: Path) -> None:
+        self.results = results
+        self.missing: list[str] = []
+
+    def existing(self, stage: str, identity: tuple, name: str) -> Path | None:
+        path = self.results.joinpath(stage, *map(str, identity), name)
+        if path.is_file():
+            return path
+        self.missing.append(str(path.relative_to(self.results.parent)))
+        return None
+
+    def tables(self, stage: str, identities: list[tuple], spec: TableSpec) -> pl.DataFrame:
+        """One table of each identity, one below the other."""
+        name = f"{spec.name}.parquet"
+        paths = [self.existing(stage, identity, name) for identity in identities]
+        frames = [read_table(path, spec) for path in paths if path]
+        return pl.concat([pl.from_arrow(spec.schema.empty_table()), *frames])
+
+
+def _runs(config: dict, reader: _Reader) -> pl.DataFrame:
+    """The collected runs that the configuration asks for, in its order."""
+    path = reader.results / "report" / "runs.parquet"
+    collected = read_table(path, RUNS)
+    planned = planned_runs(config).select("order", *RUN)
+    found = planned.join(collected, on=RUN, how="left").sort("order")
+    absent = found.filter(pl.col("is_chosen").is_null()).select(RUN)
+    names = ["/".join(map(str, row)) for row in absent.iter_rows()]
+    reader.missing += [f"the metrics of the run {name}" for name in names]
+    kept = found.filter(pl.col("is_chosen").is_not_null())
+    if not len(kept):
+        raise InputError(f"{path}: holds no run of this configuration; run collect_metrics again.")
+    return kept
+
+
+def _data_reports(datasets: Iterable[str], reader: _Reader) -> pl.DataFrame:
+    return pl.concat(
+        reader.tables("preprocess", [(dataset,)], DATA_REPORT).with_columns(dataset=pl.lit(dataset))
+        for dataset in datasets
+    )
+
+
+def _encoders(pairs: list[tuple[str, str]], reader: _Reader) -> dict[tuple[str, str], Provenance]:
+    paths = {pair: reader.existing("embed", pair, "item_vectors.parquet") for pair in pairs}
+    return {pair: read_provenance(path) for pair, path in paths.items() if path}
+
+
+def _devices(trained: list[Run], results: Path) -> dict[Run, str]:
+    """The device of each run that has a curve; a missing curve is noted elsewhere."""
+    paths = {
+        run: results.joinpath("train", *map(str, run), "training_curve.parquet") for run in trained
+    }
+    return {
+        run: str(read_provenance(path).facts.get("device", "not recorded"))
+        for run, path in paths.items()
+        if path.is_file()
+    }
+
+
+def _benchmarks(folder: Path, missing: list[str]) -> pl.DataFrame:
+    """One row per benchmark file; what Snakemake could not measure is null."""
+    schema = {"rule": pl.String, "job": pl.String} | dict.fromkeys(BENCHMARK.values(), pl.Float64)
+    frames = [pl.DataFrame(schema=schema)]
+    for path in sorted(folder.glob("*/**/*.tsv")):
+        rule, *job = path.relative_to(folder).with_suffix("").parts
+        frames.append(
+            _benchmark(path)
+            .with_columns(rule=pl.lit(rule), job=pl.lit("/".join(job)))
+            .select(list(schema))
+        )
+    if len(frames) == 1:
+        missing.append(f"benchmark files ({folder.name}/<rule>/<identity>.tsv)")
+    return pl.concat(frames)
+
+
+def _benchmark(path: Path) -> pl.DataFrame:
+    try:
+        table = pl.read_csv(path, separator="\t", infer_schema=False)
+        return table.select(
+            pl.col(name).cast(pl.Float64, strict=False).alias(new)
+            for name, new in BENCHMARK.items()
+        )
+    except polars.exceptions.PolarsError as fault:
+        reason = str(fault).splitlines()[0]
+        raise InputError(f"{path}: not a benchmark file of Snakemake ({reason}).") from None

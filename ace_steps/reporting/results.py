@@ -1,0 +1,66 @@
+"""The report's first section: what came out, a table and a sentence for each setup."""
+
+import polars as pl
+
+from ace_steps.reporting import wording
+from ace_steps.reporting.artifacts import Artifacts
+from ace_steps.reporting.page import Block, Section, Text
+from ace_steps.reporting.scores import HEADLINE, Setup, baseline_score, score_table
+from ace_steps.reporting.summary import relative
+
+
+def result_section(artifacts: Artifacts, setups: list[Setup]) -> Section:
+    """The main table of each setup, with its best entry in a sentence."""
+    selection = artifacts.config["selection"]
+    blocks: list[Block] = []
+    for setup in setups:
+        blocks.append(Text(_headline(setup, selection)))
+        caption = (
+            f"Test targets, {setup.title}. Best of a column bold, second underlined"
+            f"{_against(setup)}."
+        )
+        columns = [("test", *metric) for metric in HEADLINE]
+        source = f"{artifacts.folder}/report/metrics.parquet"
+        blocks.append(score_table(setup, setup.chosen, columns, caption=caption, source=source))
+    if len(artifacts.config["seeds"]) == 1:
+        blocks.append(
+            Text(
+                "One seed, and no test of significance: small differences between rows of a "
+                "table may be chance."
+            )
+        )
+    return Section("Result", "result", tuple(blocks))
+
+
+def best_by_validation(setup: Setup, selection: dict) -> tuple[dict, float]:
+    """The chosen point with the best selection metric on validation, and that score."""
+    scores = setup.scores(setup.chosen, "valid", **selection)["mean"]
+    place = scores.arg_max()
+    return setup.chosen.row(place, named=True), scores[place]
+
+
+def _headline(setup: Setup, selection: dict) -> str:
+    """Which entry validation prefers, and what it reaches on test."""
+    point, score = best_by_validation(setup, selection)
+    name = wording.point(point["refinement_entry"], point["refinement_point"])
+    metric = wording.metric(selection["metric"], selection["cutoff"])
+    wanted = [("recall", 20), ("ndcg", 20)]
+    row = setup.chosen.filter(pl.col("refinement") == point["refinement"])
+    values = [setup.scores(row, "test", *pair)["mean"][0] for pair in wanted]
+    reached = " and ".join(
+        f"{wording.metric(*pair)} {wording.score(value)}"
+        for pair, value in zip(wanted, values, strict=True)
+    )
+    text = (
+        f"On {setup.title}, {name} has the best {metric} on validation "
+        f"({wording.score(score)}); on test it reaches {reached}"
+    )
+    baselines = [baseline_score(setup, "test", *pair) for pair in wanted]
+    changes = [relative(*pair) for pair in zip(values, baselines, strict=True)]
+    if point["refinement_entry"] == setup.baseline or None in changes:
+        return f"{text}."
+    return f"{text}, {' and '.join(map(wording.change, changes))} against {setup.baseline}."
+
+
+def _against(setup: Setup) -> str:
+    return f"; in small type the change against {setup.baseline}" if setup.baseline else ""

@@ -1,0 +1,76 @@
+"""How names, settings and numbers are written for people, the same in every table and figure."""
+
+import json
+
+GREEK = {"lambda": "λ", "lambda_rel": "λ / s²ₖ", "gamma": "\N{GREEK SMALL LETTER GAMMA}"}
+METRIC_NAMES = {"recall": "Recall", "ndcg": "NDCG", "mrr": "MRR"}
+NOTHING = "\N{EN DASH}"
+
+
+def setting(key: str) -> str:
+    """A setting's name: ``lambda`` is λ; of a dotted key the last part."""
+    last = key.rpartition(".")[2]
+    return GREEK.get(last, last)
+
+
+def values(point: str) -> str:
+    """Grid values given as a JSON object: ``λ = 5, k = 128``; empty for none."""
+    return ", ".join(f"{setting(key)} = {scalar(v)}" for key, v in json.loads(point).items())
+
+
+def point(entry: str, grid_values: str) -> str:
+    """An entry with its grid values: ``ace, λ = 5``."""
+    return ", ".join(part for part in (entry, values(grid_values)) if part)
+
+
+def scalar(value: object) -> str:
+    """A setting's value as it is read: booleans and null as in YAML, floats in short."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def metric(name: str, cutoff: int) -> str:
+    """``NDCG@10``."""
+    return f"{METRIC_NAMES[name]}@{cutoff}"
+
+
+def score(value: float | None) -> str:
+    """A metric in [0, 1], four decimals."""
+    return NOTHING if value is None else f"{value:.4f}"
+
+
+def change(value: float | None) -> str:
+    """A relative change in per cent with its sign; empty for none."""
+    return "" if value is None else f"{100 * value:+.1f} %".replace("-", "\N{MINUS SIGN}")
+
+
+def number(value: float | None) -> str:
+    """Any number: whole ones in full with thin spaces between thousands, others to four digits."""
+    if value is None or value != value:
+        return NOTHING
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    return (
+        f"{value:.4g}"
+        if abs(value) < 1e4
+        else f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    )
+
+
+def seconds(value: float | None) -> str:
+    """A duration: ``8.2 s``, ``3 min 05 s``, ``2 h 07 min``."""
+    if value is None:
+        return NOTHING
+    if value < 60:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def phrase(name: str) -> str:
+    """A snake_case name as words: ``tie_share`` is ``Tie share``."""
+    words = name.replace("_", " ").replace(".", " · ").strip()
+    return words[:1].upper() + words[1:]

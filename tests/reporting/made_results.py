@@ -1,0 +1,214 @@
+"""A results folder as a run leaves it, made of formulas: known ranks, spectra by the method's own
+gains, curves that rise. Every table goes through the package's writer."""
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import yaml
+
+from ace_steps import grid
+from ace_steps.grid import Run
+from ace_steps.parquet import vector_writer, write_table
+from ace_steps.provenance import Provenance
+from ace_steps.tables import DATA_REPORT, GEOMETRY, RANKS, SPECTRUM, TRAINING_CURVE
+
+ROOT = Path(__file__).parents[2]
+N_ITEMS = 300
+WIDTH, N_COMPONENTS = 48, 16
+MADE = Provenance("made_for_a_test", facts={"device": "cpu"})
+SPLITS = ("valid", "test")
+
+
+def made_config(lambdas: list[float], seeds: list[int], entries: tuple[str, ...] = ()) -> dict:
+    """The demo's configuration for a dataset ``shop`` and an encoder ``small``.
+
+    Args:
+        lambdas: The grid of the entry ace.
+        seeds: Seeds.
+        entries: Refinements beside ace, in this order, before it.
+    """
+    demo = yaml.safe_load((ROOT / "workflow/config/config.yaml").read_text())
+    config = copy.deepcopy(demo)
+    config["datasets"] = {"shop": demo["datasets"]["ml-100k"]}
+    config["encoders"] = {"small": demo["encoders"]["smollm2"]}
+    config["refinements"] = {name: demo["refinements"][name] for name in (*entries, "ace")}
+    config["refinements"]["ace"]["lambda"] = lambdas
+    config["seeds"] = seeds
+    config["selection"] = {"metric": "ndcg", "cutoff": 10}
+    return config
+
+
+def as_option(config: dict) -> str:
+    """A configuration as a step's option."""
+    return json.dumps(config)
+
+
+def ranks_table(run: Run, valid: list[float], test: list[float]) -> pl.DataFrame:
+    """The table ranks of one run; user u's target is item u + 1, and one more on test."""
+    users = {"valid": valid, "test": test}
+    rows = [
+        {
+            **run._asdict(),
+            "split": split,
+            "user": user,
+            "item": user + 1 + (split == "test"),
+            "rank": float(rank),
+            "n_ties": 0,
+            "history_length": 5 + (split == "test"),
+            "target_train_count": 3,
+        }
+        for split in SPLITS
+        for user, rank in enumerate(users[split])
+    ]
+    return pl.DataFrame(rows)
+
+
+def write_ranks(folder: Path, run: Run, valid: list[float], test: list[float]) -> Path:
+    """Write the ranks of one run where the pipeline puts them."""
+    path = folder.joinpath(*map(str, run), "ranks.parquet")
+    write_table(ranks_table(run, valid, test), RANKS, path, MADE)
+    return path
+
+
+def make_results(
+    folder: Path, benchmarks: Path, config: dict, quality: dict[str, float], n_users: int
+) -> None:
+    """Every artifact of a configuration that a report reads, ``report/`` excepted.
+
+    Args:
+        folder: The folder of results.
+        benchmarks: The folder of benchmark files.
+        config: The configuration.
+        quality: For each refinement point, the share of ranks that are small, in (0, 1).
+        n_users: Users of every dataset.
+    """
+    refinements = grid.expand(config["refinements"])
+    for dataset in config["datasets"]:
+        _data_report(folder, dataset, n_users)
+        for encoder in config["encoders"]:
+            _embedding(folder, dataset, encoder)
+            for point in refinements.values():
+                _refined(folder, (dataset, encoder, point.name), point)
+    for run in grid.runs(config):
+        generator = np.random.default_rng([run.seed, *map(ord, "".join(map(str, run)))])
+        draws = [_ranks(generator, quality[run.refinement], n_users) for _ in SPLITS]
+        write_ranks(folder / "rank", run, *draws)
+        _curve(folder, run, quality[run.refinement])
+        for rule, seconds in {"train_backbone": 40.0, "rank_targets": 2.5}.items():
+            write_benchmark(benchmarks / rule / f"{'/'.join(map(str, run))}.tsv", seconds, 900.0)
+    write_benchmark(benchmarks / "embed_items" / "shop" / "small" / "1-of-2.tsv", 30.0, 1500.0)
+    write_benchmark(benchmarks / "embed_items" / "shop" / "small" / "2-of-2.tsv", 34.0, 1400.0)
+
+
+def write_benchmark(path: Path, seconds: float, memory_mb: float) -> None:
+    """A benchmark file with Snakemake's columns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    head = "s h:m:s max_rss max_vms max_uss max_pss io_in io_out mean_load cpu_time".split()
+    row = [seconds, "0:00:40", memory_mb, 9999.0, 800.0, 810.0, 0.0, 1.0, 150.0, 1.5 * seconds]
+    path.write_text("\t".join(head) + "\n" + "\t".join(map(str, row)) + "\n")
+
+
+def _ranks(generator: np.random.Generator, quality: float, n_users: int) -> list[float]:
+    """Ranks in [1, N_ITEMS], the smaller the better the quality."""
+    share = generator.random(n_users) ** (1 + 4 * quality)
+    return np.ceil(share * N_ITEMS).clip(1).tolist()
+
+
+def _data_report(folder: Path, dataset: str, n_users: int) -> None:
+    counts = {
+        "users_raw": n_users + 40,
+        "items_raw": N_ITEMS + 25,
+        "events_raw": 12 * n_users,
+        "users_after_core": n_users,
+        "items_after_core": N_ITEMS,
+        "events_after_core": 9 * n_users,
+        "users": n_users,
+        "items": N_ITEMS,
+        "events": 9 * n_users,
+        "density": 9 / N_ITEMS,
+        "tied_events_share": 0.0625,
+        "duplicate_texts": 3,
+        "history_length_mean": 9.0,
+    }
+    table = pl.DataFrame({"statistic": list(counts), "value": list(map(float, counts.values()))})
+    path = folder / "preprocess" / dataset / "data_report.parquet"
+    write_table(table, DATA_REPORT, path, MADE)
+
+
+def _embedding(folder: Path, dataset: str, encoder: str) -> None:
+    facts = {"model": "toy-135m", "parameters": 134_515_008, "tokens": 51_234, "dtype": "bfloat16"}
+    note = Provenance("merge_vectors", facts={**facts, "device": "cpu", "tokens_per_s": 2458.0})
+    path = folder / "embed" / dataset / encoder / "item_vectors.parquet"
+    with vector_writer(path, "item_vectors", WIDTH, np.dtype(np.float32), note) as writer:
+        writer.write({"item": [1], "item_id": ["a"]}, np.ones((1, WIDTH), np.float32))
+
+
+def singular_values() -> np.ndarray:
+    """A steep spectrum: one direction far above a power law."""
+    places = np.arange(1, WIDTH + 1)
+    return np.where(places == 1, 17.0, 3.0 / places)
+
+
+def gains(point: grid.Point) -> np.ndarray:
+    """Singular values after a refinement, by its formula."""
+    s = singular_values()[:N_COMPONENTS]
+    kind = point.settings["method"]
+    if kind == "ace":
+        return s / np.sqrt(s**2 + point.settings["lambda"])
+    return s if kind in ("svd", "llm2x") else np.ones_like(s)
+
+
+def _refined(folder: Path, names: tuple[str, str, str], point: grid.Point) -> None:
+    identity = dict(zip(("dataset", "encoder", "refinement"), names, strict=True))
+    s, gain = singular_values()[:N_COMPONENTS], gains(point)
+    spectrum = pl.DataFrame(
+        {
+            **identity,
+            "component": np.arange(1, N_COMPONENTS + 1, dtype=np.int32),
+            "singular_value": s,
+            "gain": gain,
+        }
+    )
+    measures = {"raw": _measures(s), "refined": _measures(gain)}
+    rows = [
+        {**identity, "measure": measure, "stage": stage, "value": value}
+        for stage, found in measures.items()
+        for measure, value in found.items()
+    ]
+    place = folder.joinpath("refine", *names)
+    write_table(spectrum, SPECTRUM, place / "spectrum.parquet", MADE)
+    write_table(pl.DataFrame(rows), GEOMETRY, place / "geometry.parquet", MADE)
+
+
+def _measures(s: np.ndarray) -> dict[str, float]:
+    share = s**2 / (s**2).sum()
+    return {
+        "mean_cosine": float(share[0]),
+        "effective_rank": float(np.exp(-(share * np.log(share)).sum())),
+        "participation_ratio": float(1 / (share**2).sum()),
+        "top_share": float(share[0]),
+    }
+
+
+def _curve(folder: Path, run: Run, quality: float) -> None:
+    epochs = np.arange(1, 9)
+    score = quality * 0.08 * (1 - np.exp(-epochs / 2)) - 0.0006 * (epochs - 6).clip(0)
+    curve = pl.DataFrame(
+        {
+            **run._asdict(),
+            "epoch": epochs.astype(np.int32),
+            "loss": 7.0 * np.exp(-epochs / 9) + 1 - quality,
+            "seconds": 4.5 + 0.01 * epochs,
+            "targets_per_s": 2000.0 + epochs,
+            "valid_recall_10": 1.8 * score,
+            "valid_recall_20": 2.4 * score,
+            "valid_ndcg_10": score,
+            "valid_ndcg_20": 1.2 * score,
+            "is_best": epochs == 6,
+        }
+    )
+    path = folder.joinpath("train", *map(str, run), "training_curve.parquet")
+    write_table(curve, TRAINING_CURVE, path, MADE)
