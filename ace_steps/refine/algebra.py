@@ -1,0 +1,36 @@
+"""Where the Gram matrix is summed and solved: NumPy and SciPy, or torch on a GPU."""
+
+from typing import NamedTuple
+
+from ace_steps.refine.factor import Solver, eigenpairs
+from ace_steps.refine.moments import MomentSum
+
+
+class Algebra(NamedTuple):
+    """An empty sum of moments, an eigenvalue solver, and the device's name for the provenance."""
+
+    sum: MomentSum
+    solve: Solver
+    device: str
+
+
+def algebra(device: str, width: int) -> Algebra:
+    """The arithmetic of a device; torch is imported only where a GPU may be used.
+
+    Args:
+        device: ``auto``, ``cpu`` or ``cuda``.
+        width: Entries of one vector.
+
+    Raises:
+        InputError: the device is unknown or not there.
+    """
+    if device == "cpu":
+        return Algebra(MomentSum(width), eigenpairs, "cpu")
+    from ace_steps.runtime import select_device
+
+    found = select_device(device)
+    if found.type == "cpu":
+        return Algebra(MomentSum(width), eigenpairs, "cpu")
+    from ace_steps.refine.torch_algebra import TorchMomentSum, TorchSolver
+
+    return Algebra(TorchMomentSum(width, found), TorchSolver(found), found.type)

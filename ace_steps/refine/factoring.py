@@ -1,0 +1,56 @@
+"""From a file of vectors to everything that any refinement of them needs."""
+
+import numpy as np
+
+from ace_steps import parquet
+from ace_steps.errors import InputError
+from ace_steps.refine.algebra import Algebra, algebra
+from ace_steps.refine.artifacts import Factored, UniqueIds, VectorFile
+from ace_steps.refine.factor import factorise
+from ace_steps.refine.geometry import SampleTaker, neighbours, sample_of
+from ace_steps.refine.measures import raw_geometry
+from ace_steps.refine.moments import Moments
+
+
+def factor_file(file: VectorFile, *, device: str, joined: Moments | None) -> tuple[Factored, str]:
+    """Both factors of a file's unit rows, and the geometry of the rows themselves.
+
+    Args:
+        file: The vectors.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        joined: Moments of all rows where shards summed them up; where None they are summed here,
+            in the one pass that also takes the sample for neighbours.
+
+    Returns:
+        What was found, and the device that was used.
+
+    Raises:
+        InputError: the table is empty, an id comes twice, or a row is NaN, infinite or all zero.
+
+    Cost:
+        One pass, O(rows x width^2 + width^3) time; memory for about six arrays of width x width,
+        one chunk, the sample (20,000 rows, float32) and eight bytes an id.
+    """
+    n_rows = parquet.count_rows(file.path)
+    if not n_rows:
+        raise InputError(f"{file.path}: the table is empty; there are no item vectors to factor.")
+    sample = sample_of(n_rows)
+    used = algebra(device, file.width())
+    moments, rows = _pass(file, used, SampleTaker(sample), joined=joined)
+    raw = factorise(moments, center=False, solve=used.solve)
+    centred = factorise(moments, center=True, solve=used.solve)
+    geometry = raw_geometry(moments, raw, rows)
+    return Factored(raw, centred, sample, neighbours(rows), geometry), used.device
+
+
+def _pass(
+    file: VectorFile, used: Algebra, taker: SampleTaker, *, joined: Moments | None
+) -> tuple[Moments, np.ndarray]:
+    ids = UniqueIds(file)
+    for chunk in file.chunks():
+        ids.add(chunk.ids)
+        taker.add(chunk.rows)
+        if joined is None:
+            used.sum.add(chunk.rows)
+    ids.check()
+    return (used.sum.moments() if joined is None else joined), taker.rows()

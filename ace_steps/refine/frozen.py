@@ -1,0 +1,131 @@
+"""Refinements that stay frozen under a trained network, as the inputs of that network.
+
+whitenrec_plus, alpharec, llmemb, alphafuse; ``item_encoder`` says which network training builds.
+"""
+
+import numpy as np
+import scipy.linalg
+
+from ace_steps.errors import InputError
+from ace_steps.refine.factor import Factor
+from ace_steps.refine.plan import Plan, Source, mapped
+from ace_steps.refine.settings import (
+    AlphafuseSettings,
+    AlpharecSettings,
+    LlmembSettings,
+    WhitenrecPlusSettings,
+)
+from ace_steps.refine.tables import rescaled
+
+NOISE = 1e-6  # of the largest singular value: squaring left no digits below
+
+
+def whitenrec_plus(settings: WhitenrecPlusSettings, source: Source) -> Plan:
+    """Full ZCA and group ZCA of the centred vectors, side by side; one network takes both.
+
+    ZCA of a matrix is U V', the nearest one with orthonormal columns; directions that are rounding
+    error are left out of it.
+
+    Raises:
+        InputError: the groups do not divide the width.
+
+    Source:
+        Zhang et al., arXiv:2402.10602.
+    """
+    factor = source.centred
+    width = len(factor.mean)
+    if width % settings.groups:
+        raise InputError(
+            f"whitenrec_plus: {settings.groups} groups do not divide the width {width} of the "
+            "item vectors."
+        )
+    kept = factor.leading(_all_of(factor))
+    full = kept.directions / kept.singular_values @ kept.directions.T
+    weights = np.hstack([full, group_zca(kept, settings.groups)])
+    encoder = _network(settings.width, [width, width], "relu")
+    facts = {"scale": 1.0, "rank": factor.rank}
+    return mapped(factor, weights, np.ones(factor.rank), item_encoder=encoder, facts=facts)
+
+
+def group_zca(kept: Factor, groups: int) -> np.ndarray:
+    """Block-diagonal map that makes the ZCA of each group of neighbouring columns.
+
+    Args:
+        kept: Factor of the centred vectors, no singular value 0.
+        groups: Number of groups; divides the width.
+
+    Returns:
+        (width, width) float64.
+    """
+    half = kept.directions * kept.singular_values  # (width, components); half half' is the Gram
+    blocks = []
+    for part in np.split(half, groups):
+        directions, values, _ = scipy.linalg.svd(part, full_matrices=False)
+        is_real = values > NOISE * kept.singular_values[0]
+        directions, values = directions[:, is_real], values[is_real]
+        blocks.append(directions / values @ directions.T)
+    return scipy.linalg.block_diag(*blocks)
+
+
+def alpharec(settings: AlpharecSettings, source: Source) -> Plan:
+    """The unit vectors as they are.
+
+    Source:
+        Sheng et al., ICLR 2025; here without its graph and contrastive loss.
+    """
+    factor = source.raw
+    width = len(factor.mean)
+    encoder = _network(settings.width, [width], "leaky_relu")
+    return mapped(
+        factor,
+        np.eye(width),
+        factor.singular_values,
+        item_encoder=encoder,
+        facts={"scale": 1.0},
+    )
+
+
+def llmemb(settings: LlmembSettings, source: Source) -> Plan:
+    """Centred PCA scores, as many as the vectors have up to ``pca_width``.
+
+    Source:
+        Liu et al., AAAI 2025; here without fine-tuning of the language model.
+    """
+    factor = source.centred
+    kept = factor.leading(min(settings.pca_width, _all_of(factor)))
+    n_kept = len(kept.singular_values)
+    encoder = _network(settings.width, [n_kept], "identity")
+    facts = {"scale": 1.0, "pca_width": n_kept}
+    return mapped(factor, kept.directions, kept.singular_values, item_encoder=encoder, facts=facts)
+
+
+def alphafuse(settings: AlphafuseSettings, source: Source) -> Plan:
+    """Whitened PCA of the centred vectors; a trained table joins the weakest directions.
+
+    Source:
+        Hu et al., SIGIR 2025.
+    """
+    factor = source.centred
+    kept = factor.leading(settings.width)
+    encoder = {
+        "kind": "partly_trainable",
+        "parts": [settings.width],
+        "width": settings.width,
+        "trainable_last": settings.trainable_last,
+        "std": settings.std,
+    }
+    gain = np.ones(settings.width)
+    return rescaled(factor, kept, gain, gamma=settings.gamma, item_encoder=encoder)
+
+
+def _network(width: int, parts: list[int], activation: str) -> dict:
+    """A network from each part's columns to half of them and on to the backbone's width."""
+    hidden = max(1, parts[0] // 2)
+    shape = {"parts": parts, "hidden": hidden, "width": width}
+    return {"kind": "mlp", **shape, "activation": activation}
+
+
+def _all_of(factor: Factor) -> int:
+    if not factor.rank:
+        raise InputError("the item vectors are all equal: centred, nothing is left of them.")
+    return factor.rank

@@ -1,0 +1,47 @@
+r"""Sum up one shard of item vectors: their Gram matrix, sum and count.
+
+python -m ace_steps.steps.gram_vectors --vectors item_vectors.parquet --shard 2-of-4 \
+    --gram 2-of-4.safetensors
+"""
+
+import logging
+from pathlib import Path
+
+from ace_steps import command, parquet
+from ace_steps.provenance import Provenance, digests
+from ace_steps.refine.algebra import algebra
+from ace_steps.refine.artifacts import VectorFile, add_columns, write_moments
+from ace_steps.refine.partial import shard_rows
+from ace_steps.runtime import DEVICES
+
+log = logging.getLogger(__name__)
+
+
+def run(
+    *, vectors: Path, shard: str, gram: Path, device: str, id_column: str, vector_column: str
+) -> None:
+    """Stream the shard's rows, scaled to length 1, through the sum."""
+    rows = shard_rows(shard, parquet.count_rows(vectors))
+    file = VectorFile(vectors, id_column, vector_column)
+    sums = algebra(device, file.width())
+    for chunk in file.chunks(rows):
+        sums.sum.add(chunk.rows)
+    moments = sums.sum.moments()
+    facts = {"shard": shard, "device": sums.device, "first": rows.start, "count": moments.count}
+    write_moments(gram, moments, Provenance("gram_vectors", {}, digests(vectors=vectors), facts))
+    log.info("summed shard %s: %d rows of width %d", shard, moments.count, moments.width)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse the options and run the step; the exit code."""
+    options = command.parser(__doc__)
+    options.add_argument("--vectors", type=Path, required=True, help="table item_vectors")
+    options.add_argument("--shard", required=True, help="which rows, e.g. 2-of-4")
+    options.add_argument("--gram", type=Path, required=True, help="partial sums to write")
+    options.add_argument("--device", choices=DEVICES, default="auto", help="where to compute")
+    add_columns(options)
+    return command.execute(run, options.parse_args(argv))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
