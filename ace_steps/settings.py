@@ -65,4 +65,6 @@ def _first_line(refusal: ValidationError, model: type[BaseModel]) -> str:
     if error["type"] == "missing":
         return f"key '{place}' is missing."
     prefix = f"key '{place}': " if place else ""
+    if error["type"] == "value_error":  # a rule between keys says it all itself
+        return f"{prefix}{error['ctx']['error']}."
     return f"{prefix}{error['msg']}, found {error['input']!r}."
