@@ -89,6 +89,11 @@ def _in_scope(raw: RawData, settings: DatasetSettings, found: Report) -> pl.Data
             raw.items.select("item_id"), on="item_id", how="semi", maintain_order="left"
         )
         found.count("after_missing_items", events, "user_id", "item_id")
+    if events.is_empty():
+        raise InputError(
+            f"no events are left after the rating and time filters and the items without a row; "
+            f"the log has {len(raw.events)}."
+        )
     return events.drop("rating")
 
 

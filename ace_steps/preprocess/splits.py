@@ -39,10 +39,10 @@ def time_bounds(
         The first time of each period, each an event's own: whoever shares it is in that period.
     """
     ordered = np.sort(timestamps)
-    n_test = round(len(ordered) * test_share)
-    n_valid = round(len(ordered) * valid_share)
+    n_test = max(1, round(len(ordered) * test_share))
+    n_valid = max(1, round(len(ordered) * valid_share))
     valid_at = ordered[max(0, len(ordered) - n_test - n_valid)]
-    return float(valid_at), float(ordered[min(len(ordered) - 1, len(ordered) - n_test)])
+    return float(valid_at), float(ordered[len(ordered) - n_test])
 
 
 def global_time(events: pl.DataFrame, *, valid_at: float, test_at: float) -> pl.DataFrame:

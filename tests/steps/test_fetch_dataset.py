@@ -1,0 +1,79 @@
+"""The step fetch_dataset, through its command line; no network."""
+
+import zipfile
+
+import pytest
+
+from ace_steps.files import sha256_file
+from ace_steps.steps.fetch_dataset import main
+
+ENTRY = """
+tiny:
+  title: Tiny
+  reader: recbole
+  homepage: https://example.org/tiny
+  licence: a click
+  files:
+    interactions: {{by_hand: tiny.zip, sha256: {digest}, member: tiny/log.inter}}
+    items: {{by_hand: tiny.zip, sha256: {digest}, member: tiny/gone.item}}
+  expected: null
+  expected_with: {{}}
+"""
+
+
+@pytest.fixture
+def fetch(tmp_path):
+    """The step on a registry of one dataset, whose archive is in the downloads folder."""
+    downloads = tmp_path / "downloads"
+    downloads.mkdir()
+    with zipfile.ZipFile(downloads / "tiny.zip", "w") as archive:
+        archive.writestr("tiny/log.inter", "log\n")
+    registry = tmp_path / "registry.yaml"
+    registry.write_text(ENTRY.format(digest=sha256_file(downloads / "tiny.zip")))
+
+    def run(source="tiny", role="interactions"):
+        places = ["--output", str(tmp_path / "out/log"), "--downloads", str(downloads)]
+        return main(["--source", source, "--role", role, "--registry", str(registry), *places])
+
+    return run
+
+
+def test_a_file_of_the_archive_is_put_in_place(fetch, tmp_path):
+    assert fetch() == 0
+    assert (tmp_path / "out/log").read_text() == "log\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"source": "tini"}, "unknown source 'tini'; did you mean 'tiny'? Known: tiny."),
+        ({"role": "items"}, "unknown member 'tiny/gone.item'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(fetch, tmp_path, capfd, options, message):
+    assert fetch(**options) == 2
+    error = capfd.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out/log").exists()
+
+
+def test_a_missing_archive_says_which_file_to_put_where(fetch, tmp_path, capfd):
+    (tmp_path / "downloads/tiny.zip").unlink()
+    assert fetch() == 2
+    error = capfd.readouterr().err
+    assert f"{tmp_path}/downloads/tiny.zip: no such file, and only a person can get it." in error
+    assert "Get it from https://example.org/tiny (the file tiny/log.inter in it is used)" in error
+
+
+def test_a_wrong_checksum_names_both_digests(fetch, tmp_path, capfd):
+    (tmp_path / "downloads/tiny.zip").write_bytes(b"other")
+    assert fetch() == 2
+    found = "d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa"  # of "other"
+    assert f"wrong checksum, found sha256 {found}, wanted" in capfd.readouterr().err
+
+
+def test_an_unknown_role_is_refused(fetch, capfd):
+    with pytest.raises(SystemExit, match="2"):
+        fetch(role="users")
+    assert "invalid choice: 'users'" in capfd.readouterr().err

@@ -1,0 +1,128 @@
+"""The step preprocess_dataset, through its command line."""
+
+import json
+
+import polars as pl
+import pytest
+
+from ace_steps.parquet import read_provenance, read_table
+from ace_steps.preprocess.registry import ROLES
+from ace_steps.steps.preprocess_dataset import main
+from ace_steps.tables import DATA_REPORT, INTERACTIONS, ITEMS, USERS
+from tests.conftest import ROOT
+from tests.preprocess.settings import TOY
+
+OUTPUTS = ("interactions", "users", "items", "data-report")
+
+
+def arguments(folder, log=None, catalogue=None, **changes):
+    settings = {**TOY, **changes}
+    options = ["--raw-interactions", str(log or ROOT / "data/toy/toy.inter")]
+    options += ["--raw-items", str(catalogue or ROOT / "data/toy/toy.item")]
+    options += ["--dataset", "toy", "--settings", json.dumps(settings)]
+    for name in OUTPUTS:
+        options += [f"--{name}", str(folder / f"{name}.parquet")]
+    return options
+
+
+def test_the_toy_becomes_four_tables(tmp_path):
+    assert main(arguments(tmp_path)) == 0
+    tables = (INTERACTIONS, USERS, ITEMS, DATA_REPORT)
+    found = {
+        spec.name: read_table(tmp_path / f"{name}.parquet", spec)
+        for name, spec in zip(OUTPUTS, tables, strict=True)
+    }
+    assert [len(found[name]) for name in ("interactions", "users", "items")] == [241, 40, 24]
+    assert found["items"].row(0)[:3] == (
+        1,
+        "i00",
+        "The toy item has the following attributes: \n title: red lamp; category: lamp; price: 5;",
+    )
+    walk = found["interactions"].filter(pl.col("user") == 3)["item"].to_list()
+    assert walk == list(range(16, 23))  # u03 starts at item i15, which is number 16
+    note = read_provenance(tmp_path / "items.parquet")
+    assert note.step == "preprocess_dataset"
+    assert note.inputs.keys() == {"raw_interactions", "raw_items"}
+    assert note.settings == {**TOY, "columns": None, "valid_share": None, "test_share": None}
+
+
+def test_the_same_inputs_give_the_same_bytes(tmp_path):
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        assert main(arguments(folder)) == 0
+    for name in OUTPUTS:
+        one, two = ((folder / f"{name}.parquet").read_bytes() for folder in folders)
+        assert one == two
+
+
+def test_a_deviation_from_the_expected_counts_is_logged_and_no_failure(tmp_path, capfd):
+    assert main(arguments(tmp_path, expected={"users": 41, "items": 24, "events": 241})) == 0
+    assert "toy: 40 users found, but 41 expected" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("log", "changes", "message"),
+    [
+        (None, {"min_user_event": 5}, "--settings: unknown key 'min_user_event'; did you mean"),
+        (None, {"min_item_events": 500}, "no users and items are left of 244 events"),
+        ("user_id:token\titem_id:token\ttimestamp:float\nu\ti00\n", {}, "raw: line 2: 'timestamp'"),
+        ("user_id:token\titem_id:token\ttimestamp:float\nu\tx\t-1\n", {}, "timestamp -1 is no"),
+    ],
+)
+def test_a_mistake_is_one_line_exit_code_2_and_no_output(tmp_path, capfd, log, changes, message):
+    raw = None
+    if log is not None:
+        raw = tmp_path / "raw"
+        raw.write_text(log)
+    assert main(arguments(tmp_path / "out", raw, **changes)) == 2
+    error = capfd.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_a_missing_raw_file_is_named(tmp_path, capfd):
+    assert main(arguments(tmp_path, tmp_path / "none.inter")) == 2
+    assert "none.inter: no such file." in capfd.readouterr().err
+
+
+def test_an_event_whose_item_has_no_text_row_is_refused_with_examples(tmp_path, capfd):
+    catalogue = tmp_path / "short.item"
+    lines = (ROOT / "data/toy/toy.item").read_text().splitlines(keepends=True)
+    catalogue.write_text("".join(lines[:-4]))
+    assert main(arguments(tmp_path, catalogue=catalogue)) == 2
+    assert "3 items of the log have no row in the items file, e.g. i21, i22, i23" in (
+        capfd.readouterr().err
+    )
+
+
+def naive_five_core(rows):
+    """Counts after the 5-core, by plain loops over tuples."""
+    while True:
+        users, items = {}, {}
+        for user, item in rows:
+            users[user] = users.get(user, 0) + 1
+            items[item] = items.get(item, 0) + 1
+        kept = [(u, i) for u, i in rows if users[u] >= 5 and items[i] >= 5]
+        if len(kept) == len(rows):
+            return len(users), len(items), len(rows)
+        rows = kept
+
+
+RAW = {
+    "toy": (ROOT / "data/toy/toy.inter", ROOT / "data/toy/toy.item"),
+    "ml-100k": tuple(ROOT / "resources/datasets/ml-100k" / role for role in ROLES),
+}
+
+
+@pytest.mark.parametrize("name", RAW)
+def test_the_five_core_has_the_counts_that_plain_loops_find(tmp_path, name):
+    log, catalogue = RAW[name]
+    if not (log.is_file() and catalogue.is_file()):
+        pytest.skip(f"{name} was not fetched here ({log.parent}); `make demo` does it")
+    changes = {"min_user_events": 5, "min_item_events": 5, "expected": None}
+    assert main(arguments(tmp_path, log, catalogue, **changes)) == 0
+    specs = {"users": USERS, "items": ITEMS, "interactions": INTERACTIONS}
+    found = [len(read_table(tmp_path / f"{name}.parquet", spec)) for name, spec in specs.items()]
+    rows = [tuple(line.split("\t")[:2]) for line in log.read_text().splitlines()[1:]]
+    assert naive_five_core(rows) == tuple(found)
