@@ -27,6 +27,7 @@ pathvars:
 
 scattergather:
     embed=2,
+    gram=2,
 
 
 include: "workflow/rules/common.smk"

@@ -1,9 +1,8 @@
 """Killed with -9 at random moments and started again, the toy workflow ends with the same bytes."""
 
-import os
-import signal
 import subprocess
 import time
+from contextlib import suppress
 
 import numpy as np
 import psutil
@@ -46,8 +45,11 @@ def _kill_after(checkout, seconds, *, only_steps):
             victim.kill()
         process.wait()
         return len(victims)
-    os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
+    for child in family:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
     psutil.wait_procs(family)
     assert checkout.snakemake("--unlock").returncode == 0
     return 1 + len(family)

@@ -125,3 +125,4 @@ wildcard_constraints:
     seed=r"\d+",
     source="[a-z0-9][a-z0-9._-]*",
     role="interactions|items",
+    batch="[a-z0-9][a-z0-9._-]*",

@@ -1,7 +1,35 @@
+rule gram_vectors:
+    input:
+        vectors="<results>/embed/{dataset}/{encoder}/item_vectors.parquet",
+        code=sources("refine/*.py", "steps/gram_vectors.py"),
+    output:
+        "<results>/factor/{dataset}/{encoder}/shards/{scatteritem}.safetensors",
+    log:
+        "<logs>/gram_vectors/{dataset}/{encoder}/{scatteritem}.log",
+    benchmark:
+        "<benchmarks>/gram_vectors/{dataset}/{encoder}/{scatteritem}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime="1h",
+    shell:
+        "python -m ace_steps.steps.gram_vectors"
+        " --vectors {input.vectors:q}"
+        " --shard {wildcards.scatteritem}"
+        " --device auto"
+        " --gram {output:q}"
+        " > {log:q} 2>&1"
+
+
 rule factor_vectors:
     input:
         vectors="<results>/embed/{dataset}/{encoder}/item_vectors.parquet",
-        code=sources("refine/factor.py", "steps/factor_vectors.py"),
+        grams=gather.gram(
+            "<results>/factor/{{dataset}}/{{encoder}}/shards/{scatteritem}.safetensors"
+        ),
+        code=sources("refine/*.py", "steps/factor_vectors.py"),
     output:
         "<results>/factor/{dataset}/{encoder}/factor.safetensors",
     log:
@@ -17,6 +45,7 @@ rule factor_vectors:
     shell:
         "python -m ace_steps.steps.factor_vectors"
         " --vectors {input.vectors:q}"
+        " --grams {input.grams:q}"
         " --device auto"
         " --factor {output:q}"
         " > {log:q} 2>&1"
@@ -56,4 +85,31 @@ rule refine_vectors:
         " --map {output.map:q}"
         " --spectrum {output.spectrum:q}"
         " --geometry {output.geometry:q}"
+        " > {log:q} 2>&1"
+
+
+# On request: vectors of new items, put into results/embed/<dataset>/<encoder>/new_items/, become
+# refined vectors through the map of a refinement that stands, without a new solve.
+rule fold_in_items:
+    input:
+        vectors="<results>/embed/{dataset}/{encoder}/new_items/{batch}.parquet",
+        map="<results>/refine/<vectors>/refinement.safetensors",
+        code=sources("refine/*.py", "steps/fold_in_items.py"),
+    output:
+        "<results>/refine/<vectors>/new_items/{batch}.parquet",
+    log:
+        "<logs>/fold_in_items/<vectors>/{batch}.log",
+    benchmark:
+        "<benchmarks>/fold_in_items/<vectors>/{batch}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime="1h",
+    shell:
+        "python -m ace_steps.steps.fold_in_items"
+        " --vectors {input.vectors:q}"
+        " --map {input.map:q}"
+        " --refined {output:q}"
         " > {log:q} 2>&1"
