@@ -1,0 +1,1 @@
+"""Item texts to vectors with a language model: tokens, batches, states, pooling, shards."""

@@ -1,0 +1,89 @@
+"""Token ids to vectors: batch after batch, the longest texts first."""
+
+import logging
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ace_steps.embed.models import Encoder
+from ace_steps.embed.pooling import POOLINGS, finish
+from ace_steps.embed.settings import EncoderSettings
+from ace_steps.embed.tokens import Tokens, token_budget_batches
+from ace_steps.errors import InputError
+
+log = logging.getLogger(__name__)
+
+
+def encode(
+    encoder: Encoder, tokens: Tokens, settings: EncoderSettings
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Vectors of all texts, as (rows, vectors) of one batch after the other.
+
+    When a batch does not fit into memory, the token budget is halved for it and all that follow.
+
+    Args:
+        encoder: The loaded model.
+        tokens: Every text has at least one token.
+        settings: Pooling, layer, budget and what is kept.
+
+    Yields:
+        rows: (batch,) int64 indices of the texts.
+        vectors: (batch, width) float32, as the model gives them: the caller checks them.
+
+    Raises:
+        InputError: one text alone does not fit into memory.
+    """
+    budget = settings.batch_tokens
+    waiting = token_budget_batches(tokens.lengths, budget)[::-1]  # taken from the end
+    while waiting:
+        rows = waiting.pop()
+        try:
+            vectors = _vectors(encoder, tokens, rows, settings)
+        except RuntimeError as refusal:  # torch.OutOfMemoryError is one
+            budget = _smaller_budget(refusal, budget, tokens.lengths[rows])
+            left = np.concatenate([rows, *waiting[::-1]])
+            waiting = [left[b] for b in token_budget_batches(tokens.lengths[left], budget)][::-1]
+            continue
+        yield rows, vectors
+
+
+@torch.inference_mode()
+def _vectors(
+    encoder: Encoder, tokens: Tokens, rows: np.ndarray, settings: EncoderSettings
+) -> np.ndarray:
+    """(batch, width) float32 of one batch."""
+    ids, is_real = tokens.padded(rows, encoder.pad)
+    mask = torch.from_numpy(is_real).to(encoder.device)
+    states = _states(encoder, torch.from_numpy(ids).to(encoder.device), mask, settings.layer)
+    pooled = POOLINGS[settings.pooling](states, mask)
+    kept = finish(pooled, truncate_dim=settings.truncate_dim, normalise=settings.normalise)
+    return kept.cpu().numpy()
+
+
+def _states(encoder: Encoder, ids: Tensor, mask: Tensor, layer: int) -> Tensor:
+    """States of one layer, (batch, tokens, width)."""
+    # No mask where none is needed: attention then takes its fast path and builds no matrix.
+    is_needed = not encoder.is_causal and not bool(mask.all())
+    given = {"input_ids": ids, "attention_mask": mask.long() if is_needed else None}
+    if layer == -1:
+        return encoder.model(**given).last_hidden_state
+    return encoder.model(**given, output_hidden_states=True).hidden_states[layer]
+
+
+def _smaller_budget(refusal: RuntimeError, budget: int, lengths: np.ndarray) -> int:
+    """Half the tokens of the batch that did not fit; any other failure goes on its way."""
+    is_memory = isinstance(refusal, torch.OutOfMemoryError) or "allocate memory" in str(refusal)
+    if not is_memory:
+        raise refusal
+    if len(lengths) == 1:
+        raise InputError(
+            f"a text of {lengths[0]} tokens alone does not fit into memory; "
+            "a smaller max_tokens or a larger device is wanted."
+        ) from None
+    smaller = min(budget, int(lengths.max()) * len(lengths)) // 2
+    log.warning("out of memory with batch_tokens = %d, going on with %d", budget, smaller)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return smaller

@@ -1,0 +1,167 @@
+"""A language model and its tokenizer out of a folder, ready to read texts.
+
+``torch`` and ``transformers`` are imported here and in the modules that use this one.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import transformers
+from safetensors import SafetensorError
+
+from ace_steps.embed.settings import EncoderSettings
+from ace_steps.errors import InputError
+from ace_steps.files import sha256_file
+
+SOURCE_NOTE = "ace_source.json"  # written by fetch_encoder: what the folder is and whence
+DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A language model that turns token ids into states.
+
+    Attributes:
+        tokenizer: A fast tokenizer.
+        model: The model without a head, in evaluation mode, on ``device``.
+        device: Where it computes.
+        is_causal: True where no state depends on later tokens, so that padding on the right needs
+            no mask.
+        pad: Token id that fills short rows.
+        width: Entries of one state.
+        n_ids: Token ids that the model knows.
+    """
+
+    tokenizer: transformers.PreTrainedTokenizerFast
+    model: transformers.PreTrainedModel
+    device: torch.device
+    is_causal: bool
+    pad: int
+    width: int
+    n_ids: int
+
+
+def load_encoder(folder: Path, settings: EncoderSettings, device: torch.device) -> Encoder:
+    """The model of a folder: a GGUF file, or what ``save_pretrained`` writes; never a pickle.
+
+    Args:
+        folder: One ``.gguf`` file, or config.json, ``.safetensors`` and tokenizer files.
+        settings: The dtype, and whether code in the folder may run.
+        device: Where to compute.
+
+    Raises:
+        InputError: no such folder, no tokenizer, no readable weights, code where it is not
+            trusted, or settings beyond what the model has.
+
+    Cost:
+        The weights once in ``dtype``; a GGUF file is unpacked to float32 first, one tensor at a
+        time, and its header takes seconds to parse.
+    """
+    how = _how_to_read(folder, trust_remote_code=settings.trust_remote_code)
+    with _one_line(folder, "no usable tokenizer"):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **how)
+    if not tokenizer.is_fast or not len(tokenizer):
+        raise InputError(f"{folder}: no fast tokenizer; tokenizer.json or a GGUF file is wanted.")
+    with _one_line(folder, "no usable model"):
+        model = transformers.AutoModel.from_pretrained(
+            folder,
+            dtype=DTYPES[settings.dtype],
+            use_safetensors=True,
+            quantization_config=_unpacked(how),
+            **how,
+        )
+    shape = model.config.get_text_config()
+    _check_shape(model.config, settings, folder)
+    model.config.use_cache = False
+    return Encoder(
+        tokenizer=tokenizer,
+        model=model.eval().to(device),
+        device=device,
+        is_causal=_is_causal(model),
+        pad=tokenizer.pad_token_id or 0,
+        width=shape.hidden_size,
+        n_ids=model.get_input_embeddings().num_embeddings,
+    )
+
+
+def model_facts(folder: Path) -> dict[str, str | None]:
+    """What the folder holds: name, revision where one is known, and SHA-256 of its files.
+
+    The digest covers names and bytes of every visible file but the note of ``fetch_encoder``.
+    """
+    note = folder / SOURCE_NOTE
+    known = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        is_hidden = any(part.startswith(".") for part in name.parts)
+        if path.is_file() and path != note and not is_hidden:
+            digest.update(f"{name.as_posix()} {sha256_file(path)}\n".encode())
+    return {
+        "model": known.get("source", folder.name),
+        "revision": known.get("revision"),
+        "model_sha256": digest.hexdigest(),
+    }
+
+
+def _how_to_read(folder: Path, *, trust_remote_code: bool) -> dict:
+    """Arguments of every ``from_pretrained`` call: offline, and the GGUF file's name if any."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; a model folder is wanted.")
+    how = {"local_files_only": True, "trust_remote_code": trust_remote_code}
+    packed = sorted(path.name for path in folder.glob("*.gguf"))
+    if not packed or any(folder.glob("*.safetensors")):
+        return how
+    if len(packed) > 1:
+        raise InputError(f"{folder}: {len(packed)} GGUF files ({', '.join(packed)}); wanted one.")
+    return {**how, "gguf_file": packed[0]}
+
+
+def _unpacked(how: dict) -> transformers.GgufConfig | None:
+    """Dense weights out of a GGUF file: its packed ones are multiplied far more slowly."""
+    return transformers.GgufConfig(dequantize=True) if "gguf_file" in how else None
+
+
+@contextmanager
+def _one_line(folder: Path, what: str) -> Iterator[None]:
+    """Transformers quiet, and its refusals as one line."""
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as refusal:
+        reason = " ".join(str(refusal).split())
+        raise InputError(f"{folder}: {what} ({type(refusal).__name__}: {reason[:300]})") from None
+
+
+def _check_shape(
+    config: transformers.PretrainedConfig, settings: EncoderSettings, folder: Path
+) -> None:
+    """Refuse settings that the model cannot follow."""
+    if config.is_encoder_decoder:
+        raise InputError(f"{folder}: an encoder-decoder model; an encoder or a decoder is wanted.")
+    shape = config.get_text_config()
+    n_layers, width = shape.num_hidden_layers, shape.hidden_size
+    longest = getattr(shape, "max_position_embeddings", None)
+    if longest is not None and settings.max_tokens > longest:
+        raise InputError(
+            f"max_tokens = {settings.max_tokens}, but {folder} reads at most {longest}."
+        )
+    if not -n_layers - 1 <= settings.layer <= n_layers:
+        raise InputError(
+            f"layer = {settings.layer}, but {folder} has the layers 0 (its input) to "
+            f"{n_layers}, or -1 (the last) back to {-n_layers - 1}."
+        )
+    if settings.truncate_dim is not None and settings.truncate_dim > width:
+        raise InputError(f"truncate_dim = {settings.truncate_dim}, but {folder} has width {width}.")
+
+
+def _is_causal(model: transformers.PreTrainedModel) -> bool:
+    """Whether every attention layer says it is causal; where none says anything, False is safe."""
+    flags = [module.is_causal for module in model.modules() if hasattr(module, "is_causal")]
+    return bool(flags) and all(flags)

@@ -1,0 +1,94 @@
+"""The distinct texts of a catalogue, and how they are shared out over shards."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from ace_steps.errors import InputError
+
+HASH_DIGITS = 8  # leading digits of the text's SHA-256 that choose its shard: 32 bits
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of several jobs; ``number`` counts from 1."""
+
+    number: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """The shard that ``2-of-4`` names.
+
+        Raises:
+            InputError: not of that form, or beyond the count.
+        """
+        match = re.fullmatch(r"([0-9]+)-of-([0-9]+)", text)
+        if match is None or not 1 <= int(match[1]) <= int(match[2]):
+            raise InputError(f"shard '{text}'; wanted N-of-M with 1 <= N <= M, e.g. 2-of-4.")
+        return cls(int(match[1]), int(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.number}-of-{self.count}"
+
+
+def distinct_texts(items: pl.DataFrame) -> pl.DataFrame:
+    """Each text once: text_sha256 (sorted), text, and item_id of the first item that has it."""
+    return (
+        items.sort("item")
+        .unique("text_sha256", keep="first", maintain_order=True)
+        .select("text_sha256", "text", "item_id")
+        .sort("text_sha256")
+    )
+
+
+def texts_of_shard(texts: pl.DataFrame, shard: Shard) -> pl.DataFrame:
+    """The texts whose hash falls into the shard's range; none may.
+
+    The range of a hash depends on nothing but the hash and the number of shards, so a new item
+    moves no other text, and the shards in order hold the texts in order.
+    """
+    prefix = pl.col("text_sha256").str.slice(0, HASH_DIGITS).str.to_integer(base=16)
+    owner = prefix.cast(pl.Int64) * shard.count // 16**HASH_DIGITS
+    return texts.filter(owner == shard.number - 1)
+
+
+def check_tokens(lengths: np.ndarray, texts: pl.DataFrame) -> None:
+    """Refuse texts without a single token, with the item named.
+
+    Raises:
+        InputError: how many there are, and the first one's item.
+    """
+    blank = np.flatnonzero(lengths == 0)
+    if len(blank):
+        raise InputError(
+            f"item '{texts['item_id'][int(blank[0])]}': its text "
+            f"{texts['text'][int(blank[0])]!r} has no token, nor have {len(blank) - 1} others; "
+            "a prompt or another item text is wanted."
+        )
+
+
+def check_vectors(vectors: np.ndarray, rows: np.ndarray, texts: pl.DataFrame) -> None:
+    """Refuse vectors that hold NaN or infinity, or are zero, with the item named.
+
+    Args:
+        vectors: (batch, width).
+        rows: (batch,) each vector's row in ``texts``.
+        texts: As ``distinct_texts`` gives them.
+
+    Raises:
+        InputError: the first such vector's item.
+    """
+    is_finite = np.isfinite(vectors).all(axis=1)
+    usable = is_finite & vectors.any(axis=1)
+    if usable.all():
+        return
+    bad = int(np.argmin(usable))
+    what = "is all zeros" if is_finite[bad] else "holds NaN or infinity"
+    text = texts["text"][int(rows[bad])]
+    raise InputError(
+        f"item '{texts['item_id'][int(rows[bad])]}': the model's vector {what} "
+        f"(text of {len(text)} characters, {text[:60]!r}); nothing was written."
+    )

@@ -1,0 +1,124 @@
+"""Texts to token ids, and token ids to batches of about equal work."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ace_steps.embed.settings import TEXT
+from ace_steps.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+CHUNK_TEXTS = 4096  # Python lists of one chunk at a time; arrays of all
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Token ids of many texts, end to end.
+
+    Attributes:
+        ids: (tokens,) int32.
+        offsets: (texts + 1,) int64; text i has ``ids[offsets[i]:offsets[i + 1]]``.
+        is_truncated: (texts,) bool.
+    """
+
+    ids: np.ndarray
+    offsets: np.ndarray
+    is_truncated: np.ndarray
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each text, (texts,) int64."""
+        return np.diff(self.offsets)
+
+    def padded(self, rows: np.ndarray, pad: int) -> tuple[np.ndarray, np.ndarray]:
+        """Ids (rows, longest) int64, padded on the right with ``pad``, and the mask of the real."""
+        lengths = self.lengths[rows]
+        places = np.arange(lengths.max())
+        mask = places < lengths[:, None]
+        ids = np.full(mask.shape, pad, dtype=np.int64)
+        ids[mask] = self.ids[(self.offsets[rows][:, None] + places)[mask]]
+        return ids, mask
+
+
+def tokenise(
+    tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str], *, prompt: str, max_tokens: int
+) -> Tokens:
+    """Token ids of every text inside the prompt, with the model's own special tokens.
+
+    A text that is too long loses its end; the prompt and the special tokens around it stay whole.
+
+    Args:
+        tokenizer: A fast tokenizer, which knows the characters of each token.
+        texts: The texts; one without any token gets an empty row.
+        prompt: Has ``{text}`` where the text goes.
+        max_tokens: Largest length of a row.
+
+    Raises:
+        InputError: the prompt alone fills ``max_tokens``.
+    """
+    pieces, lengths, truncated = [np.empty(0, np.int32)], [], []
+    for start in range(0, len(texts), CHUNK_TEXTS):
+        chunk = texts[start : start + CHUNK_TEXTS]
+        filled = [prompt.replace(TEXT, text) for text in chunk]
+        rows = tokenizer(filled, return_attention_mask=False, verbose=False)["input_ids"]
+        too_long = np.fromiter(map(len, rows), np.int64, len(rows)) > max_tokens
+        for row in np.flatnonzero(too_long):
+            rows[row] = _shortened(tokenizer, chunk[row], prompt, max_tokens)
+        pieces.append(np.fromiter(chain.from_iterable(rows), np.int32))
+        lengths.append(np.fromiter(map(len, rows), np.int64, len(rows)))
+        truncated.append(too_long)
+    counts = np.concatenate([np.zeros(1, np.int64), *lengths])
+    return Tokens(
+        np.concatenate(pieces),
+        np.cumsum(counts),
+        np.concatenate([np.empty(0, bool), *truncated]),
+    )
+
+
+def token_budget_batches(lengths: np.ndarray, batch_tokens: int) -> list[np.ndarray]:
+    """Rows in batches of at most ``batch_tokens`` tokens with padding, the longest rows first.
+
+    Neighbours in length share a batch, so that little of it is padding; the first batch is the
+    largest, so that a budget beyond the memory shows at once. A row longer than the budget is a
+    batch of its own.
+
+    Args:
+        lengths: (n,) int, tokens of each row, all > 0.
+        batch_tokens: Rows times longest row of one batch, at most.
+
+    Returns:
+        Row indices of each batch; equal lengths keep their order.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    batches, start = [], 0
+    while start < len(order):
+        n_rows = max(1, batch_tokens // int(lengths[order[start]]))
+        batches.append(order[start : start + n_rows])
+        start += n_rows
+    return batches
+
+
+def _shortened(
+    tokenizer: "PreTrainedTokenizerFast", text: str, prompt: str, max_tokens: int
+) -> list[int]:
+    """Token ids of the prompt around as much of the text's beginning as fits."""
+    before, after = prompt.split(TEXT)
+    while True:
+        encoded = tokenizer(before + text + after, return_offsets_mapping=True, verbose=False)
+        surplus = len(encoded["input_ids"]) - max_tokens
+        if surplus <= 0:
+            return encoded["input_ids"]
+        end = len(before) + len(text)
+        spans = encoded["offset_mapping"]
+        starts = [start for start, stop in spans if len(before) <= start < min(stop, end)]
+        if len(starts) <= surplus:
+            raise InputError(
+                f"max_tokens = {max_tokens} leaves no room for a text beside the prompt "
+                f"of {len(spans) - len(starts)} tokens."
+            )
+        text = text[: starts[-surplus] - len(before)]
