@@ -1,0 +1,53 @@
+"""Item vectors made up for tests: anisotropic, as a language model's are."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ace_steps import parquet
+from ace_steps.provenance import Provenance
+
+COLUMNS = ("--id-column", "sku", "--vector-column", "embedding")  # of ``write_foreign``
+
+
+def made_vectors(n=60, width=12, *, seed=0, rank=None):
+    """(n, width) float64 with one dominant direction and a falling spectrum."""
+    generator = np.random.default_rng(seed)
+    inner = min(rank or width, width)
+    scores = generator.standard_normal((n, inner)) / np.arange(1, inner + 1) ** 0.8
+    scores[:, 0] += 3.0
+    basis = np.linalg.qr(generator.standard_normal((width, width)))[0][:inner]
+    return scores @ basis
+
+
+def unit(vectors):
+    """Rows of length 1."""
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def write_vectors(path: Path, vectors, *, dtype=np.float32, ids=None):
+    """An item_vectors table of this package."""
+    note = Provenance("embed_items")
+    names = [f"i{row}" for row in range(len(vectors))] if ids is None else ids
+    with parquet.vector_writer(path, "item_vectors", vectors.shape[1], dtype, note) as writer:
+        writer.write({"item": np.arange(1, len(vectors) + 1), "item_id": names}, vectors)
+    return path
+
+
+def write_foreign(path: Path, rows, *, kind=None, id_column="sku", vector_column="embedding"):
+    """A Parquet file that another program wrote: variable lists, its own column names."""
+    column = pa.array([list(row) for row in rows], type=kind or pa.list_(pa.float64()))
+    ids = pa.array([f"p{row}" for row in range(len(rows))])
+    pq.write_table(pa.table({id_column: ids, vector_column: column}), path)
+    return path
+
+
+def refused(capfd, code, message):
+    """One line on standard error that matches, and exit code 2."""
+    lines = capfd.readouterr().err.splitlines()
+    assert code == 2
+    assert len(lines) == 1
+    assert re.search(message, lines[0]), lines[0]

@@ -1,0 +1,134 @@
+"""The dial: given as it is, relative, or solved for a geometry that the vectors then have."""
+
+import json
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from ace_steps.errors import InputError
+from ace_steps.refine.dial import mean_cosines, solve_lambda
+from ace_steps.refine.factor import factorise
+from ace_steps.refine.settings import AceSettings
+from ace_steps.settings import parse
+from tests.refine.made import made_vectors, unit
+from tests.refine.test_moments import summed
+
+ROWS = unit(made_vectors(70, 9))
+BASE = {"method": "ace", "width": 6, "gamma": 0.1, "center": False}
+
+
+def solved(center=False, rows=ROWS, **dial):
+    text = json.dumps({**BASE, "center": center, **dial})
+    factor = factorise(summed(rows), center=center).leading(6)
+    chunks = [rows[:30], rows[30:]]
+    return solve_lambda(parse(AceSettings, text, "--settings"), factor, lambda: iter(chunks))
+
+
+def ace_rows(lambda_, center=False):
+    """The refined rows through an SVD of all rows."""
+    u, s, _ = np.linalg.svd(ROWS - center * ROWS.mean(axis=0), full_matrices=False)
+    return u[:, :6] * (s / np.sqrt(s**2 + lambda_))[:6]
+
+
+def pairwise_cosine(rows):
+    return np.mean([one @ other for one, other in combinations(unit(rows), 2)])
+
+
+def test_lambda_is_taken_as_it_is():
+    assert solved(**{"lambda": 3.5}) == 3.5
+    assert solved(**{"lambda": 0}) == 0
+
+
+def test_lambda_rel_is_in_units_of_the_weakest_direction_kept():
+    weakest = np.linalg.svd(ROWS, compute_uv=False)[5] ** 2
+    assert solved(lambda_rel=2.0) == pytest.approx(2 * weakest, rel=1e-9)
+
+
+@pytest.mark.parametrize("share", [0.65, 0.8, 0.95, 0.999])
+def test_the_solved_lambda_gives_the_effective_rank_that_was_asked_for(share):
+    values = np.linalg.svd(ace_rows(solved(target={"effective_rank": share})), compute_uv=False)
+    shares = values / values.sum()
+    assert np.exp(-(shares * np.log(shares)).sum()) / 6 == pytest.approx(share, abs=1e-9)
+
+
+def test_an_effective_rank_of_1_is_whitening():
+    assert solved(target={"effective_rank": 1.0}) == 0
+
+
+@pytest.mark.parametrize("cosine", [0.25, 0.5, 0.9])
+def test_the_solved_lambda_gives_the_mean_cosine_that_was_asked_for(cosine):
+    found = solved(target={"mean_cosine": cosine})
+    assert pairwise_cosine(ace_rows(found)) == pytest.approx(cosine, abs=1e-8)
+
+
+def test_the_mean_cosine_at_lambda_0_is_solved_by_0():
+    lowest = pairwise_cosine(ace_rows(0.0))
+    assert solved(target={"mean_cosine": float(lowest) + 1e-12}) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("center", [False, True])
+def test_the_mean_cosine_of_a_grid_is_that_of_each_of_its_lambdas(center):
+    lambdas = np.array([0.0, 0.3, 40.0])
+    factor = factorise(summed(ROWS), center=center).leading(6)
+    found = mean_cosines(iter([ROWS[:11], ROWS[11:]]), factor, lambdas)
+    wanted = [pairwise_cosine(ace_rows(lambda_, center)) for lambda_ in lambdas]
+    np.testing.assert_allclose(found, wanted, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("dial", "message"),
+    [
+        (
+            {"effective_rank": 0.01},
+            r"target effective_rank 0\.01 is out of reach: lambda from 0 to infinity reaches "
+            r"0\.\d+ to 1 ",
+        ),
+        (
+            {"mean_cosine": 0.9999},
+            r"target mean_cosine 0\.9999 is out of reach: .* reaches -?0\.\d+ to 0\.\d+ ",
+        ),
+        ({"mean_cosine": -0.9}, "target mean_cosine -0.9 is out of reach"),
+    ],
+)
+def test_a_target_out_of_reach_is_refused_with_the_reachable_interval(dial, message):
+    with pytest.raises(InputError, match=message):
+        solved(target=dial)
+
+
+def test_the_stated_interval_is_the_one_between_whitened_and_raw():
+    with pytest.raises(InputError) as refusal:
+        solved(target={"mean_cosine": 0.9999})
+    stated = [float(word) for word in str(refusal.value).split() if word[0].isdigit()]
+    wanted = [pairwise_cosine(ace_rows(lambda_)) for lambda_ in (0.0, 1e12)]
+    np.testing.assert_allclose(stated[-2:], wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("dial", "message"),
+    [
+        ({"lambda": 1, "lambda_rel": 1}, "exactly one of .*; found lambda and lambda_rel"),
+        ({"lambda": 1, "target": {"mean_cosine": 0.1}}, "found lambda and target"),
+        ({}, "found none"),
+        ({"lambda": -1}, r"key 'lambda': Input should be greater than or equal to 0, found -1"),
+        ({"lambda_rel": -0.5}, "key 'lambda_rel'"),
+        ({"target": {}}, "a target takes exactly one of effective_rank, mean_cosine"),
+        (
+            {"target": {"effective_rank": 0.5, "mean_cosine": 0.1}},
+            "key 'target': a target takes exactly one of effective_rank, mean_cosine",
+        ),
+        ({"target": {"effective_rank": 0}}, r"key 'target\.effective_rank'"),
+        ({"target": {"effective_rank": 1.5}}, r"key 'target\.effective_rank'"),
+        ({"target": {"mean_cosine": 2}}, r"key 'target\.mean_cosine'"),
+        ({"target": {"efective_rank": 0.5}}, r"unknown key 'target\.efective_rank'"),
+    ],
+)
+def test_a_dial_that_is_not_exactly_one_is_refused(dial, message):
+    with pytest.raises(InputError, match=f"--settings: .*{message}"):
+        solved(**dial)
+
+
+def test_a_lambda_that_is_no_number_is_refused():
+    text = json.dumps({**BASE, "lambda": float("nan")})
+    with pytest.raises(InputError, match="key 'lambda': Input should be a finite number"):
+        parse(AceSettings, text, "--settings")

@@ -1,0 +1,120 @@
+"""Each measure by hand or by brute force."""
+
+import math
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from ace_steps.refine import geometry
+from ace_steps.refine.moments import Moments
+from tests.refine.made import made_vectors, unit
+
+
+def test_mean_cosine_is_the_mean_over_all_pairs():
+    rows = unit(made_vectors(20, 5))
+    pairs = [one @ other for one, other in combinations(rows, 2)]
+    total = geometry.sum_of_unit_rows(rows * np.arange(1, 21)[:, None])
+    np.testing.assert_allclose(geometry.mean_cosine(total @ total, 20), np.mean(pairs), rtol=1e-12)
+
+
+def test_a_zero_row_has_no_direction_to_add():
+    found = geometry.sum_of_unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]]))
+    np.testing.assert_allclose(found, [0.6, 0.8], rtol=1e-15)
+
+
+def test_effective_rank_counts_equal_directions_and_discounts_weak_ones():
+    assert geometry.effective_rank(np.full(4, 0.3)) == pytest.approx(4, rel=1e-12)
+    assert geometry.effective_rank(np.array([5.0, 0.0])) == pytest.approx(1, rel=1e-12)
+    # shares 1/2, 1/4, 1/4: entropy 1.5 ln 2
+    assert geometry.effective_rank(np.array([2.0, 1.0, 1.0])) == pytest.approx(2**1.5, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("variances", "score"),
+    [([1, 1, 1, 1], 1), ([1, 0, 0, 0], 0), ([3, 3, 0, 0], 1 / 3), ([2, 2, 2, 0], 2 / 3)],
+)
+def test_isoscore_is_the_share_of_dimensions_in_use(variances, score):
+    # Rudman et al. 2022: k of d dimensions used evenly score (k - 1) / (d - 1)
+    assert geometry.isoscore(np.array(variances, float)) == pytest.approx(score, abs=1e-12)
+
+
+@pytest.mark.parametrize("variances", [[1.0], [0.0, 0.0]])
+def test_isoscore_of_a_line_or_a_point_is_0(variances):
+    assert geometry.isoscore(np.array(variances)) == 0
+
+
+def test_spectral_measures_are_those_of_an_svd_of_the_rows():
+    rows = made_vectors(50, 6)
+    squares = np.linalg.svd(rows, compute_uv=False) ** 2
+    found = geometry.spectral_measures(Moments(rows.T @ rows, rows.sum(axis=0), 50))
+    assert found["top_share"] == pytest.approx(squares[0] / squares.sum(), rel=1e-10)
+    wanted = squares.sum() ** 2 / (squares**2).sum()
+    assert found["participation_ratio"] == pytest.approx(wanted, rel=1e-10)
+    rank = geometry.effective_rank(np.sqrt(squares))
+    assert found["effective_rank"] == pytest.approx(rank, rel=1e-10)
+    assert found["effective_rank_share"] == pytest.approx(rank / 6, rel=1e-10)
+    variances = np.linalg.eigvalsh(np.cov(rows.T))
+    assert found["isoscore"] == pytest.approx(geometry.isoscore(variances), rel=1e-9)
+
+
+@pytest.mark.parametrize("lambda_", [0.0, 0.5, 20.0])
+@pytest.mark.parametrize("kept", [2, 6])
+def test_reconstruction_error_is_that_of_the_autoencoder_itself(lambda_, kept):
+    rows = unit(made_vectors(30, 6))
+    u, s, _ = np.linalg.svd(rows, full_matrices=False)
+    b = u[:, :kept] @ np.diag(s[:kept] ** 2 / (s[:kept] ** 2 + lambda_)) @ u[:, :kept].T
+    wanted = np.linalg.norm(rows.T - rows.T @ b) ** 2 / np.linalg.norm(rows) ** 2
+    found = geometry.reconstruction_error(s[:kept], float((s**2).sum()), lambda_)
+    assert found == pytest.approx(wanted, abs=1e-12)
+
+
+def test_partition_ratio_is_the_ratio_of_plain_sums():
+    rows = np.array([[2.0, 0.0], [0.0, 1.0], [2.0, 0.0]])
+    length = math.sqrt((4 + 1 + 4) / 3)
+    z = [
+        sum(math.exp(sign * row[axis] / length) for row in rows)
+        for axis in (0, 1)
+        for sign in (1, -1)
+    ]
+    found = geometry.partition_ratio(rows, np.eye(2))
+    assert found == pytest.approx(min(z) / max(z), rel=1e-12)
+    assert geometry.partition_ratio(7 * rows, -np.eye(2)) == pytest.approx(found, rel=1e-12)
+    assert geometry.partition_ratio(np.zeros((2, 2)), np.eye(2)) == 1
+
+
+def test_neighbours_are_the_ten_nearest_by_cosine(monkeypatch):
+    monkeypatch.setattr(geometry, "BLOCK_ROWS", 7)  # several blocks
+    rows = made_vectors(30, 5).astype(np.float32)
+    cosines = unit(rows.astype(float)) @ unit(rows.astype(float)).T
+    np.fill_diagonal(cosines, -2)
+    wanted = np.sort(np.argsort(-cosines, axis=1)[:, :10], axis=1)
+    np.testing.assert_array_equal(np.sort(geometry.neighbours(rows), axis=1), wanted)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_fewer_rows_than_ten_have_all_others_as_neighbours(n):
+    assert geometry.neighbours(np.eye(n, dtype=np.float32)).shape == (n, n - 1)
+
+
+def test_overlap_is_the_share_of_common_neighbours():
+    one, other = np.array([[1, 2], [0, 3]]), np.array([[2, 1], [4, 0]])
+    assert geometry.overlap(one, other) == 3 / 4
+
+
+def test_the_sample_is_every_row_up_to_the_limit_and_seeded_beyond(monkeypatch):
+    monkeypatch.setattr(geometry, "SAMPLE_ROWS", 10)
+    np.testing.assert_array_equal(geometry.sample_of(10), np.arange(10))
+    sample = geometry.sample_of(1000)
+    assert len(set(sample)) == 10
+    assert (np.diff(sample) > 0).all()
+    np.testing.assert_array_equal(sample, geometry.sample_of(1000))
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 100])
+def test_the_sample_is_taken_as_the_chunks_pass(chunk):
+    rows, sample = made_vectors(20, 3), np.array([0, 3, 4, 11, 19])
+    taker = geometry.SampleTaker(sample)
+    for start in range(0, 20, chunk):
+        taker.add(rows[start : start + chunk])
+    np.testing.assert_array_equal(taker.rows(), rows[sample].astype(np.float32))

@@ -1,0 +1,38 @@
+"""One shard's sums, with the rows' items named when they cannot be summed."""
+
+import numpy as np
+import pytest
+
+from ace_steps.refine.artifacts import read_moments
+from tests.refine.made import made_vectors, refused, unit, write_vectors
+from tests.steps.test_factor_vectors import gram
+
+VECTORS = made_vectors(90, 12)
+
+
+def test_a_shard_holds_the_sums_of_its_own_rows(tmp_path):
+    write_vectors(tmp_path / "vectors.parquet", VECTORS)
+    code, path = gram(tmp_path, "2-of-4")
+    moments, note = read_moments(path)
+    rows = unit(VECTORS.astype(np.float32).astype(float))[22:45]
+    assert code == 0
+    np.testing.assert_allclose(moments.gram, rows.T @ rows, atol=1e-12)
+    np.testing.assert_allclose(moments.total, rows.sum(axis=0), atol=1e-12)
+    assert (moments.count, note.facts["first"], note.facts["shard"]) == (23, 22, "2-of-4")
+
+
+def test_a_bad_row_is_named_by_its_place_in_the_file_and_only_in_its_shard(tmp_path, capfd):
+    spoiled = VECTORS.copy()
+    spoiled[50, 2] = np.nan
+    write_vectors(tmp_path / "vectors.parquet", spoiled)
+    assert gram(tmp_path, "1-of-2")[0] == 0
+    capfd.readouterr()
+    code, path = gram(tmp_path, "2-of-2")
+    refused(capfd, code, r"item 'i50' \(row 50\) has NaN or infinity in its vector")
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("shard", ["3-of-2", "two", "0-of-1"])
+def test_a_shard_that_cannot_be_is_refused(tmp_path, capfd, shard):
+    write_vectors(tmp_path / "vectors.parquet", VECTORS)
+    refused(capfd, gram(tmp_path, shard)[0], "a shard like 2-of-4 is wanted, counted from 1")

@@ -1,0 +1,315 @@
+"""The refinement's steps in a row, on files: gram, factor, refine, fold in."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from ace_steps import parquet
+from ace_steps.provenance import Provenance
+from ace_steps.refine import Refinement, fit
+from ace_steps.steps import factor_vectors, fold_in_items, refine_vectors
+from ace_steps.tables import GEOMETRY, SPECTRUM
+from ace_steps.tensors import read_tensors
+from tests.refine.made import (
+    COLUMNS,
+    made_vectors,
+    refused,
+    unit,
+    write_foreign,
+    write_vectors,
+)
+from tests.refine.test_methods import SETTINGS
+
+VECTORS = made_vectors(90, 12)
+IDENTITY = ("--dataset", "toy", "--encoder", "tiny", "--refinement", "ace-lambda_2")
+OUTPUTS = ("refined.parquet", "map.safetensors", "spectrum.parquet", "geometry.parquet")
+
+
+def factor(folder, *extra):
+    options = ["--vectors", str(folder / "vectors.parquet"), "--device", "cpu"]
+    return factor_vectors.main([*options, "--factor", str(folder / "factor.safetensors"), *extra])
+
+
+def refine(folder, settings, *extra):
+    names = ("refined", "map", "spectrum", "geometry")
+    files = [x for n, f in zip(names, OUTPUTS, strict=True) for x in (f"--{n}", str(folder / f))]
+    inputs = [str(folder / "vectors.parquet"), "--factor", str(folder / "factor.safetensors")]
+    text = settings if isinstance(settings, str) else json.dumps(settings)
+    options = ["--vectors", *inputs, "--settings", text, *IDENTITY, *files]
+    return refine_vectors.main([*options, *extra])
+
+
+def fold_in(folder, vectors, *extra, map_name="map.safetensors"):
+    options = ["--vectors", str(vectors), "--map", str(folder / map_name)]
+    return fold_in_items.main([*options, "--refined", str(folder / "folded.parquet"), *extra])
+
+
+def settings_of(method, **change):
+    return {"method": method, **SETTINGS[method], **change}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with item vectors and their factor."""
+    write_vectors(tmp_path / "vectors.parquet", VECTORS)
+    assert factor(tmp_path) == 0
+    return tmp_path
+
+
+@pytest.mark.parametrize("method", SETTINGS)
+def test_every_method_writes_vectors_map_spectrum_and_geometry(folder, method):
+    assert refine(folder, settings_of(method)) == 0
+    refined = parquet.read_vectors(folder / "refined.parquet")
+    note = parquet.read_provenance(folder / "refined.parquet")
+    np.testing.assert_array_equal(refined.index, np.arange(1, 91))
+    assert refined.ids.to_list() == [f"i{row}" for row in range(90)]
+    assert refined.matrix.dtype == np.float32
+    assert note.facts["method"] == method
+    parts = note.facts["item_encoder"].get("parts", [8])
+    assert sum(parts) == refined.matrix.shape[1]
+    spectrum = parquet.read_table(folder / "spectrum.parquet", SPECTRUM)
+    assert spectrum["component"].to_list() == list(range(1, 13))
+    geometry = parquet.read_table(folder / "geometry.parquet", GEOMETRY)
+    assert set(geometry["stage"]) == {"raw", "refined"}
+    assert geometry["value"].is_finite().all()
+    assert (geometry["refinement"] == "ace-lambda_2").all()
+
+
+def test_the_table_is_the_one_that_the_library_makes(folder):
+    assert refine(folder, settings_of("ace")) == 0
+    refined = parquet.read_vectors(folder / "refined.parquet").matrix
+    given = VECTORS.astype(np.float32)
+    wanted = fit(given, width=8, lambda_=2.0, gamma=0.1).transform(given)
+    np.testing.assert_allclose(refined, wanted, rtol=1e-5, atol=1e-7)
+    loaded = Refinement.load(folder / "map.safetensors")
+    np.testing.assert_allclose(loaded.transform(given), refined, rtol=1e-5, atol=1e-7)
+
+
+def test_the_geometry_is_that_of_the_rows_before_and_after(folder):
+    assert refine(folder, settings_of("ace")) == 0
+    geometry = parquet.read_table(folder / "geometry.parquet", GEOMETRY)
+    stages = {"raw": VECTORS, "refined": parquet.read_vectors(folder / "refined.parquet").matrix}
+    for stage, rows in stages.items():
+        values = np.linalg.svd(unit(rows) if stage == "raw" else rows, compute_uv=False)
+        shares = values / values.sum()
+        cosines = unit(rows.astype(float)) @ unit(rows.astype(float)).T
+        wanted = {
+            "mean_cosine": (cosines.sum() - 90) / (90 * 89),
+            "top_share": values[0] ** 2 / (values**2).sum(),
+            "effective_rank": np.exp(-(shares * np.log(shares)).sum()),
+        }
+        found = dict(geometry.filter(stage=stage).select("measure", "value").iter_rows())
+        for measure, value in wanted.items():
+            assert found[measure] == pytest.approx(value, abs=1e-5), (stage, measure)
+    refined = {"neighbour_overlap", "reconstruction_error"}
+    measures = {stage: set(geometry.filter(stage=stage)["measure"]) for stage in stages}
+    assert measures["refined"] - measures["raw"] == refined
+
+
+def test_a_solved_lambda_is_in_the_metadata(folder):
+    settings = settings_of("ace", target={"effective_rank": 0.8})
+    settings.pop("lambda")
+    assert refine(folder, settings) == 0
+    facts = parquet.read_provenance(folder / "refined.parquet").facts
+    assert facts["lambda"] > 0
+    geometry = parquet.read_table(folder / "geometry.parquet", GEOMETRY)
+    found = geometry.filter(stage="refined", measure="effective_rank_share")["value"].item()
+    assert found == pytest.approx(0.8, abs=1e-9)
+    assert read_tensors(folder / "map.safetensors")[1].facts["lambda"] == facts["lambda"]
+
+
+@pytest.mark.parametrize("method", ["random", "ace", "whitenrec_plus"])
+def test_a_second_run_writes_the_same_bytes(folder, method):
+    runs = []
+    for _ in range(2):
+        assert factor(folder) == refine(folder, settings_of(method)) == 0
+        runs.append([(folder / name).read_bytes() for name in ("factor.safetensors", *OUTPUTS)])
+    assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize("method", sorted(set(SETTINGS) - {"random"}))
+def test_folding_in_the_same_items_reproduces_their_table(folder, method):
+    assert refine(folder, settings_of(method)) == 0
+    assert fold_in(folder, folder / "vectors.parquet") == 0
+    refined = parquet.read_vectors(folder / "refined.parquet")
+    folded = parquet.read_vectors(folder / "folded.parquet")
+    np.testing.assert_allclose(folded.matrix, refined.matrix, rtol=1e-5, atol=1e-8)
+    notes = [parquet.read_provenance(folder / f) for f in ("refined.parquet", "folded.parquet")]
+    assert notes[0].facts["item_encoder"] == notes[1].facts["item_encoder"]
+
+
+def test_a_new_item_is_folded_in_without_the_others(folder):
+    assert refine(folder, settings_of("ace")) == 0
+    new = write_foreign(folder / "new.parquet", VECTORS[17:18])
+    assert fold_in(folder, new, *COLUMNS) == 0
+    folded = parquet.read_vectors(folder / "folded.parquet")
+    wanted = parquet.read_vectors(folder / "refined.parquet").matrix[17]
+    assert (folded.ids.to_list(), folded.index.tolist()) == (["p0"], [1])
+    np.testing.assert_allclose(folded.matrix[0], wanted, rtol=1e-4, atol=1e-6)  # float64 went in
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.list_(pa.float16()),
+        pa.list_(pa.float32(), 12),
+        pa.large_list(pa.float64()),
+        pa.list_(pa.float64()),
+    ],
+    ids=str,
+)
+def test_a_file_of_another_program_is_refined_by_its_own_columns(tmp_path, kind):
+    rows = VECTORS.astype(np.float16) if "half" in str(kind) else VECTORS
+    write_foreign(tmp_path / "vectors.parquet", rows, kind=kind)
+    assert factor(tmp_path, *COLUMNS) == refine(tmp_path, settings_of("ace"), *COLUMNS) == 0
+    refined = parquet.read_vectors(tmp_path / "refined.parquet")
+    assert refined.ids[89] == "p89"
+    np.testing.assert_array_equal(refined.index, np.arange(1, 91))
+
+
+def test_many_row_groups_and_chunks_change_nothing_beyond_rounding(folder, monkeypatch):
+    assert refine(folder, settings_of("ace")) == 0
+    whole = parquet.read_vectors(folder / "refined.parquet").matrix
+    table = pl.read_parquet(folder / "vectors.parquet")
+    table.write_parquet(folder / "vectors.parquet", row_group_size=17)
+    monkeypatch.setattr("ace_steps.refine.artifacts.chunk_rows", lambda width: 7)
+    assert factor(folder) == refine(folder, settings_of("ace")) == 0
+    split = parquet.read_vectors(folder / "refined.parquet").matrix
+    np.testing.assert_allclose(split, whole, rtol=1e-6, atol=1e-10)
+
+
+def spoil(rows, row, value):
+    rows = rows.copy()
+    rows[row] = value
+    return rows
+
+
+BAD_VECTORS = {
+    "NaN": (spoil(VECTORS, (4, 3), np.nan), r"item 'i4' \(row 4\) has NaN or infinity"),
+    "infinity": (spoil(VECTORS, (88, 0), np.inf), r"item 'i88' \(row 88\) has NaN or infinity"),
+    "an all-zero row": (spoil(VECTORS, 5, 0.0), r"item 'i5' \(row 5\) has an all-zero vector"),
+    "no rows": (VECTORS[:0], "the table is empty; there are no item vectors to factor"),
+}
+
+
+@pytest.mark.parametrize(("vectors", "message"), BAD_VECTORS.values(), ids=BAD_VECTORS)
+def test_vectors_that_cannot_be_factored_are_refused(tmp_path, capfd, vectors, message):
+    write_vectors(tmp_path / "vectors.parquet", vectors)
+    refused(capfd, factor(tmp_path), message)
+    assert not (tmp_path / "factor.safetensors").exists()
+
+
+def test_an_id_that_comes_twice_is_refused(tmp_path, capfd):
+    ids = [f"i{row}" for row in range(89)] + ["i7"]
+    write_vectors(tmp_path / "vectors.parquet", VECTORS, ids=ids)
+    message = r"column 'item_id' holds 'i7' more than once; 1 such ids"
+    refused(capfd, factor(tmp_path), message)
+
+
+def test_two_widths_in_one_column_are_refused(tmp_path, capfd):
+    write_foreign(tmp_path / "vectors.parquet", [*VECTORS[:9], VECTORS[9][:4]])
+    refused(capfd, factor(tmp_path, *COLUMNS), "the vector of row 9 has 4 entries, but 12")
+
+
+def test_a_column_that_is_not_there_is_refused_with_those_that_are(tmp_path, capfd):
+    write_foreign(tmp_path / "vectors.parquet", VECTORS)
+    refused(capfd, factor(tmp_path), "column 'item_id' is missing; found sku, embedding")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (settings_of("ace", width=13), "width 13 is asked for, but .* have only 12 entries"),
+        (settings_of("ace", **{"lambda": -1}), "key 'lambda': .* greater than or equal to 0"),
+        (settings_of("ace", lambda_rel=1), "found lambda and lambda_rel"),
+        (settings_of("whitenrec_plus", groups=5), "5 groups do not divide the width 12"),
+        ('{"method": "ace"', "--settings: Invalid JSON"),
+        (
+            {"method": "ace", "width": 8, "gamma": 0.1, "center": False}
+            | {"target": {"mean_cosine": 0.9999}},
+            "target mean_cosine 0.9999 is out of reach",
+        ),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused_and_leave_nothing(folder, capfd, settings, message):
+    capfd.readouterr()
+    refused(capfd, refine(folder, settings), message)
+    assert not any((folder / name).exists() for name in OUTPUTS)
+
+
+def test_a_rank_that_is_too_low_is_found_and_named(tmp_path, capfd):
+    write_vectors(tmp_path / "vectors.parquet", made_vectors(90, 12, rank=5))
+    assert factor(tmp_path) == 0
+    assert "rank deficient: 7 of 12 directions hold nothing" in capfd.readouterr().err
+    refused(
+        capfd, refine(tmp_path, settings_of("ace")), "width 8 .* have only rank 5, with 90 items"
+    )
+
+
+def test_fewer_items_than_the_width_are_named(tmp_path, capfd):
+    write_vectors(tmp_path / "vectors.parquet", VECTORS[:6])
+    assert factor(tmp_path) == 0
+    capfd.readouterr()
+    refused(capfd, refine(tmp_path, settings_of("ace")), "width 8 .* there are only 6 items")
+
+
+def test_a_factor_of_other_vectors_is_refused(folder, capfd):
+    write_vectors(folder / "vectors.parquet", VECTORS[::-1].copy())
+    capfd.readouterr()
+    refused(capfd, refine(folder, settings_of("ace")), "made from other vectors than the ones")
+
+
+def test_an_id_that_became_double_leaves_no_refined_table(folder, capfd, monkeypatch):
+    monkeypatch.setattr("ace_steps.refine.artifacts.UniqueIds.check", _refuse)
+    capfd.readouterr()
+    refused(capfd, refine(folder, settings_of("ace")), "twice")
+    assert not (folder / "refined.parquet").exists()
+
+
+def _refuse(self):
+    raise parquet.InputError("twice")
+
+
+def test_a_drawn_table_has_no_map_to_fold_in_with(folder, capfd):
+    assert refine(folder, settings_of("random")) == 0
+    capfd.readouterr()
+    refused(
+        capfd,
+        fold_in(folder, folder / "vectors.parquet"),
+        r"map\.safetensors: 'random' draws its vectors; there is no map of new ones",
+    )
+
+
+def test_new_vectors_of_another_width_are_refused(folder, capfd):
+    assert refine(folder, settings_of("ace")) == 0
+    write_vectors(folder / "other.parquet", np.ones((2, 5)))
+    capfd.readouterr()
+    refused(capfd, fold_in(folder, folder / "other.parquet"), "width 5 were given, .* takes 12")
+
+
+def test_a_map_that_is_no_map_is_refused(folder, capfd):
+    capfd.readouterr()
+    code = fold_in(folder, folder / "vectors.parquet", map_name="factor.safetensors")
+    refused(capfd, code, "tensor 'weights' is missing")
+
+
+def test_a_foreign_safetensors_note_is_kept(tmp_path):
+    refinement = fit(VECTORS, width=4)
+    refinement.save(tmp_path / "own.safetensors", Provenance("mine", facts={"method": "ace"}))
+    assert Refinement.load(tmp_path / "own.safetensors").facts == {"method": "ace"}
+
+
+def test_on_a_cpu_the_factor_step_does_without_torch(tmp_path):
+    write_vectors(tmp_path / "vectors.parquet", VECTORS)
+    code = (
+        "import sys; from ace_steps.steps import factor_vectors; "
+        "code = factor_vectors.main(sys.argv[1:]); sys.exit(code or 'torch' in sys.modules)"
+    )
+    options = ["--vectors", tmp_path / "vectors.parquet", "--device", "cpu"]
+    command = [sys.executable, "-c", code, *options, "--factor", tmp_path / "f.safetensors"]
+    assert subprocess.run(command, check=False, capture_output=True).returncode == 0
