@@ -1,10 +1,11 @@
 """ACE on any matrix of vectors, in one call."""
 
 import math
+from collections.abc import Sequence
 
 from ace_steps.errors import InputError
-from ace_steps.refine.factor import factorise
-from ace_steps.refine.moments import MomentSum
+from ace_steps.refine.factor import Factor, factorise
+from ace_steps.refine.moments import Moments, MomentSum
 from ace_steps.refine.refinement import Refinement
 from ace_steps.refine.rows import as_chunks, unit_rows
 from ace_steps.refine.spectral import entry_std, gains, scale_to, spectral_weights
@@ -39,12 +40,40 @@ def fit(
     Source:
         ACE, SIGIR 2026, arXiv:2605.29322.
     """
-    if not 0 <= lambda_ < math.inf:
-        raise InputError(f"lambda_ must be >= 0 and finite, got {lambda_}.")
+    return fit_grid(vectors, width, lambdas=[lambda_], gamma=gamma, center=center)[0]
+
+
+def fit_grid(
+    vectors: object, width: int, *, lambdas: Sequence[float], gamma: float, center: bool
+) -> list[Refinement]:
+    """The ACE refinements of vectors for a grid of lambdas, from one pass and one solve.
+
+    Args:
+        vectors: As for ``fit``.
+        width: Entries of a refined vector, k.
+        lambdas: As ``fit``'s ``lambda_``, at least one.
+        gamma: Standard deviation over all entries of the refined vectors, > 0.
+        center: Whether the mean vector is subtracted first.
+
+    Returns:
+        One refinement for each lambda, in their order; ``Refinement.convert`` turns vectors of
+        one into vectors of another by one multiplication per entry.
+
+    Raises:
+        InputError: as ``fit``.
+    """
+    wrong = [value for value in lambdas if not 0 <= value < math.inf]
+    if wrong:
+        raise InputError(f"lambda_ must be >= 0 and finite, got {wrong[0]}.")
     if not 0 < gamma < math.inf:
         raise InputError(f"gamma must be > 0 and finite, got {gamma}.")
     if width < 1:
         raise InputError(f"width must be at least 1, got {width}.")
+    factor = factorise(_moments(vectors), center=center, n_leading=width).leading(width)
+    return [_refinement(factor, value, gamma=gamma, center=center) for value in lambdas]
+
+
+def _moments(vectors: object) -> Moments:
     total, first = None, 0
     for chunk in as_chunks(vectors):
         total = total or MomentSum(chunk.shape[1])
@@ -52,7 +81,10 @@ def fit(
         first += len(chunk)
     if total is None:
         raise InputError("there are no vectors to fit: the input has no rows.")
-    factor = factorise(total.moments(), center=center, n_leading=width).leading(width)
+    return total.moments()
+
+
+def _refinement(factor: Factor, lambda_: float, *, gamma: float, center: bool) -> Refinement:
     gain = gains(factor.singular_values, lambda_)
     weights = spectral_weights(factor, gain)
     scale = scale_to(gamma, entry_std(weights, gain, factor))

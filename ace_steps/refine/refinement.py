@@ -67,6 +67,24 @@ class Refinement:
 
         return torch.from_numpy(refined).to(vectors.device)
 
+    def convert(self, refined: np.ndarray, source: "Refinement") -> np.ndarray:
+        """What ``transform`` would give, from vectors that another point of the grid refined.
+
+        Args:
+            refined: (rows, width out), by ``source``.
+            source: From the same ``fit_grid`` as this refinement.
+
+        Returns:
+            (rows, width out), of the type of ``refined``.
+
+        Raises:
+            InputError: the two are not of one grid.
+        """
+        if not np.array_equal(self.spectrum, source.spectrum):
+            raise InputError("refinements of different vectors do not convert into each other.")
+        ratio = (self.scale * self.gain) / (source.scale * source.gain)
+        return refined * ratio.astype(refined.dtype)
+
     def save(self, path: Path | str, provenance: Provenance | None = None) -> None:
         """Write the map as safetensors, atomically."""
         note = provenance or Provenance(step="ace_steps.refine.fit", facts=self.facts)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ace_steps.errors import InputError
-from ace_steps.refine import Refinement, fit
+from ace_steps.refine import Refinement, fit, fit_grid
 from ace_steps.refine.geometry import effective_rank
 from ace_steps.refine.spectral import gains
 from tests.refine.made import made_vectors, unit
@@ -113,6 +113,22 @@ def test_spectrum_and_gain_are_those_of_the_vectors_and_the_refined_vectors():
     for values, matrix in ((refinement.spectrum, unit(vectors)), (refinement.gain, unscaled)):
         wanted = np.linalg.svd(matrix, compute_uv=False)[:6]
         np.testing.assert_allclose(values, wanted, atol=1e-10)
+
+
+def test_a_grid_is_the_fits_of_its_lambdas_and_its_vectors_convert():
+    vectors, lambdas = made_vectors(), [0.0, 2.0, 50.0]
+    grid = fit_grid(vectors, 6, lambdas=lambdas, gamma=0.1, center=False)
+    whitened = grid[0].transform(vectors)
+    for refinement, lambda_ in zip(grid, lambdas, strict=True):
+        wanted = fit(vectors, width=6, lambda_=lambda_, gamma=0.1).transform(vectors)
+        np.testing.assert_array_equal(refinement.transform(vectors), wanted)
+        np.testing.assert_allclose(refinement.convert(whitened, grid[0]), wanted, rtol=1e-10)
+
+
+def test_refinements_of_different_vectors_do_not_convert():
+    one, other = (fit(made_vectors(seed=seed), width=6) for seed in (0, 1))
+    with pytest.raises(InputError, match="refinements of different vectors do not convert"):
+        one.convert(np.ones((1, 6)), other)
 
 
 def test_a_saved_refinement_is_the_same_when_loaded(tmp_path):
