@@ -38,6 +38,7 @@ class Artifacts:
         data: ``data_report`` of every dataset, with the column dataset.
         spectra, geometry, curves: Those tables of all refinements and runs, one below the other.
         encoders: How the item vectors of each (dataset, encoder) were made.
+        refinements: What each refinement, by (dataset, encoder, point), found out: lambda, scale.
         devices: What each run was trained on.
         benchmarks: One row per job: rule, job, seconds, memory_mb, cpu_s.
         missing: What could not be read because it is not there, a line each.
@@ -52,6 +53,7 @@ class Artifacts:
     geometry: pl.DataFrame
     curves: pl.DataFrame
     encoders: dict[tuple[str, str], Provenance]
+    refinements: dict[tuple[str, str, str], dict]
     devices: dict[Run, str]
     benchmarks: pl.DataFrame
     missing: list[str] = field(default_factory=list)
@@ -83,6 +85,7 @@ def read_artifacts(config: dict, results: Path, benchmarks: Path) -> Artifacts:
         geometry=reader.tables("refine", refined, GEOMETRY),
         curves=reader.tables("train", trained, TRAINING_CURVE),
         encoders=_encoders(pairs, reader),
+        refinements=_refinement_facts(refined, results),
         devices=_devices(trained, results),
         benchmarks=_benchmarks(benchmarks, reader.missing),
         missing=reader.missing,
@@ -136,6 +139,14 @@ def _data_reports(datasets: Iterable[str], reader: _Reader) -> pl.DataFrame:
 def _encoders(pairs: list[tuple[str, str]], reader: _Reader) -> dict[tuple[str, str], Provenance]:
     paths = {pair: reader.existing("embed", pair, "item_vectors.parquet") for pair in pairs}
     return {pair: read_provenance(path) for pair, path in paths.items() if path}
+
+
+def _refinement_facts(
+    refined: list[tuple[str, str, str]], results: Path
+) -> dict[tuple[str, str, str], dict]:
+    """The facts in each spectrum's provenance; a missing spectrum is noted elsewhere."""
+    paths = {names: results.joinpath("refine", *names, "spectrum.parquet") for names in refined}
+    return {names: read_provenance(p).facts for names, p in paths.items() if p.is_file()}
 
 
 def _devices(trained: list[Run], results: Path) -> dict[Run, str]:

@@ -1,6 +1,7 @@
 """The report's sections on what was run: configuration, encoders, data, time and memory, gaps."""
 
 import platform
+import string
 from dataclasses import replace
 from importlib import metadata
 
@@ -57,15 +58,16 @@ def run_section(artifacts: Artifacts) -> Section:
     config, runs = artifacts.config, artifacts.runs
     selection = wording.metric(config["selection"]["metric"], config["selection"]["cutoff"])
     counts = [
-        f"{len(config['datasets'])} dataset(s)",
-        f"{len(config['encoders'])} encoder(s)",
-        f"{runs['refinement'].n_unique()} refinement points",
-        f"{runs['backbone'].n_unique()} backbone point(s)",
-        f"{len(config['seeds'])} seed(s) ({', '.join(map(str, config['seeds']))})",
+        wording.plural(len(config["datasets"]), "dataset"),
+        wording.plural(len(config["encoders"]), "encoder"),
+        wording.plural(runs["refinement"].n_unique(), "refinement point"),
+        wording.plural(runs["backbone"].n_unique(), "backbone point"),
+        wording.plural(len(config["seeds"]), "seed"),
     ]
     text = (
-        f"{len(runs)} runs: {TIMES.join(counts)}. Of each entry that holds a grid, the point with "
-        f"the best {selection} on the validation targets, mean over seeds, stands for the entry; "
+        f"{wording.plural(len(runs), 'run')}: {TIMES.join(counts)}. Of each entry that holds a "
+        f"grid, the point with the best {selection} on the validation targets, mean over seeds, "
+        "stands for the entry; "
         "test targets play no part in the choice."
     )
     written = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
@@ -136,7 +138,7 @@ def _statistics_table(
 ) -> Table:
     """A row for each statistic, a column for each dataset."""
     rows = tuple(
-        (Cell(wording.phrase(name), name), *(_count(found.get(name)) for found in counts.values()))
+        (Cell(wording.phrase(name), name), *(_statistic(found, name) for found in counts.values()))
         for name in statistics
     )
     columns = (Column("statistic", is_number=False), *map(Column, counts))
@@ -200,8 +202,8 @@ def _entries_table(config: dict, kind: str, registry_key: str) -> Table:
         sizes[point.entry] = sizes.get(point.entry, 0) + 1
     rows = []
     for name, entry in config[kind].items():
-        rest = {key: value for key, value in entry.items() if key != registry_key}
-        settings = ", ".join(f"{wording.setting(k)} {_setting(v)}" for k, v in rest.items())
+        rest = _flat({key: value for key, value in entry.items() if key != registry_key})
+        settings = ", ".join(f"{wording.dotted(k)} {_setting(v)}" for k, v in rest.items())
         made_by = entry.get(registry_key, wording.NOTHING)
         cells = (Cell(name, name), Cell(made_by, made_by), Cell(settings or wording.NOTHING))
         rows.append((*cells, Cell(str(sizes[name]), sizes[name])))
@@ -235,7 +237,9 @@ def _encoder_tables(artifacts: Artifacts) -> list[Table | Text]:
 def _fact(value: object) -> Cell:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return Cell(wording.number(value), value)
-    return Cell(wording.NOTHING if value is None else wording.scalar(value))
+    text = wording.NOTHING if value is None else wording.scalar(value)
+    is_digest = len(text) == 64 and set(text) <= set(string.hexdigits)
+    return Cell(f"{text[:16]}…" if is_digest else text)
 
 
 def _flat(facts: dict, prefix: str = "") -> dict[str, object]:
@@ -264,6 +268,13 @@ def _versions_table() -> Table:
 
 def _count(value: float | None) -> Cell:
     return Cell(wording.number(value), value)
+
+
+def _statistic(counts: dict[str, float], name: str) -> Cell:
+    """A statistic of one dataset; shares in per cent."""
+    is_share = name == "density" or "share" in name.split("_")
+    write = wording.share if is_share else wording.number
+    return Cell(write(counts.get(name)), counts.get(name))
 
 
 def _cost_row(row: dict, whole: float) -> tuple[Cell, ...]:

@@ -1,7 +1,6 @@
-"""The report's drawings: spectra, metrics over a grid, training curves; tables in, axes out."""
+"""The report's drawings of spectra and training curves, and how a refinement looks in them."""
 
 import json
-from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -23,26 +22,6 @@ from ace_steps.reporting.svg import (
 )
 
 PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
-
-
-@dataclass(frozen=True)
-class GridLine:
-    """A metric along one grid key, everything else fixed.
-
-    Attributes:
-        entry: The refinement's entry.
-        label: What is fixed, in words.
-        x, y: Grid values and scores, in the order of x.
-        refinements: The point's name behind each value.
-        is_chosen: Which values were chosen.
-    """
-
-    entry: str
-    label: str
-    x: list[float]
-    y: list[float]
-    refinements: list[str]
-    is_chosen: list[bool]
 
 
 def styles(refinements: dict[str, Point]) -> dict[str, Style]:
@@ -78,6 +57,7 @@ def raw_spectrum(spectra: pl.DataFrame, looks: dict[str, Style]) -> Drawing:
     ways: list[tuple[np.ndarray, list[str]]] = []
     for name in (name for name in looks if name in set(spectra["refinement"])):
         values = _of(spectra, name)["singular_value"].to_numpy()
+        values = values[values > 0]  # zeros stand beyond the spectrum's end
         same = [way for way in ways if _agree(way[0], values)]
         if same:
             same[0][1].append(looks[name].label)
@@ -87,7 +67,7 @@ def raw_spectrum(spectra: pl.DataFrame, looks: dict[str, Style]) -> Drawing:
     def draw(axes: Axes) -> None:
         for (values, labels), line in zip(ways, ("-", "--", ":", "-.") * len(ways), strict=False):
             x = np.arange(1, len(values) + 1)
-            axes.plot(x, _positive(values), color=INK, linestyle=line, linewidth=1.4)
+            axes.plot(x, values, color=INK, linestyle=line, linewidth=1.4)
             if len(ways) > 1:
                 _write_beside(axes, values, f"read by {labels[0]}{' …' * (len(labels) > 1)}")
         _log_log(axes)
@@ -106,14 +86,15 @@ def gain_spectrum(spectra: pl.DataFrame, looks: dict[str, Style]) -> Drawing:
     shapes = {}
     for name in looks:
         gain = _of(spectra, name)["gain"].to_numpy()
-        if len(gain) and gain.max() > 0:
-            shapes[name] = gain / gain.max()
+        if (gain > 0).any():
+            shapes[name] = gain[gain > 0] / gain.max()  # zeros stand beyond the spectrum's end
 
     def draw(axes: Axes) -> None:
-        for name, shape in shapes.items():
-            look = looks[name]
+        for name in sorted(shapes, key=lambda name: looks[name].line != "-"):  # dashes on top
+            look, shape = looks[name], shapes[name]
             x = np.arange(1, len(shape) + 1)
-            axes.plot(x, _positive(shape), color=look.color, linestyle=look.line, linewidth=1.5)
+            pen = {"color": look.color, "linestyle": look.line, "linewidth": 1.5}
+            axes.plot(x, shape, **pen, marker=look.marker, markersize=5, markevery=[-1])
         _log_log(axes)
         axes.set(xlabel="direction, strongest first", ylabel="singular value / the largest one")
 
@@ -122,74 +103,26 @@ def gain_spectrum(spectra: pl.DataFrame, looks: dict[str, Style]) -> Drawing:
     return Drawing("After: refined vectors", alt, draw)
 
 
-def grid_lines(means: pl.DataFrame) -> tuple[str, list[GridLine]]:
-    """The grids of refinements as lines over their main key, the one with the most values.
-
-    Args:
-        means: Validation means of one metric, one row per point, in the runs' order.
-
-    Returns:
-        The dotted key and its lines; ``("", [])`` where no refinement has a grid of numbers.
-    """
-    rows = [row | {"at": json.loads(row["refinement_point"])} for row in means.to_dicts()]
-    seen: dict[str, set[float]] = {}
-    for row in rows:
-        for key, value in row["at"].items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                seen.setdefault(key, set()).add(value)
-    key = max(seen, key=lambda name: len(seen[name]), default="")
-    if not key or len(seen[key]) < 2:
-        return "", []
-    groups: dict[tuple[str, str], list[dict]] = {}
-    for row in rows:
-        if key in row["at"]:
-            rest = json.dumps({k: v for k, v in row["at"].items() if k != key})
-            fixed = [wording.values(rest), wording.values(row["backbone_point"])]
-            label = ", ".join([row["refinement_entry"], *filter(None, fixed)])
-            groups.setdefault((row["refinement_entry"], label), []).append(row)
-    return key, [_grid_line(*name, key, group) for name, group in groups.items()]
-
-
-def metric_over_grid(
-    means: pl.DataFrame, looks: dict[str, Style], *, title: str
-) -> tuple[str, Drawing]:
-    """A validation metric over the main grid key, beside the refinements without it.
-
-    Returns:
-        The grid key and the drawing; the key is empty where there is no grid.
-    """
-    key, lines = grid_lines(means)
-    on_lines = {name for line in lines for name in line.refinements}
-    others = means.filter(~pl.col("refinement").is_in(on_lines)).select("refinement", "mean").rows()
-
-    def draw(axes: Axes) -> None:
-        for name, value in others:
-            axes.axhline(value, color=looks[name].color, linestyle=looks[name].line, linewidth=1.2)
-        for line in lines:
-            _draw_line(axes, line, looks)
-        _grid_axis(axes, sorted({x for line in lines for x in line.x}))
-        axes.set(xlabel=wording.setting(key), ylabel=f"{title}, validation")
-        axes.margins(y=0.14)
-
-    along = "; ".join(_spoken(line, key) for line in lines)
-    beside = ", ".join(f"{looks[name].label} {value:.4f}" for name, value in others)
-    alt = f"Line chart of validation {title}. {along}. Without this grid: {beside or 'none'}."
-    return key, Drawing(title, alt, draw)
-
-
 def training_curves(
-    curves: pl.DataFrame, looks: dict[str, Style], chosen: set[str], *, column: str, title: str
+    curves: pl.DataFrame,
+    looks: dict[str, Style],
+    chosen: set[str],
+    *,
+    column: str,
+    words: tuple[str, str],
 ) -> Drawing:
     """A column of ``training_curve`` per epoch; a dot at the epoch whose weights were kept.
 
     Args:
         curves: The tables of one dataset, encoder and backbone.
-        looks: The styles; their order is the drawing order.
+        looks: The styles.
         chosen: Refinements to draw strong, the others thin.
         column: What to draw.
-        title: It in words.
+        words: It as a title, and as the label of its axis.
     """
-    runs = [(name, run) for name in looks for run in _runs_of(curves, name)]
+    title, unit = words
+    order = sorted(looks, key=lambda name: looks[name].line != "-")  # dashes above solid lines
+    runs = [(name, run) for name in order for run in _runs_of(curves, name)]
 
     def draw(axes: Axes) -> None:
         for name, run in runs:
@@ -201,7 +134,7 @@ def training_curves(
             pen |= {"marker": look.marker, "markersize": 5.5 if is_strong else 4}
             axes.plot(best["epoch"], best[column], **pen)
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.set(xlabel="epoch", ylabel=title)
+        axes.set(xlabel="epoch", ylabel=unit)
 
     kept = [run.filter("is_best").select("epoch", column).rows()[:1] for _, run in runs]
     spoken = "; ".join(
@@ -226,13 +159,8 @@ def _agree(one: np.ndarray, other: np.ndarray) -> bool:
     return one.shape == other.shape and bool(np.allclose(one, other, rtol=1e-6))
 
 
-def _positive(values: np.ndarray) -> np.ndarray:
-    """Values for a logarithmic axis: what is not positive becomes a gap."""
-    return np.where(values > 0, values, np.nan)
-
-
 def _write_beside(axes: Axes, values: np.ndarray, text: str) -> None:
-    place = (len(values), float(_positive(values)[-1]))
+    place = (len(values), float(values[-1]))
     axes.annotate(text, place, (0, 5), textcoords="offset points", ha="right", color=MUTED)
 
 
@@ -241,41 +169,3 @@ def _log_log(axes: Axes) -> None:
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PLAIN)
         axis.set_minor_formatter(NullFormatter())
-
-
-def _grid_line(entry: str, label: str, key: str, rows: list[dict]) -> GridLine:
-    ordered = sorted(rows, key=lambda row: row["at"][key])
-    return GridLine(
-        entry=entry,
-        label=label,
-        x=[row["at"][key] for row in ordered],
-        y=[row["mean"] for row in ordered],
-        refinements=[row["refinement"] for row in ordered],
-        is_chosen=[row["is_chosen"] for row in ordered],
-    )
-
-
-def _draw_line(axes: Axes, line: GridLine, looks: dict[str, Style]) -> None:
-    axes.plot(line.x, line.y, color=MUTED, linewidth=1.2)
-    for x, y, name, is_chosen in zip(line.x, line.y, line.refinements, line.is_chosen, strict=True):
-        axes.plot(x, y, marker="o", color=looks[name].color, markersize=5.5)
-        if is_chosen:
-            axes.plot(x, y, marker="o", color=INK, markersize=11, fillstyle="none")
-            axes.annotate("chosen", (x, y), (0, 9), textcoords="offset points", ha="center")
-
-
-def _grid_axis(axes: Axes, values: list[float]) -> None:
-    """A logarithmic axis that also has room for 0, ticks at the grid's own values."""
-    positive = [value for value in values if value > 0]
-    if positive and max(values) / positive[0] > 20:
-        axes.set_xscale("symlog", linthresh=positive[0], linscale=0.6)
-    if len(values) <= 9:
-        axes.set_xticks(values, [f"{value:g}" for value in values])
-        axes.set_xticks([], minor=True)
-
-
-def _spoken(line: GridLine, key: str) -> str:
-    name = wording.setting(key)
-    steps = zip(line.x, line.y, line.is_chosen, strict=True)
-    values = ", ".join(f"{y:.4f} at {name} {x:g}{' (chosen)' * mark}" for x, y, mark in steps)
-    return f"{line.label}: {values}"

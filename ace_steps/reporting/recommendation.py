@@ -3,15 +3,18 @@
 import polars as pl
 
 from ace_steps.evaluation.metrics import CUTOFFS
-from ace_steps.reporting import figures, wording
+from ace_steps.reporting import figures, grid_lines, wording
 from ace_steps.reporting.artifacts import Artifacts
 from ace_steps.reporting.page import Block, Cell, Column, Figure, Section, Table, Text
-from ace_steps.reporting.scores import METRICS, Setup, mark_chosen, name_cell, score_table
+from ace_steps.reporting.scores import METRICS, Setup, against, mark_chosen, name_cell, score_table
 from ace_steps.reporting.summary import SPLITS
 from ace_steps.reporting.svg import Style, figure_of
 from ace_steps.tables import RUN
 
-CURVES = {"valid_ndcg_10": "NDCG@10, validation", "loss": "training loss, nats per target"}
+CURVES = {
+    "valid_ndcg_10": ("NDCG@10 on validation", "NDCG@10"),
+    "loss": ("Training loss", "nats per target"),
+}
 
 
 def recommendation_section(
@@ -43,7 +46,7 @@ def _grid_blocks(artifacts: Artifacts, setup: Setup, looks: dict[str, Style]) ->
     shown = dict.fromkeys([metric, ("ndcg", 10), ("ndcg", 20), ("recall", 10), ("recall", 20)])
     caption = (
         f"Every point of every grid on the validation targets, {setup.title}; marked are the "
-        f"points chosen by {wording.metric(*metric)}."
+        f"points chosen by {wording.metric(*metric)}{against(setup)}."
     )
     source = f"{artifacts.folder}/report/metrics.parquet and runs.parquet"
     columns = [("valid", *pair) for pair in shown]
@@ -63,7 +66,7 @@ def _grid_figure(
         for name, cutoff in pairs
     ]
     found = [
-        figures.metric_over_grid(table, looks, title=wording.metric(*pair))
+        grid_lines.metric_over_grid(table, looks, title=wording.metric(*pair))
         for table, pair in zip(tables, pairs, strict=True)
     ]
     key = found[0][0]
@@ -74,7 +77,7 @@ def _grid_figure(
         f"grid/{setup.dataset}/{setup.encoder}/{setup.backbone_entry}.svg",
         f"Validation metrics over {wording.setting(key)}; rings at the chosen points.",
         [drawing for _, drawing in found],
-        looks=looks,
+        looks=grid_lines.grid_legend(tables[0], looks),
         csv=pl.concat(tables).select(*columns, "n_seeds").write_csv(),
         source=f"{artifacts.folder}/report/metrics.parquet",
     )
@@ -97,8 +100,8 @@ def _training_blocks(artifacts: Artifacts, setup: Setup, looks: dict[str, Style]
         f"curves/{setup.dataset}/{setup.encoder}/{setup.backbone_entry}.svg",
         "Training, epoch by epoch; a mark where the weights were kept, chosen points drawn strong.",
         [
-            figures.training_curves(drawn, looks, chosen, column=column, title=title)
-            for column, title in CURVES.items()
+            figures.training_curves(drawn, looks, chosen, column=column, words=words)
+            for column, words in CURVES.items()
         ],
         looks=looks,
         csv=drawn.select(columns).write_csv(float_precision=6),

@@ -5,7 +5,7 @@ import polars as pl
 from ace_steps.reporting import wording
 from ace_steps.reporting.artifacts import Artifacts
 from ace_steps.reporting.page import Block, Section, Text
-from ace_steps.reporting.scores import HEADLINE, Setup, baseline_score, score_table
+from ace_steps.reporting.scores import HEADLINE, Setup, against, baseline_score, score_table
 from ace_steps.reporting.summary import relative
 
 
@@ -16,10 +16,11 @@ def result_section(artifacts: Artifacts, setups: list[Setup]) -> Section:
     for setup in setups:
         blocks.append(Text(_headline(setup, selection)))
         caption = (
-            f"Test targets, {setup.title}. Best of a column bold, second underlined"
-            f"{_against(setup)}."
+            f"The chosen points on the targets they were chosen by (valid) and on the test "
+            f"targets, {setup.title}. Best of a column bold, second underlined{against(setup)}."
         )
-        columns = [("test", *metric) for metric in HEADLINE]
+        chosen_by = ("valid", selection["metric"], selection["cutoff"])
+        columns = [chosen_by, *(("test", *metric) for metric in HEADLINE)]
         source = f"{artifacts.folder}/report/metrics.parquet"
         blocks.append(score_table(setup, setup.chosen, columns, caption=caption, source=source))
     if len(artifacts.config["seeds"]) == 1:
@@ -60,7 +61,3 @@ def _headline(setup: Setup, selection: dict) -> str:
     if point["refinement_entry"] == setup.baseline or None in changes:
         return f"{text}."
     return f"{text}, {' and '.join(map(wording.change, changes))} against {setup.baseline}."
-
-
-def _against(setup: Setup) -> str:
-    return f"; in small type the change against {setup.baseline}" if setup.baseline else ""

@@ -129,6 +129,11 @@ def baseline_score(setup: Setup, split: str, metric: str, cutoff: int) -> float 
     return means[0] if len(means) else None
 
 
+def against(setup: Setup) -> str:
+    """The words of a caption that explain the change beside a score."""
+    return f"; in small type the change against {setup.baseline}" if setup.baseline else ""
+
+
 def _head(split: str, metric: str, cutoff: int, wanted: list[tuple[str, str, int]]) -> str:
     """A column's head; it names the split where the table shows both."""
     name = wording.metric(metric, cutoff)

@@ -1,6 +1,7 @@
 """How names, settings and numbers are written for people, the same in every table and figure."""
 
 import json
+import math
 
 GREEK = {"lambda": "λ", "lambda_rel": "λ / s²ₖ", "gamma": "\N{GREEK SMALL LETTER GAMMA}"}
 METRIC_NAMES = {"recall": "Recall", "ndcg": "NDCG", "mrr": "MRR"}
@@ -13,14 +14,21 @@ def setting(key: str) -> str:
     return GREEK.get(last, last)
 
 
+def dotted(key: str) -> str:
+    """A nested setting's name in full, its last part as ``setting`` writes it."""
+    before, dot, _ = key.rpartition(".")
+    return before + dot + setting(key)
+
+
 def values(point: str) -> str:
     """Grid values given as a JSON object: ``λ = 5, k = 128``; empty for none."""
     return ", ".join(f"{setting(key)} = {scalar(v)}" for key, v in json.loads(point).items())
 
 
 def point(entry: str, grid_values: str) -> str:
-    """An entry with its grid values: ``ace, λ = 5``."""
-    return ", ".join(part for part in (entry, values(grid_values)) if part)
+    """An entry with its grid values: ``ace (λ = 5)``."""
+    found = values(grid_values)
+    return f"{entry} ({found})" if found else entry
 
 
 def scalar(value: object) -> str:
@@ -47,9 +55,11 @@ def change(value: float | None) -> str:
 
 def number(value: float | None) -> str:
     """Any number: whole ones in full with thin spaces between thousands, others to four digits."""
-    if value is None or value != value:
+    if value is None or math.isnan(value):
         return NOTHING
-    if value == int(value) and abs(value) < 1e15:
+    if math.isinf(value):
+        return f"{value:g}"
+    if value == int(value):
         return f"{int(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
     return (
         f"{value:.4g}"
@@ -58,11 +68,21 @@ def number(value: float | None) -> str:
     )
 
 
+def share(value: float | None) -> str:
+    """A share in [0, 1] in per cent."""
+    return NOTHING if value is None else f"{100 * value:.3g} %"
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 seed``, ``5 seeds``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def seconds(value: float | None) -> str:
     """A duration: ``8.2 s``, ``3 min 05 s``, ``2 h 07 min``."""
     if value is None:
         return NOTHING
-    if value < 60:
+    if round(value, 1) < 60:
         return f"{value:.1f} s"
     minutes, rest = divmod(round(value), 60)
     if minutes < 60:

@@ -37,7 +37,8 @@ def run(config: str, ranks_folder: Path, metrics: Path, runs: Path) -> None:
     write_table(measured, METRICS, metrics, provenance)
     write_table(chosen, RUNS, runs, provenance)
     n_points = chosen.filter("is_chosen").select("refinement", "backbone").n_unique()
-    log.info("measured %d runs, chose %d points by %s", len(paths), n_points, settings["selection"])
+    by = "{metric}@{cutoff}".format(**settings["selection"])
+    log.info("measured %d runs, chose %d points by %s on validation", len(paths), n_points, by)
 
 
 def measure(paths: dict[grid.Run, Path]) -> pl.DataFrame:

@@ -106,9 +106,10 @@ def make_results(
 def write_benchmark(path: Path, seconds: float, memory_mb: float) -> None:
     """A benchmark file with Snakemake's columns."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    head = "s h:m:s max_rss max_vms max_uss max_pss io_in io_out mean_load cpu_time".split()
+    columns = "s h:m:s max_rss max_vms max_uss max_pss io_in io_out mean_load cpu_time"
+    head = columns.replace(" ", "\t")
     row = [seconds, "0:00:40", memory_mb, 9999.0, 800.0, 810.0, 0.0, 1.0, 150.0, 1.5 * seconds]
-    path.write_text("\t".join(head) + "\n" + "\t".join(map(str, row)) + "\n")
+    path.write_text(head + "\n" + "\t".join(map(str, row)) + "\n")
 
 
 def _ranks(generator: np.random.Generator, quality: float, n_users: int) -> list[float]:
@@ -163,24 +164,26 @@ def gains(point: grid.Point) -> np.ndarray:
 
 def _refined(folder: Path, names: tuple[str, str, str], point: grid.Point) -> None:
     identity = dict(zip(("dataset", "encoder", "refinement"), names, strict=True))
-    s, gain = singular_values()[:N_COMPONENTS], gains(point)
+    gain = gains(point)
     spectrum = pl.DataFrame(
         {
             **identity,
-            "component": np.arange(1, N_COMPONENTS + 1, dtype=np.int32),
-            "singular_value": s,
-            "gain": gain,
+            "component": np.arange(1, WIDTH + 1, dtype=np.int32),
+            "singular_value": singular_values(),
+            "gain": np.pad(gain, (0, WIDTH - len(gain))),
         }
     )
-    measures = {"raw": _measures(s), "refined": _measures(gain)}
+    facts = {key: point.settings[key] for key in ("lambda",) if key in point.settings}
+    note = Provenance("refine_vectors", point.settings, facts=facts)
+    measures = {"raw": _measures(singular_values()), "refined": _measures(gain)}
     rows = [
         {**identity, "measure": measure, "stage": stage, "value": value}
         for stage, found in measures.items()
         for measure, value in found.items()
     ]
     place = folder.joinpath("refine", *names)
-    write_table(spectrum, SPECTRUM, place / "spectrum.parquet", MADE)
-    write_table(pl.DataFrame(rows), GEOMETRY, place / "geometry.parquet", MADE)
+    write_table(spectrum, SPECTRUM, place / "spectrum.parquet", note)
+    write_table(pl.DataFrame(rows), GEOMETRY, place / "geometry.parquet", note)
 
 
 def _measures(s: np.ndarray) -> dict[str, float]:

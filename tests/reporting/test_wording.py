@@ -1,0 +1,43 @@
+import pytest
+
+from ace_steps.reporting import wording
+
+THIN = "\N{NARROW NO-BREAK SPACE}"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (12101.0, f"12{THIN}101"),
+        (0.95623, "0.9562"),
+        (107.61, "107.6"),
+        (134515008, f"134{THIN}515{THIN}008"),
+        (12345.6, f"12{THIN}346"),
+        (None, wording.NOTHING),
+        (float("nan"), wording.NOTHING),
+        (float("inf"), "inf"),
+    ],
+)
+def test_numbers_are_short_and_read_at_a_glance(value, text):
+    assert wording.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(8.24, "8.2 s"), (59.96, "1 min 00 s"), (185, "3 min 05 s"), (7620, "2 h 07 min")],
+)
+def test_durations_have_two_units_at_most(value, text):
+    assert wording.seconds(value) == text
+
+
+def test_a_point_is_its_entry_with_its_grid_values():
+    assert wording.point("ace", '{"lambda": 5}') == "ace (λ = 5)"
+    assert wording.point("sasrec", '{"training.lr": 0.0005}') == "sasrec (lr = 0.0005)"
+    assert wording.point("svd", "{}") == "svd"
+
+
+def test_a_change_has_its_sign():
+    assert wording.change(0.1234) == "+12.3 %"
+    assert wording.change(-0.02) == "\N{MINUS SIGN}2.0 %"
+    assert wording.change(None) == ""
