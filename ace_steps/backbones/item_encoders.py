@@ -1,0 +1,151 @@
+"""How a backbone gets its item vectors from what a refinement hands over.
+
+A refinement's vectors start a trainable table, or stay frozen under layers that are trained. Which
+of them is written in the vectors' provenance, ``facts["item_encoder"]``.
+"""
+
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, ValidationError
+from torch import Tensor, nn
+
+from ace_steps.backbones.settings import Count, Positive
+from ace_steps.errors import InputError
+from ace_steps.settings import Settings, unknown
+from ace_steps.tables import PADDING
+
+ACTIVATIONS = {"identity": nn.Identity, "relu": nn.ReLU, "leaky_relu": nn.LeakyReLU}
+Parts = Annotated[list[Count], Field(min_length=1)]
+
+
+class TableKind(Settings):
+    """The vectors start a table that is trained in full."""
+
+    kind: Literal["table"]
+
+
+class MlpKind(Settings):
+    """Frozen matrices under one shared network of two layers; the outputs are summed."""
+
+    kind: Literal["mlp"]
+    parts: Parts
+    hidden: Count
+    width: Count
+    activation: Literal[tuple(ACTIVATIONS)]
+
+
+class PartlyTrainableKind(Settings):
+    """Frozen vectors plus a trained table on their last columns, drawn from N(0, std^2)."""
+
+    kind: Literal["partly_trainable"]
+    parts: Parts
+    width: Count
+    trainable_last: Annotated[int, Field(ge=0)]
+    std: Positive
+
+
+class TrainableTable(nn.Module):
+    """A table of item vectors, trained in full."""
+
+    def __init__(self, matrix: Tensor, kind: TableKind, generator: torch.Generator) -> None:
+        super().__init__()
+        self.table = nn.Parameter(matrix.clone())
+        self.width = matrix.shape[1]
+
+    def forward(self) -> Tensor:
+        """(n_items + 1, width); row 0 is zero and gets no gradient."""
+        return self.table
+
+
+class FrozenMlp(nn.Module):
+    """Frozen matrices through one trained two-layer network, summed."""
+
+    def __init__(self, matrix: Tensor, kind: MlpKind, generator: torch.Generator) -> None:
+        super().__init__()
+        if len(set(kind.parts)) > 1:
+            raise InputError(f"item vectors: parts of different widths {kind.parts} share no MLP.")
+        self.register_buffer("frozen", matrix[PADDING + 1 :], persistent=False)
+        self.part, self.width = kind.parts[0], kind.width
+        self.to_hidden = nn.Linear(self.part, kind.hidden)
+        self.activation = ACTIVATIONS[kind.activation]()
+        self.to_width = nn.Linear(kind.hidden, kind.width)
+        for layer in (self.to_hidden, self.to_width):
+            nn.init.xavier_uniform_(layer.weight, generator=generator)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self) -> Tensor:
+        """(n_items + 1, width); row 0 is zero."""
+        hidden = [self.activation(self.to_hidden(p)) for p in self.frozen.split(self.part, dim=1)]
+        vectors = torch.stack([self.to_width(each) for each in hidden]).sum(dim=0)
+        return F.pad(vectors, (0, 0, 1, 0))
+
+
+class PartlyTrainableTable(nn.Module):
+    """Frozen vectors, plus trained ones on their last columns."""
+
+    def __init__(
+        self, matrix: Tensor, kind: PartlyTrainableKind, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.width = kind.width
+        if not kind.trainable_last <= kind.width:
+            raise InputError(
+                f"item vectors: {kind.trainable_last} trainable columns of {kind.width}."
+            )
+        self.register_buffer("frozen", matrix, persistent=False)
+        trained = torch.empty(len(matrix), kind.trainable_last)
+        nn.init.normal_(trained, std=kind.std, generator=generator)
+        trained[PADDING] = 0
+        self.trained = nn.Parameter(trained)
+
+    def forward(self) -> Tensor:
+        """(n_items + 1, width); row 0 is zero."""
+        return self.frozen + F.pad(self.trained, (self.width - self.trained.shape[1], 0))
+
+
+ITEM_ENCODERS = {
+    "table": (TrainableTable, TableKind),
+    "mlp": (FrozenMlp, MlpKind),
+    "partly_trainable": (PartlyTrainableTable, PartlyTrainableKind),
+}
+
+
+def build_item_encoder(
+    matrix: Tensor, description: dict, width: int, generator: torch.Generator
+) -> nn.Module:
+    """The module whose call gives every item's vector.
+
+    Args:
+        matrix: (n_items + 1, d) float32, row 0 (padding) zero.
+        description: What ``facts["item_encoder"]`` of the vectors says.
+        width: Width the backbone wants.
+        generator: Source of the weights that are drawn.
+
+    Raises:
+        InputError: an unknown kind, a description that does not fit the matrix, or another width.
+    """
+    name = str(description.get("kind"))
+    if name not in ITEM_ENCODERS:
+        raise InputError(f"item vectors: {unknown('item encoder', name, set(ITEM_ENCODERS))}")
+    module, model = ITEM_ENCODERS[name]
+    try:
+        kind = model.model_validate(description)
+    except ValidationError as refusal:
+        reason = refusal.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in reason["loc"])
+        raise InputError(
+            f"item vectors: item encoder '{name}': {place}: {reason['msg']}."
+        ) from None
+    n_columns = sum(getattr(kind, "parts", [matrix.shape[1]]))
+    if n_columns != matrix.shape[1]:
+        raise InputError(
+            f"item vectors are {matrix.shape[1]} wide, but their parts have {n_columns} columns."
+        )
+    encoder = module(matrix, kind, generator)
+    if encoder.width != width:
+        raise InputError(
+            f"item vectors: width {encoder.width}, but the backbone's width is {width}."
+        )
+    return encoder

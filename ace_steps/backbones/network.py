@@ -1,0 +1,61 @@
+"""What every sequence network offers to the training loop and the ranking."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Where several histories stand in one row, so that a batch of short ones is nearly full.
+
+    Attributes:
+        position: (rows, length) int64 place of each entry in its own history, oldest is 0.
+        segment: (rows, length) int64 which history of the row it belongs to.
+    """
+
+    position: Tensor
+    segment: Tensor
+
+    def same_history(self) -> Tensor:
+        """(rows, 1, length, length) bool: which pairs of a row's entries may see each other."""
+        return (self.segment[:, :, None] == self.segment[:, None, :]).unsqueeze(1)
+
+    def to(self, device: torch.device) -> "Packing":
+        """The same on a device."""
+        return Packing(self.position.to(device), self.segment.to(device))
+
+
+class Network(nn.Module):
+    """Base of the sequence networks: item histories to queries, over given item vectors.
+
+    A subclass is built from ``(settings, n_items, generator)`` and defines
+    ``forward(history, items, packing)``: (rows, length) item indices, padded on the right with 0,
+    and (n_items + 1, width) item vectors, row 0 zero, to (rows, length, query width).
+
+    Attributes:
+        longest_history: Latest events that a prediction reads.
+        can_pack: ``forward`` takes rows of several histories; otherwise ``packing`` must be None.
+    """
+
+    longest_history: int
+    can_pack: bool
+
+    def scored_items(self, items: Tensor) -> Tensor:
+        """(n_items + 1, query width): what a query's inner products with are the scores."""
+        return items
+
+    def next_queries(self, history: Tensor, length: Tensor, items: Tensor) -> Tensor:
+        """The query for what follows each history.
+
+        Args:
+            history: (rows, longest) item indices, one history a row, padded on the right with 0.
+            length: (rows,) real events of each, at least 1, at most ``longest_history``.
+            items: (n_items + 1, width) item vectors.
+
+        Returns:
+            (rows, query width).
+        """
+        rows = torch.arange(len(history), device=history.device)
+        return self(history, items, None)[rows, length - 1]

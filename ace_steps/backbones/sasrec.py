@@ -1,0 +1,59 @@
+"""SASRec: causal self-attention over the history (Kang & McAuley, ICDM 2018)."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import field_validator
+from torch import Tensor, nn
+
+from ace_steps.backbones.attention import LAYER_NORM_EPS, TransformerLayer, initialise
+from ace_steps.backbones.network import Network, Packing
+from ace_steps.backbones.settings import TransformerSettings, check_divides
+from ace_steps.tables import PADDING
+
+
+class SasRecSettings(TransformerSettings):
+    """Shape, training and ranking; described in config.schema.yaml under ``$defs/sasrec``."""
+
+    model: Literal["sasrec"]
+    _heads = field_validator("heads")(check_divides)
+
+
+class SasRec(Network):
+    """Item histories to next-item queries, in the space of the item vectors."""
+
+    can_pack = True
+
+    def __init__(self, settings: SasRecSettings, n_items: int, generator: torch.Generator) -> None:
+        """``n_items`` is not needed: nothing here is per item."""
+        super().__init__()
+        self.longest_history = settings.max_length
+        self.positions = nn.Parameter(torch.empty(settings.max_length, settings.width))
+        self.input_norm = nn.LayerNorm(settings.width, eps=LAYER_NORM_EPS)
+        self.dropout = nn.Dropout(settings.dropout)
+        self.layers = nn.ModuleList(TransformerLayer(settings) for _ in range(settings.layers))
+        initialise(self, generator)
+
+    def forward(self, history: Tensor, items: Tensor, packing: Packing | None) -> Tensor:
+        """Queries for the item after each position.
+
+        Padding stands on the right, so a causal position never sees it and needs no mask.
+
+        Args:
+            history: (rows, length) item indices, oldest first, padded on the right with 0.
+            items: (n_items + 1, width) item vectors, row 0 the padding.
+            packing: Where a row's histories stand; None for one history a row.
+
+        Returns:
+            (rows, length, width); an entry is what its history up to there alone would give.
+        """
+        states = F.embedding(history, items, padding_idx=PADDING)
+        if packing is None:
+            mask, position = None, torch.arange(history.shape[1], device=history.device)
+        else:
+            mask, position = packing.same_history().tril(), packing.position
+        states = self.dropout(self.input_norm(states + self.positions[position]))
+        for layer in self.layers:
+            states = layer(states, mask)
+        return states

@@ -1,0 +1,80 @@
+r"""Rank every held-out target among all items, with the weights of a training.
+
+python -m ace_steps.steps.rank_targets --interactions interactions.parquet \
+    --items items.parquet --vectors item_vectors.parquet --weights best.safetensors \
+    --settings "$(cat sasrec.json)" --dataset ml-100k --encoder smollm2 --refinement ace \
+    --backbone sasrec --seed 1 --ranks ranks.parquet
+"""
+
+import logging
+import time
+from pathlib import Path
+
+import polars as pl
+
+from ace_steps import command, parquet
+from ace_steps.backbones.recommender import build_recommender
+from ace_steps.backbones.registry import parse_backbone
+from ace_steps.evaluation.ranking import rank_targets, ranks_table
+from ace_steps.provenance import Provenance, digests
+from ace_steps.runtime import peak_memory_mb, select_device
+from ace_steps.tables import RANKS
+from ace_steps.training.checkpoints import read_weights
+from ace_steps.training.histories import HELD_OUT, held_out
+from ace_steps.training.inputs import add_inputs, read_inputs
+from ace_steps.training.optimisers import load_weights
+from ace_steps.training.runs import describe_run, with_identity
+
+log = logging.getLogger(__name__)
+
+
+def run(
+    *,
+    interactions: Path,
+    items: Path,
+    vectors: Path,
+    weights: Path,
+    settings: str,
+    device: str,
+    ranks: Path,
+    **identity: str | int,
+) -> None:
+    """Read tables and weights, rank both splits, write the ranks."""
+    where = select_device(device)
+    chosen = parse_backbone(settings, "--settings")
+    files = {"interactions": interactions, "items": items, "vectors": vectors}
+    trained = describe_run(identity, chosen, **files)
+    arrays = read_weights(weights, trained)
+    inputs = read_inputs(**files)
+    model = build_recommender(inputs.matrix, inputs.item_encoder, chosen, identity["seed"])
+    load_weights(model, arrays)
+    model.to(where).eval()
+    started, tables = time.perf_counter(), []
+    for split in HELD_OUT:
+        targets = held_out(inputs.histories, split)
+        found = rank_targets(model, inputs.histories, targets, **chosen.ranking.as_json())
+        counts = inputs.items["train_count"].to_numpy()
+        tables.append(ranks_table(found, targets, split=split, train_counts=counts))
+    seconds = time.perf_counter() - started
+    inputs_read = {**trained.inputs, **digests(weights=weights)}
+    facts = {**trained.facts, "device": where.type}
+    note = Provenance("rank_targets", trained.settings, inputs_read, facts)
+    table = with_identity(pl.concat(tables), identity)
+    parquet.write_table(table, RANKS, ranks, note)
+    log.info(
+        "ranked %d targets among %d items in %.1f s, %.0f MB",
+        *(len(table), len(inputs.items), seconds, peak_memory_mb()),
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse the options and run the step; the exit code."""
+    options = command.parser(__doc__)
+    add_inputs(options)
+    options.add_argument("--weights", type=Path, required=True, help="best or last weights")
+    options.add_argument("--ranks", type=Path, required=True, help="table ranks to write")
+    return command.execute(run, options.parse_args(argv))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,79 @@
+r"""Train a sequential recommender that starts from refined item vectors.
+
+python -m ace_steps.steps.train_backbone --interactions interactions.parquet \
+    --items items.parquet --vectors item_vectors.parquet --settings "$(cat sasrec.json)" \
+    --dataset ml-100k --encoder smollm2 --refinement ace --backbone sasrec --seed 1 \
+    --best best.safetensors --last last.safetensors --curve training_curve.parquet --state state
+"""
+
+import logging
+from functools import partial
+from pathlib import Path
+
+from ace_steps import command, parquet
+from ace_steps.backbones.recommender import build_recommender
+from ace_steps.backbones.registry import parse_backbone
+from ace_steps.runtime import peak_memory_mb, select_device
+from ace_steps.tables import TRAINING_CURVE
+from ace_steps.tensors import write_tensors
+from ace_steps.training.checkpoints import read_state, remove_state, write_state
+from ace_steps.training.inputs import add_inputs, read_inputs
+from ace_steps.training.loop import train
+from ace_steps.training.runs import curve_table, describe_run, with_facts
+from ace_steps.training.tasks import build_task
+
+log = logging.getLogger(__name__)
+
+
+def run(
+    *,
+    interactions: Path,
+    items: Path,
+    vectors: Path,
+    settings: str,
+    device: str,
+    best: Path,
+    last: Path,
+    curve: Path,
+    state: Path,
+    **identity: str | int,
+) -> None:
+    """Read the tables, train, write weights and curve."""
+    where = select_device(device)
+    chosen = parse_backbone(settings, "--settings")
+    files = {"interactions": interactions, "items": items, "vectors": vectors}
+    inputs = read_inputs(**files)
+    note = with_facts(describe_run(identity, chosen, **files), device=where.type)
+    model = build_recommender(inputs.matrix, inputs.item_encoder, chosen, identity["seed"])
+    task = build_task(inputs.histories, chosen, model.network)
+    done = train(
+        model.to(where),
+        inputs.histories,
+        task,
+        settings=chosen,
+        seed=identity["seed"],
+        state=read_state(state, note),
+        keep=partial(write_state, state, run=note),
+    )
+    note = with_facts(note, best_epoch=done.best_epoch, n_epochs=len(done.curve))
+    write_tensors(best, done.best_weights, note)
+    write_tensors(last, done.weights, note)
+    parquet.write_table(curve_table(done, identity), TRAINING_CURVE, curve, note)
+    remove_state(state)
+    counts = (len(done.curve), task.n_targets, done.best_epoch)
+    log.info("%d epochs of %d targets, best is %d, %.0f MB", *counts, peak_memory_mb())
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse the options and run the step; the exit code."""
+    options = command.parser(__doc__)
+    add_inputs(options)
+    options.add_argument("--best", type=Path, required=True, help="weights to write")
+    options.add_argument("--last", type=Path, required=True, help="weights to write")
+    options.add_argument("--curve", type=Path, required=True, help="training_curve to write")
+    options.add_argument("--state", type=Path, required=True, help="folder to resume from")
+    return command.execute(run, options.parse_args(argv))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

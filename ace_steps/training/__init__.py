@@ -1,0 +1,1 @@
+"""Histories, batches, the objective, the training loop and its state on disk."""

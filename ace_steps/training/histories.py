@@ -1,0 +1,113 @@
+"""Every user's events, stored once; what is trained on and what is held out of them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from ace_steps.errors import InputError
+
+SPLITS = ("train", "valid", "test")  # in the order in which a history holds them
+HELD_OUT = SPLITS[1:]
+
+
+@dataclass(frozen=True)
+class Histories:
+    """The events of all users in order: train, then at most one valid, then at most one test.
+
+    Attributes:
+        items: (n_events,) int32 item indices from 1, user after user, oldest first.
+        offsets: (n_users + 1,) int64; user u's events are ``items[offsets[u]:offsets[u + 1]]``.
+        n_train: (n_users,) int64, each user's train events.
+        has_valid: (n_users,) bool, the event after them is the validation target.
+        has_test: (n_users,) bool, the last event is the test target.
+    """
+
+    items: np.ndarray
+    offsets: np.ndarray
+    n_train: np.ndarray
+    has_valid: np.ndarray
+    has_test: np.ndarray
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Held-out events, one a row, with the history before each.
+
+    Attributes:
+        user: (n,) int64 user index.
+        item: (n,) int64 the item held out.
+        start: (n,) int64 place of the user's first event in ``Histories.items``.
+        length: (n,) int64 events before the target.
+    """
+
+    user: np.ndarray
+    item: np.ndarray
+    start: np.ndarray
+    length: np.ndarray
+
+
+def read_histories(interactions: pl.DataFrame, n_items: int) -> Histories:
+    """The histories of the table interactions.
+
+    Args:
+        interactions: The table, in any row order.
+        n_items: Items of the catalogue.
+
+    Raises:
+        InputError: no event, an item outside the catalogue, an unknown split, or a user whose
+            splits are not train, one valid, one test in this order.
+    """
+    if interactions.is_empty():
+        raise InputError("interactions: the table has no event.")
+    ordered = interactions.sort("user", "position")
+    users, items = ordered["user"].to_numpy(), ordered["item"].to_numpy()
+    if items.min() < 1 or items.max() > n_items:
+        outside = items.min() if items.min() < 1 else items.max()
+        raise InputError(f"interactions: item {outside} is not in the catalogue of 1 to {n_items}.")
+    split = _split_codes(ordered["split"])
+    is_unordered = (np.diff(users) == 0) & (np.diff(split) < 0)
+    if is_unordered.any():
+        user = users[1:][is_unordered][0]
+        raise InputError(f"interactions: user {user}'s splits are not in the order {SPLITS}.")
+    n_users = int(users[-1]) + 1
+    counts = np.stack([np.bincount(users[split == code], minlength=n_users) for code in range(3)])
+    if counts[1:].max() > 1:
+        user = int((counts[1:] > 1).any(axis=0).argmax())
+        raise InputError(f"interactions: user {user} has several valid or several test events.")
+    offsets = np.concatenate([[0], np.cumsum(counts.sum(axis=0))])
+    return Histories(
+        items=items.astype(np.int32),
+        offsets=offsets,
+        n_train=counts[0],
+        has_valid=counts[1] > 0,
+        has_test=counts[2] > 0,
+    )
+
+
+def held_out(histories: Histories, split: str) -> Targets:
+    """The validation or the test targets; a test target's history holds the validation item.
+
+    Raises:
+        InputError: a target has no event before it, so that there is nothing to predict it from.
+    """
+    is_test = split == "test"
+    user = np.flatnonzero(histories.has_test if is_test else histories.has_valid)
+    length = histories.n_train[user] + (histories.has_valid[user] if is_test else 0)
+    if (length == 0).any():
+        raise InputError(
+            f"interactions: user {user[length == 0][0]}'s {split} event is the first of the "
+            "history; a target needs at least one event before it."
+        )
+    start = histories.offsets[user]
+    item = histories.items[start + length].astype(np.int64)
+    return Targets(user=user, item=item, start=start, length=length)
+
+
+def _split_codes(split: pl.Series) -> np.ndarray:
+    """(n_events,) int8 place of each event's split in ``SPLITS``."""
+    unknown = split.filter(~split.is_in(SPLITS))
+    if len(unknown):
+        raise InputError(f"interactions: split '{unknown[0]}'; known are {', '.join(SPLITS)}.")
+    codes = split.replace_strict(dict(zip(SPLITS, range(3), strict=True)), return_dtype=pl.Int8)
+    return codes.to_numpy()

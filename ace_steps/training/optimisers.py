@@ -1,0 +1,72 @@
+"""The optimiser, its learning rate over the steps, and its state as named arrays."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from ace_steps.backbones.settings import TrainingSettings
+
+OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+def build_optimiser(model: nn.Module, training: TrainingSettings) -> torch.optim.Optimizer:
+    """Adam (weight decay added to the gradient) or AdamW (taken off the weights).
+
+    Only matrices decay: a bias or a layer norm pulled towards zero loses its meaning.
+    """
+    parameters = list(model.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": training.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return OPTIMISERS[training.optimiser](groups, lr=training.lr, fused=True)
+
+
+def warm_up(optimiser: torch.optim.Optimizer, training: TrainingSettings, step: int) -> None:
+    """Set the rate of this step, counted from 1: it grows evenly over ``warmup_steps``."""
+    share = min(1.0, step / training.warmup_steps) if training.warmup_steps else 1.0
+    for group in optimiser.param_groups:
+        group["lr"] = training.lr * share
+
+
+def weights_as_arrays(model: nn.Module) -> dict[str, np.ndarray]:
+    """Copies of the trained parameters by name."""
+    return {name: p.detach().cpu().numpy().copy() for name, p in model.named_parameters()}
+
+
+def load_weights(model: nn.Module, arrays: dict[str, np.ndarray]) -> None:
+    """Set every trained parameter; names and shapes must be the model's own.
+
+    Raises:
+        ValueError: a parameter is missing, is not known, or has another shape.
+    """
+    own = dict(model.named_parameters())
+    if own.keys() != arrays.keys():
+        raise ValueError(f"weights are of {sorted(arrays)}, not of {sorted(own)}")
+    with torch.no_grad():
+        for name, parameter in own.items():
+            if parameter.shape != arrays[name].shape:
+                raise ValueError(f"'{name}' is {arrays[name].shape}, not {tuple(parameter.shape)}")
+            parameter.copy_(torch.from_numpy(arrays[name]))
+
+
+def optimiser_as_arrays(
+    model: nn.Module, optimiser: torch.optim.Optimizer
+) -> dict[str, np.ndarray]:
+    """Copies of the optimiser's tensors, named ``<parameter>/<tensor>``."""
+    return {
+        f"{name}/{key}": tensor.cpu().numpy().copy()
+        for name, parameter in model.named_parameters()
+        for key, tensor in optimiser.state[parameter].items()
+    }
+
+
+def load_optimiser(
+    model: nn.Module, optimiser: torch.optim.Optimizer, arrays: dict[str, np.ndarray]
+) -> None:
+    """Set the optimiser's tensors to what ``optimiser_as_arrays`` gave."""
+    parameters = dict(model.named_parameters())
+    for name, array in arrays.items():
+        parameter, _, key = name.rpartition("/")
+        tensor = torch.from_numpy(array.copy()).to(parameters[parameter].device)
+        optimiser.state[parameters[parameter]][key] = tensor
