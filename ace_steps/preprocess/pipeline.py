@@ -55,12 +55,12 @@ def build_dataset(raw: RawData, settings: DatasetSettings, name: str) -> Dataset
         the events does.
     """
     found = Report()
-    found.count("raw", raw.events, "user_id", "item_id")
-    coded = _coded(_in_scope(raw, settings, found))
+    coded, catalogue = _coded(_in_scope(raw, settings, found)), raw.items
+    del raw  # the ids as text are most of the memory
     events = _filtered(coded, settings, found)
     events = _split(events, settings, found)
     users, items, events = _numbered(events, coded)
-    items, texts = _with_texts(items, raw.items, settings, name)
+    items, texts = _with_texts(items, catalogue, settings, name)
     items = _with_train_counts(items, events)
     events = events.with_columns(
         position=pl.int_range(pl.len(), dtype=pl.Int32).over("user"),
@@ -74,6 +74,7 @@ def build_dataset(raw: RawData, settings: DatasetSettings, name: str) -> Dataset
 
 def _in_scope(raw: RawData, settings: DatasetSettings, found: Report) -> pl.DataFrame:
     events = raw.events
+    found.count("raw", events, "user_id", "item_id")
     if settings.min_rating is not None:
         if events["rating"].null_count():
             raise InputError("min_rating is set, but the log has events without a rating.")
@@ -117,12 +118,13 @@ def _coded(events: pl.DataFrame) -> _Coded:
 def _filtered(coded: _Coded, settings: DatasetSettings, found: Report) -> pl.DataFrame:
     seed = derive_seed(settings.seed, "ties")
     events = filters.chronological(coded.events, tie_rule=settings.tie_rule, seed=seed)
-    n_before = len(events)
-    n_pairs = events.select(pl.struct("user", "item").n_unique()).item()
-    found.add("duplicate_events", n_before - n_pairs)
+    keep = "last" if settings.duplicates == "last" else "first"
+    distinct = filters.without_duplicates(events, keep=keep)
+    found.add("duplicate_events", len(events) - len(distinct))
     if settings.duplicates != "all":
-        events = filters.without_duplicates(events, settings.duplicates)
+        events = distinct
         found.count("after_duplicates", events, "user", "item")
+    del distinct
     events = _core(events, settings, found, "after_core")
     if settings.max_users is not None:
         generator = np.random.default_rng(derive_seed(settings.seed, "users"))

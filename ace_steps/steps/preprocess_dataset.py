@@ -35,8 +35,8 @@ def run(
 ) -> None:
     """Read both files, build the tables, write them."""
     wanted = parse(DatasetSettings, settings, "--settings")
-    raw = READERS[wanted.reader](raw_interactions, raw_items, wanted.columns)
-    built = build_dataset(raw, wanted, dataset)
+    read = READERS[wanted.reader]
+    built = build_dataset(read(raw_interactions, raw_items, wanted.columns), wanted, dataset)
     note = Provenance(
         step="preprocess_dataset",
         settings=wanted.as_json(),

@@ -90,13 +90,10 @@ def test_the_tie_hash_is_splitmix64():
     assert found.tolist() == [mix(mix(16) ^ 2), mix(mix(18) ^ 3)]
 
 
-@pytest.mark.parametrize(
-    ("policy", "times"), [("all", [1, 2, 3, 4]), ("first", [1, 2]), ("last", [3, 4])]
-)
-def test_of_repeated_events_the_policy_keeps_all_the_first_or_the_last(policy, times):
+@pytest.mark.parametrize(("keep", "times"), [("first", [1, 2]), ("last", [3, 4])])
+def test_of_repeated_events_the_first_or_the_last_is_kept(keep, times):
     rows = [(0, 9, 1.0), (0, 8, 2.0), (0, 8, 3.0), (0, 9, 4.0)]
-    kept = without_duplicates(log(rows), policy)
-    assert kept["timestamp"].to_list() == times
+    assert without_duplicates(log(rows), keep=keep)["timestamp"].to_list() == times
 
 
 def test_a_sample_has_the_wanted_users_with_all_their_events():
