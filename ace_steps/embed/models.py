@@ -14,11 +14,11 @@ import torch
 import transformers
 from safetensors import SafetensorError
 
+from ace_steps.embed.registry import SOURCE_NOTE
 from ace_steps.embed.settings import EncoderSettings
 from ace_steps.errors import InputError
 from ace_steps.files import sha256_file
 
-SOURCE_NOTE = "ace_source.json"  # written by fetch_encoder: what the folder is and whence
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
