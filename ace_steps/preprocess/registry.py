@@ -4,7 +4,6 @@ A dry run imports this module: no polars, no torch.
 """
 
 from pathlib import Path
-from string import Template
 from typing import Literal
 
 from pydantic import model_validator
@@ -110,17 +109,3 @@ def step_settings(entry: dict, registry: Path) -> dict:
     if public.expected and is_alike:
         settings.setdefault("expected", public.expected.as_json())
     return settings
-
-
-def local_file(files: dict[str, str], role: Role, environment: dict[str, str]) -> str:
-    """Path of a raw file that is already here, ``${NAME}`` replaced from the environment.
-
-    Raises:
-        InputError: the path names a variable that is not set.
-    """
-    try:
-        return Template(files[role]).substitute(environment)
-    except KeyError as unset:
-        raise InputError(f"'{files[role]}': the variable {unset} is not set.") from None
-    except ValueError as refusal:
-        raise InputError(f"'{files[role]}': {refusal}.") from None

@@ -11,7 +11,6 @@ import polars as pl
 
 from ace_steps.preprocess.item_text import ItemTexts
 from ace_steps.preprocess.settings import Counts
-from ace_steps.preprocess.splits import SHORTEST_SPLIT
 
 TOP_PERCENT = (1, 2, 5, 10, 20, 50)
 
@@ -44,6 +43,8 @@ class Report:
         self.add("items", len(items))
         self.add("events", len(events))
         self.add("density", len(events) / (len(lengths) * len(items)))
+        held_out = events.filter(pl.col("split") != "train")["user"].n_unique()
+        self.add("users_train_only", len(lengths) - held_out)
         self._histories(lengths)
         self._ties(events)
         self._popularity(items["train_count"].to_numpy())
@@ -80,7 +81,6 @@ class Report:
         )
 
     def _histories(self, lengths: np.ndarray) -> None:
-        self.add("users_train_only", int((lengths < SHORTEST_SPLIT).sum()))
         self.add("history_length_min", lengths.min())
         self.add("history_length_mean", lengths.mean())
         self.add("history_length_median", float(np.median(lengths)))

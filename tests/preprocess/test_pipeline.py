@@ -90,17 +90,9 @@ def test_every_number_of_the_report_on_a_log_counted_by_hand():
         ("w", "e", 99, 5),  # too late
     ]
     titles = {"a": "same", "b": "same", "c": "", "d": "long title", "e": "e"}
-    found = report(
-        build(
-            events,
-            titles,
-            min_rating=2,
-            time_start="1970-01-01",
-            time_end="1970-01-02",
-            blank_text="placeholder",
-            max_field_chars=4,
-        )
-    )
+    limits = {"min_rating": 2, "time_start": "1970-01-01", "time_end": "1970-01-02"}
+    texts = {"blank_text": "placeholder", "max_field_chars": 4}
+    found = report(build(events, titles, **limits, **texts))
     assert found["events_raw"] == 10
     assert found["events_after_rating"] == 9
     assert found["events_after_window"] == 9  # second 99 is still on the first day
@@ -218,6 +210,7 @@ def test_a_global_split_leaves_no_future_in_training_and_counts_what_it_drops():
     assert report(found)["split_valid_from"] == 30
     assert report(found)["split_test_from"] == 40
     assert report(found)["events_after_split"] == 30
+    assert report(found)["users_train_only"] == 0
 
 
 def test_items_without_a_row_are_an_error_with_count_and_examples():

@@ -12,7 +12,6 @@ from ace_steps.preprocess.readers import READERS
 from ace_steps.preprocess.registry import (
     DatasetEntry,
     PublicDataset,
-    local_file,
     public_dataset,
     step_settings,
 )
@@ -105,11 +104,3 @@ def test_a_source_that_does_not_fit_is_refused(change, message):
 def test_settings_that_contradict_themselves_are_refused(change, message):
     with pytest.raises(InputError, match=message):
         parse(DatasetEntry, json.dumps(entry(**change)), "entry")
-
-
-def test_a_path_may_come_from_the_environment():
-    files = {"interactions": "${DATA}/log.inter", "items": "here.item"}
-    assert local_file(files, "interactions", {"DATA": "/d"}) == "/d/log.inter"
-    assert local_file(files, "items", {}) == "here.item"
-    with pytest.raises(InputError, match="the variable 'DATA' is not set"):
-        local_file(files, "interactions", {})
