@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.toy import save_toy_encoder
 
+HEAVY = ("embed_items", "refine_vectors", "train_backbone", "rank_targets")
 PARTS = ("Snakefile", "environment.yml", "workflow", "ace_steps", "data")
 
 
@@ -24,7 +25,9 @@ class Checkout:
     def command(self, *options: str) -> list[str]:
         """A Snakemake call with the toy configuration."""
         config = str(self.folder / "workflow/config/toy.yaml")
-        return [sys.executable, "-m", "snakemake", "--cores=2", "--configfile", config, *options]
+        one_each = [f"--set-threads={rule}=1" for rule in HEAVY]
+        snakemake = [sys.executable, "-m", "snakemake", "--cores=2", *one_each]
+        return [*snakemake, "--configfile", config, *options]
 
     def environment(self) -> dict[str, str]:
         """The toy encoder's place, and this interpreter first on the path."""

@@ -105,6 +105,11 @@ def settings(kind, *, without=()):
     return of
 
 
+def whole_config(wildcards):
+    """A params function: the configuration as JSON, one argument for its step."""
+    return json.dumps(config, sort_keys=True)
+
+
 def each_run(pattern):
     """A path pattern filled in for every run of the configuration."""
     return [pattern.format(**run._asdict()) for run in RUNS]
@@ -112,7 +117,7 @@ def each_run(pattern):
 
 def print_summary():
     """Show the table that the report step wrote, at the end of a run that wrote one."""
-    summary = Path(rules.write_report.output.summary)
+    summary = Path(path("<results>/report/summary.txt"))
     if summary.is_file():
         print(summary.read_text(), flush=True)
 

@@ -18,7 +18,7 @@ rule collect_metrics:
         mem_mb=2000,
         runtime="30m",
     params:
-        config=json.dumps(config, sort_keys=True),
+        config=whole_config,
         ranks=lambda wildcards, output: Path(output.metrics).parents[1] / "rank",
     shell:
         "python -m ace_steps.steps.collect_metrics"
@@ -52,7 +52,7 @@ rule write_report:
         mem_mb=2000,
         runtime="30m",
     params:
-        config=json.dumps(config, sort_keys=True),
+        config=whole_config,
         results=lambda wildcards, output: Path(output.report).parents[1],
         benchmarks=path("<benchmarks>"),
     shell:
