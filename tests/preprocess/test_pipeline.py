@@ -85,7 +85,7 @@ def test_every_number_of_the_report_on_a_log_counted_by_hand():
     events = [
         *[("u", item, time, 5) for item, time in (("a", 1), ("b", 2), ("c", 2), ("d", 2))],
         *[("v", item, time, 5) for item, time in (("a", 1), ("a", 3), ("b", 4))],
-        ("w", "a", 9, 5),
+        ("w", "a", 9, 2),  # rated just well enough
         ("w", "e", 9, 1),  # rated too low
         ("w", "e", 99, 5),  # too late
     ]
@@ -232,16 +232,17 @@ def test_an_item_that_the_core_drops_needs_no_row():
     assert len(build(events, titles, min_item_events=2).items) == 3
 
 
-def test_a_deviation_from_the_expected_counts_is_a_warning_with_both_numbers():
+@pytest.mark.parametrize("n_wanted", [4, 2])
+def test_a_deviation_from_the_expected_counts_is_a_warning_with_both_numbers(n_wanted):
     events = [("u", item, i) for i, item in enumerate("abc")]
     raw = raw_data(events)
-    wanted = {"users": 1, "items": 4, "events": 3}
+    wanted = {"users": 1, "items": n_wanted, "events": 3}
     plain = dataset_settings(**OPEN)
     assert not build_dataset(raw, plain, "shop").warnings
     changed = plain.model_copy(update={"expected": Counts(**wanted)})
     found = build_dataset(raw, changed, "shop")
-    assert found.warnings == ["3 items found, but 4 expected"]
-    assert report(found)["warning_items_expected"] == 4
+    assert found.warnings == [f"3 items found, but {n_wanted} expected"]
+    assert report(found)["warning_items_expected"] == n_wanted
     assert report(found)["warning_items_found"] == 3
     assert "warning_users_found" not in report(found)
 
