@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 from tests.toy import save_toy_encoder
 
 HEAVY = ("embed_items", "refine_vectors", "train_backbone", "rank_targets")
-PARTS = ("Snakefile", "environment.yml", "workflow", "ace_steps", "data")
+PARTS = ("Snakefile", "environment.yml", "workflow", "profiles", "ace_steps", "data")
 
 
 @dataclass(frozen=True)
