@@ -5,6 +5,7 @@
 
 import hashlib
 import json
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,16 @@ from ace_steps.embed.settings import EncoderSettings
 from ace_steps.errors import InputError
 from ace_steps.files import sha256_file
 
+# What transformers and the libraries under it raise for files that they cannot read.
+UNREADABLE = (
+    OSError,
+    ValueError,
+    LookupError,
+    RuntimeError,
+    ImportError,
+    SafetensorError,
+    struct.error,
+)
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
@@ -68,13 +79,15 @@ def load_encoder(folder: Path, settings: EncoderSettings, device: torch.device) 
     if not tokenizer.is_fast or not len(tokenizer):
         raise InputError(f"{folder}: no fast tokenizer; tokenizer.json or a GGUF file is wanted.")
     with _one_line(folder, "no usable model"):
-        model = transformers.AutoModel.from_pretrained(
+        model, loading = transformers.AutoModel.from_pretrained(
             folder,
             dtype=DTYPES[settings.dtype],
             use_safetensors=True,
             quantization_config=_unpacked(how),
+            output_loading_info=True,
             **how,
         )
+    _check_weights(loading["missing_keys"], folder)
     shape = model.config.get_text_config()
     _check_shape(model.config, settings, folder)
     model.config.use_cache = False
@@ -134,9 +147,16 @@ def _one_line(folder: Path, what: str) -> Iterator[None]:
     transformers.utils.logging.disable_progress_bar()
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as refusal:
+    except UNREADABLE as refusal:
         reason = " ".join(str(refusal).split())
         raise InputError(f"{folder}: {what} ({type(refusal).__name__}: {reason[:300]})") from None
+
+
+def _check_weights(missing: set[str], folder: Path) -> None:
+    """Refuse a model with weights that its files lack: transformers draws those at random."""
+    lacking = sorted(name for name in missing if "pooler" not in name)  # which is never used
+    if lacking:
+        raise InputError(f"{folder}: lacks {len(lacking)} weights, e.g. {lacking[0]}.")
 
 
 def _check_shape(

@@ -1,0 +1,114 @@
+"""Texts to vectors through whole toy models."""
+
+import numpy as np
+import pytest
+import torch
+
+from ace_steps.embed import encode as module
+from ace_steps.embed.encode import encode
+from ace_steps.embed.models import load_encoder
+from ace_steps.embed.pooling import POOLINGS
+from ace_steps.embed.tokens import tokenise
+from ace_steps.errors import InputError
+from tests.embed.conftest import encoder_settings
+
+CPU = torch.device("cpu")
+TEXTS = [f"item {number} " + "lorem ipsum " * (number % 7) for number in range(25)]
+MODELS = ("decoder_folder", "reader_folder")
+
+
+def matrix_of(encoder, settings, texts):
+    tokens = tokenise(
+        encoder.tokenizer, texts, prompt=settings.prompt, max_tokens=settings.max_tokens
+    )
+    pieces = list(encode(encoder, tokens, settings))
+    rows = np.concatenate([rows for rows, _ in pieces])
+    assert sorted(rows) == list(range(len(texts)))
+    matrix = np.concatenate([vectors for _, vectors in pieces])
+    return matrix[np.argsort(rows)], [len(rows) for rows, _ in pieces]
+
+
+def plain_states(encoder, text):
+    """All layers' states of one text alone, by the model's own call."""
+    ids = encoder.tokenizer(text, return_tensors="pt").input_ids
+    with torch.no_grad():
+        return encoder.model(input_ids=ids, output_hidden_states=True).hidden_states
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize(("dtype", "least"), [("float32", 0.9999), ("bfloat16", 0.999)])
+def test_a_text_has_the_same_vector_whatever_its_batch(request, model, pooling, dtype, least):
+    settings = encoder_settings(pooling=pooling, dtype=dtype, batch_tokens=2000)
+    encoder = load_encoder(request.getfixturevalue(model), settings, CPU)
+    mixed, sizes = matrix_of(encoder, settings, TEXTS)
+    assert max(sizes) > 10
+    alone = np.concatenate([matrix_of(encoder, settings, [text])[0] for text in TEXTS])
+    assert (mixed * alone).sum(axis=1).min() > least
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("layer", [-1, 2, 1, 0, -2, -3])
+def test_the_layer_is_the_models_own(request, model, layer):
+    settings = encoder_settings(layer=layer, normalise=False)
+    encoder = load_encoder(request.getfixturevalue(model), settings, CPU)
+    found, _ = matrix_of(encoder, settings, TEXTS)
+    for row, text in zip(found, TEXTS, strict=True):
+        expected = plain_states(encoder, text)[layer][0].double().mean(dim=0)
+        np.testing.assert_allclose(row, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_different_texts_have_different_vectors(decoder_folder):
+    settings = encoder_settings(pooling="last")
+    encoder = load_encoder(decoder_folder, settings, CPU)
+    found, _ = matrix_of(encoder, settings, ["red shoe", "red show", "blue shoe"])
+    assert len(np.unique(found.round(4), axis=0)) == 3
+
+
+def test_the_same_call_gives_the_same_bytes(decoder_folder):
+    settings = encoder_settings(dtype="bfloat16")
+    encoder = load_encoder(decoder_folder, settings, CPU)
+    one, other = (matrix_of(encoder, settings, TEXTS)[0] for _ in range(2))
+    assert one.tobytes() == other.tobytes()
+
+
+def limited(monkeypatch, most_tokens):
+    """A memory in which only ``most_tokens`` tokens fit."""
+    whole = module._vectors
+
+    def vectors(encoder, tokens, rows, settings):
+        if tokens.lengths[rows].max() * len(rows) > most_tokens:
+            raise torch.OutOfMemoryError("out of memory")
+        return whole(encoder, tokens, rows, settings)
+
+    monkeypatch.setattr(module, "_vectors", vectors)
+
+
+def test_out_of_memory_halves_the_budget_and_goes_on(decoder_folder, monkeypatch, caplog):
+    settings = encoder_settings(batch_tokens=2000)
+    encoder = load_encoder(decoder_folder, settings, CPU)
+    expected, _ = matrix_of(encoder, settings, TEXTS)
+    limited(monkeypatch, 300)
+    found, sizes = matrix_of(encoder, settings, TEXTS)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert len(sizes) > 4
+    assert "out of memory with batch_tokens = 2000, going on with" in caplog.text
+
+
+def test_a_text_that_does_not_fit_alone_is_refused(decoder_folder, monkeypatch):
+    settings = encoder_settings()
+    encoder = load_encoder(decoder_folder, settings, CPU)
+    limited(monkeypatch, 30)
+    with pytest.raises(InputError, match=r"a text of \d+ tokens alone does not fit into memory"):
+        matrix_of(encoder, settings, TEXTS)
+
+
+def test_any_other_failure_is_not_taken_for_a_lack_of_memory(decoder_folder, monkeypatch):
+    def vectors(*_):
+        raise RuntimeError("shapes differ")
+
+    settings = encoder_settings()
+    encoder = load_encoder(decoder_folder, settings, CPU)
+    monkeypatch.setattr(module, "_vectors", vectors)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        matrix_of(encoder, settings, TEXTS)

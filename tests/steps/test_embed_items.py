@@ -1,0 +1,199 @@
+"""The steps embed_items and merge_vectors, through their command lines, with toy encoders."""
+
+import json
+import shutil
+
+import numpy as np
+import polars as pl
+import pytest
+
+from ace_steps.files import sha256_text
+from ace_steps.parquet import read_provenance, read_vectors, write_table
+from ace_steps.provenance import Provenance
+from ace_steps.steps import embed_items, merge_vectors
+from ace_steps.tables import ITEMS
+from tests.embed.conftest import SETTINGS
+from tests.toy import TOY_WIDTH, save_toy_encoder
+
+TEXTS = ["red shoe", "blue shoe", "red shoe", "a green hat", "y" * 100_000]
+
+
+def write_items(path, texts):
+    columns = {
+        "item": pl.Series(range(1, len(texts) + 1), dtype=pl.Int32),
+        "item_id": [f"id{number}" for number in range(1, len(texts) + 1)],
+        "text": texts,
+        "text_sha256": [sha256_text(text) for text in texts],
+        "train_count": pl.Series([1] * len(texts), dtype=pl.Int32),
+    }
+    write_table(pl.DataFrame(columns), ITEMS, path, Provenance(step="test"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model") / "toy"
+    save_toy_encoder(folder)
+    return folder
+
+
+@pytest.fixture
+def embed(tmp_path, model, capsys):
+    """The step on the items above, with some of its options changed; the line on stderr."""
+    write_items(tmp_path / "items.parquet", TEXTS)
+
+    def run(shard="1-of-1", *, name="shard.parquet", folder=model, **changes):
+        settings = json.dumps({**SETTINGS, **changes})
+        code = embed_items.main(
+            [
+                *("--items", str(tmp_path / "items.parquet"), "--model", str(folder)),
+                *("--shard", shard, "--settings", settings, "--device", "cpu"),
+                *("--vectors", str(tmp_path / name)),
+            ]
+        )
+        return code, capsys.readouterr().err
+
+    return run
+
+
+@pytest.fixture
+def merge(tmp_path, capsys):
+    def run(*names):
+        shards = [str(tmp_path / name) for name in names]
+        code = merge_vectors.main(
+            [
+                *("--items", str(tmp_path / "items.parquet"), "--shards", *shards),
+                *("--vectors", str(tmp_path / "item_vectors.parquet")),
+            ]
+        )
+        return code, capsys.readouterr().err
+
+    return run
+
+
+def test_items_get_unit_vectors_and_equal_texts_equal_ones(embed, merge, tmp_path):
+    names = [f"{shard}.parquet" for shard in ("1-of-2", "2-of-2")]
+    assert [embed(name[:6], name=name)[0] for name in names] == [0, 0]
+    assert merge(*names)[0] == 0
+    found = read_vectors(tmp_path / "item_vectors.parquet")
+    assert found.ids.to_list() == ["id1", "id2", "id3", "id4", "id5"]
+    np.testing.assert_allclose(np.linalg.norm(found.matrix, axis=1), 1.0, rtol=1e-6)
+    np.testing.assert_array_equal(found.matrix[0], found.matrix[2])
+    assert len(np.unique(found.matrix, axis=0)) == 4
+
+
+def test_the_file_tells_how_it_was_made(embed, tmp_path):
+    code, log = embed()
+    assert code == 0
+    assert "embedded 4 texts of 284 tokens (1 truncated)" in log
+    assert "tokens/s, on cpu" in log
+    note = read_provenance(tmp_path / "shard.parquet")
+    assert note.settings == SETTINGS
+    assert note.inputs.keys() == {"items"}
+    assert len(note.facts.pop("model_sha256")) == 64
+    assert note.facts == {
+        **{"model": "toy", "revision": None, "pooling": "mean", "dtype": "float32"},
+        **{"max_tokens": 256, "normalised": True, "width": TOY_WIDTH, "device": "cpu"},
+        **{"shard": "1-of-1", "n_texts": 4, "n_tokens": 256 + 8 + 9 + 11, "n_truncated": 1},
+    }
+
+
+def test_a_shard_without_texts_is_an_empty_table_of_the_right_width(embed, merge, tmp_path):
+    names = [f"{number}-of-30" for number in range(1, 31)]
+    assert not any(embed(name, name=name)[0] for name in names)
+    sizes = [len(read_vectors(tmp_path / name, "text_sha256")) for name in names]
+    assert sum(sizes) == 4
+    assert 0 in sizes
+    assert merge(*names)[0] == 0
+
+
+def test_the_same_call_writes_the_same_bytes(embed, tmp_path):
+    embed(name="one.parquet")
+    embed(name="other.parquet")
+    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "other.parquet").read_bytes()
+
+
+def test_truncated_dimensions_are_those_of_the_whole_vector(embed, tmp_path):
+    embed(name="whole.parquet", normalise=False)
+    embed(name="part.parquet", truncate_dim=5)
+    whole, part = (
+        read_vectors(tmp_path / f"{name}.parquet", "text_sha256").matrix
+        for name in ("whole", "part")
+    )
+    lengths = np.linalg.norm(whole[:, :5], axis=1, keepdims=True)
+    np.testing.assert_allclose(part, whole[:, :5] / lengths, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"pooling": "meen"}, "key 'pooling': Input should be 'mean', 'weighted_mean', 'last'"),
+        ({"dtype": "float8"}, "key 'dtype': Input should be 'bfloat16' or 'float32'"),
+        ({"prompt": "no place"}, "{text} is wanted exactly once"),
+        ({"prompt": "{text}{text}"}, "{text} is wanted exactly once"),
+        ({"pool": "mean"}, "unknown key 'pool'; did you mean 'pooling'?"),
+        ({"max_tokens": 0}, "key 'max_tokens': Input should be greater than 0"),
+        ({"max_tokens": 4096}, "reads at most 512"),
+    ],
+)
+def test_settings_that_cannot_be_followed_are_refused(embed, tmp_path, changes, text):
+    code, log = embed(**changes)
+    assert code == 2
+    assert text in log
+    assert len(log.strip().splitlines()) == 1
+    assert not (tmp_path / "shard.parquet").exists()
+
+
+def test_a_shard_beyond_their_number_is_refused(embed):
+    code, log = embed("5-of-4")
+    assert code == 2
+    assert "shard '5-of-4'; wanted N-of-M" in log
+
+
+def test_a_text_without_tokens_is_refused_with_its_item(embed, tmp_path):
+    write_items(tmp_path / "items.parquet", ["red shoe", ""])
+    code, log = embed()
+    assert code == 2
+    assert "item 'id2': its text '' has no token" in log
+    assert not (tmp_path / "shard.parquet").exists()
+
+
+def test_a_blank_text_in_a_prompt_has_a_vector(embed, tmp_path):
+    write_items(tmp_path / "items.parquet", ["red shoe", ""])
+    assert embed(prompt="An item: {text}")[0] == 0
+
+
+def broken(model, folder, value):
+    """A copy of the model in which the token of the letter y has a useless vector."""
+    from safetensors.torch import load_file, save_file
+    from transformers import AutoTokenizer
+
+    shutil.copytree(model, folder)
+    token = AutoTokenizer.from_pretrained(folder)("y").input_ids[0]
+    weights = load_file(folder / "model.safetensors")
+    weights["embed_tokens.weight"][token] = value
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def test_a_vector_with_nan_is_refused_with_its_item(embed, model, tmp_path):
+    code, log = embed(folder=broken(model, tmp_path / "broken", float("nan")))
+    assert code == 2
+    assert "item 'id5': the model's vector holds NaN or infinity" in log
+    assert not (tmp_path / "shard.parquet").exists()
+
+
+def test_a_zero_vector_is_refused_with_its_item(embed, model, tmp_path):
+    code, log = embed(folder=broken(model, tmp_path / "broken", 0.0), layer=0)
+    assert code == 2
+    assert "item 'id5': the model's vector is all zeros" in log
+
+
+def test_nothing_but_the_vectors_is_left_behind(embed, model, tmp_path):
+    embed(folder=broken(model, tmp_path / "broken", float("nan")))
+    embed()
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "items.parquet",
+        "shard.parquet",
+        "broken",
+    }

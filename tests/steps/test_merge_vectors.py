@@ -1,0 +1,52 @@
+"""The step merge_vectors, through its command line; what it computes is in tests/embed."""
+
+import pytest
+
+from ace_steps.parquet import read_provenance
+from ace_steps.steps.merge_vectors import main
+from tests.embed.test_merge import TEXTS, write_shard
+from tests.embed.test_texts import items_of
+from tests.steps.test_embed_items import write_items
+
+
+@pytest.fixture
+def merge(tmp_path, capsys):
+    """The step on two shards; the second can be left out."""
+    from ace_steps.embed.texts import Shard, distinct_texts, texts_of_shard
+
+    write_items(tmp_path / "items.parquet", TEXTS)
+    texts = distinct_texts(items_of(TEXTS))
+    for number in (1, 2):
+        part = texts_of_shard(texts, Shard(number, 2))
+        write_shard(tmp_path / f"{number}.parquet", part, f"{number}-of-2")
+
+    def run(*names):
+        shards = [str(tmp_path / name) for name in names]
+        places = ["--items", str(tmp_path / "items.parquet"), "--shards", *shards]
+        code = main([*places, "--vectors", str(tmp_path / "out.parquet")])
+        return code, capsys.readouterr().err
+
+    return run
+
+
+def test_it_says_what_it_joined_and_the_file_how_it_was_made(merge, tmp_path):
+    code, log = merge("1.parquet", "2.parquet")
+    assert code == 0
+    assert "joined 40 text vectors of width 3 from 2 shards to 50 items" in log
+    note = read_provenance(tmp_path / "out.parquet")
+    assert note.step == "merge_vectors"
+    assert note.inputs.keys() == {"items", "shards/0", "shards/1"}
+    assert note.facts["n_tokens"] == 80
+
+
+def test_a_missing_shard_is_refused_and_nothing_is_written(merge, tmp_path):
+    code, log = merge("2.parquet")
+    assert code == 2
+    assert "look at 1-of-2" in log
+    assert not (tmp_path / "out.parquet").exists()
+
+
+def test_a_file_that_is_no_shard_is_refused(merge):
+    code, log = merge("items.parquet", "2.parquet")
+    assert code == 2
+    assert "items.parquet: no shard of text vectors; embed_items writes one." in log
