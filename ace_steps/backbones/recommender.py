@@ -42,8 +42,10 @@ def build_recommender(
     Raises:
         InputError: the vectors do not fit their description or the backbone.
     """
-    generator = torch.Generator().manual_seed(derive_seed(seed, "init/items"))
-    items = build_item_encoder(matrix, description, settings.width, generator)
-    generator = torch.Generator().manual_seed(derive_seed(seed, "init/network"))
-    network = BACKBONES[settings.model].network(settings, len(matrix) - 1, generator)
+    backbone = BACKBONES[settings.model]
+    with torch.random.fork_rng(devices=[]):  # torch's layers draw weights before we draw ours
+        generator = torch.Generator().manual_seed(derive_seed(seed, "init/items"))
+        items = build_item_encoder(matrix, description, settings.width, generator)
+        generator = torch.Generator().manual_seed(derive_seed(seed, "init/network"))
+        network = backbone.network(settings, len(matrix) - 1, generator)
     return Recommender(items, network)

@@ -59,7 +59,7 @@ def rank_targets(
     """
     items = recommender.items()
     scored = recommender.network.scored_items(items)
-    ranks = []
+    ranks = [np.empty((2, 0), np.int64)]
     for start in range(0, len(targets.user), USERS_AT_ONCE):
         some = _slice(targets, np.arange(start, min(start + USERS_AT_ONCE, len(targets.user))))
         queries = _queries(recommender.network, items, histories, some)

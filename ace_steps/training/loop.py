@@ -128,7 +128,7 @@ def _train_epoch(
     rng = np.random.default_rng(derive_seed(seed, f"order/{epoch}"))
     total, n_done, started = 0.0, 0, time.perf_counter()
     progress = tqdm(total=task.n_targets, unit=" targets", desc=f"epoch {epoch}", disable=None)
-    with torch.random.fork_rng(), progress:
+    with torch.random.fork_rng([device] if device.type == "cuda" else []), progress:
         torch.manual_seed(derive_seed(seed, f"dropout/{epoch}"))
         for step, batch in enumerate(task.batches(rng), start=1):
             warm_up(optimiser, training, (epoch - 1) * task.n_steps + step)

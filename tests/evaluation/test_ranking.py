@@ -1,0 +1,159 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ace_steps.backbones.network import Network
+from ace_steps.backbones.recommender import Recommender
+from ace_steps.errors import InputError
+from ace_steps.evaluation import ranking
+from ace_steps.evaluation.ranking import rank_targets, ranks_table
+from ace_steps.training.histories import held_out, read_histories
+from tests.training.made import interactions_of
+
+
+class LastItem(Network):
+    """A query is the last item's own vector: scores are inner products known by hand."""
+
+    longest_history = 3
+    can_pack = False
+
+    def forward(self, history, items, packing):
+        return items[history]
+
+
+class Given(nn.Module):
+    def __init__(self, table):
+        super().__init__()
+        self.table = nn.Parameter(torch.tensor(table))
+
+    def forward(self):
+        return self.table
+
+
+def made(histories, table):
+    """A recommender over the given item vectors, and the histories."""
+    items = [[0.0] * len(table[0]), *table]
+    return Recommender(Given(items), LastItem()), read_histories(
+        interactions_of(histories), len(table)
+    )
+
+
+# Item i points along axis i; items 2 and 3 are the same, item 4 is twice as long.
+TABLE = [[1.0, 0.0], [1.0, 1.0], [1.0, 1.0], [2.0, 2.0], [-1.0, 0.0]]
+# Scores for a history that ends in item 1: item 1: 1, 2: 1, 3: 1, 4: 2, 5: -1.
+TIED = [[5, 1, 2, 5]]
+
+
+@pytest.mark.parametrize(
+    ("policy", "rank"), [("optimistic", 2), ("expected", 3), ("pessimistic", 4)]
+)
+def test_ties_move_the_rank_as_the_policy_says(policy, rank):
+    recommender, histories = made(TIED, TABLE)
+    targets = held_out(histories, "valid")
+    found = rank_targets(recommender, histories, targets, tie_policy=policy, mask_seen=False)
+    assert found.rank.tolist() == [rank]  # item 4 is better; items 1 and 3 tie with item 2
+    assert found.n_ties.tolist() == [2]
+
+
+def test_seen_items_do_not_count_when_masked_but_the_target_does():
+    recommender, histories = made([[4, 1, 1, 5]], TABLE)  # the target, item 1, was seen before
+    targets = held_out(histories, "valid")
+    found = rank_targets(recommender, histories, targets, tie_policy="expected", mask_seen=True)
+    assert found.n_ties.tolist() == [2]
+    assert found.rank.tolist() == [2.0]  # item 4 was seen; items 2 and 3 tie: 1 + 2 / 2
+
+
+def test_the_test_history_holds_the_validation_item():
+    recommender, histories = made([[5, 5, 1, 4]], TABLE)
+    targets = held_out(histories, "test")
+    found = rank_targets(recommender, histories, targets, tie_policy="expected", mask_seen=False)
+    assert found.rank.tolist() == [1.0]  # from item 1, item 4 is the best; from 5 the worst
+    assert targets.length.tolist() == [3]
+
+
+def by_sorting(recommender, histories, targets, *, mask_seen):
+    """Ranks and ties user by user in float64, from a sorted list of all scores."""
+    table = recommender.items().detach().double().numpy()
+    ranks, ties = [], []
+    for user, item in zip(targets.user, targets.item, strict=True):
+        row = int(np.flatnonzero(targets.user == user)[0])
+        history = histories.items[targets.start[row] :][: targets.length[row]]
+        scores = {j: float(table[j] @ table[history[-1]]) for j in range(1, len(table))}
+        if mask_seen:
+            scores = {j: s for j, s in scores.items() if j == item or j not in set(history)}
+        ordered = sorted(scores.values(), reverse=True)
+        first, count = ordered.index(scores[item]), ordered.count(scores[item])
+        ranks.append(1 + first + (count - 1) / 2)
+        ties.append(count - 1)
+    return ranks, ties
+
+
+@pytest.mark.parametrize("mask_seen", [False, True])
+@pytest.mark.parametrize(
+    ("rows", "columns", "users"), [(256, 2**14, 65_536), (7, 16, 20), (1, 1, 1)]
+)
+def test_ranks_are_those_of_a_sort_whatever_the_blocks(
+    monkeypatch, mask_seen, rows, columns, users
+):
+    monkeypatch.setitem(ranking.SCORE_ROWS, "cpu", rows)
+    monkeypatch.setitem(ranking.SCORE_ITEMS, "cpu", columns)
+    monkeypatch.setattr(ranking, "USERS_AT_ONCE", users)
+    rng = np.random.default_rng(3)
+    table = rng.integers(-2, 3, (50, 4)).astype(float)  # whole numbers: exact scores, many ties
+    histories = [list(rng.integers(1, 51, rng.integers(3, 9))) for _ in range(60)]
+    recommender, read = made(histories, table.tolist())
+    recommender.items.table.data = recommender.items.table.data.float()
+    targets = held_out(read, "test")
+    found = rank_targets(recommender, read, targets, tie_policy="expected", mask_seen=mask_seen)
+    ranks, ties = by_sorting(recommender, read, targets, mask_seen=mask_seen)
+    assert found.rank.tolist() == ranks
+    assert found.n_ties.tolist() == ties
+
+
+def test_equal_vectors_tie_exactly_with_scores_that_round():
+    generator = torch.Generator().manual_seed(0)
+    once = torch.randn(700, 33, generator=generator)
+    recommender, histories = made(
+        [[i + 1, i + 1, i + 1] for i in range(700)], once.repeat(3, 1).tolist()
+    )
+    found = rank_targets(
+        recommender, histories, held_out(histories, "test"), tie_policy="expected", mask_seen=False
+    )
+    assert (found.n_ties == 2).all()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_scores_that_are_not_finite_are_refused(bad):
+    recommender, histories = made(TIED, [*TABLE[:-1], [bad, 0.0]])
+    with pytest.raises(InputError, match="scores that are not finite"):
+        rank_targets(
+            recommender,
+            histories,
+            held_out(histories, "valid"),
+            tie_policy="expected",
+            mask_seen=False,
+        )
+
+
+def test_a_split_without_targets_gives_no_ranks():
+    recommender, histories = made([[1, 2]], TABLE)
+    targets = held_out(histories, "test")
+    found = rank_targets(recommender, histories, targets, tie_policy="expected", mask_seen=False)
+    assert len(found.rank) == 0
+
+
+def test_the_table_names_target_history_length_and_popularity():
+    _, histories = made([[1, 2, 3, 4], [2, 2, 5]], TABLE)
+    targets = held_out(histories, "test")
+    ranks = ranking.Ranks(rank=np.array([1.0, 2.5]), n_ties=np.array([0, 1], np.int32))
+    table = ranks_table(ranks, targets, split="test", train_counts=np.array([9, 8, 7, 6, 5]))
+    assert table.rows(named=True)[1] == {
+        "user": 1,
+        "item": 5,
+        "rank": 2.5,
+        "n_ties": 1,
+        "history_length": 2,
+        "target_train_count": 5,
+        "split": "test",
+    }

@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+
+from ace_steps import tables
+from ace_steps.parquet import read_provenance, read_table
+from ace_steps.steps import rank_targets, train_backbone
+from tests.steps.made_training import rank_options, train_options, write_inputs
+from tests.training.made import random_histories, settings_json
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    write_inputs(folder)
+    assert train_backbone.main(train_options(folder)) == 0
+    return folder
+
+
+def rank(folder, settings=None, **identity):
+    return rank_targets.main(rank_options(folder, settings, **identity))
+
+
+def test_every_held_out_target_has_a_rank(trained):
+    assert rank(trained) == 0
+    table = read_table(trained / "ranks.parquet", tables.RANKS)
+    histories = random_histories()
+    for split, flags in (("valid", histories.has_valid), ("test", histories.has_test)):
+        rows = table.filter(split=split)
+        assert rows["user"].to_list() == np.flatnonzero(flags).tolist()
+        assert rows["rank"].is_between(1, 30).all()
+    assert table.select(tables.RUN).unique().row(0) == ("toy", "e", "ace", "b", 1)
+
+
+def test_the_ranks_of_the_validation_targets_are_those_training_stopped_by(trained):
+    assert rank(trained) == 0
+    ranks = read_table(trained / "ranks.parquet", tables.RANKS).filter(split="valid")["rank"]
+    curve = read_table(trained / "training_curve.parquet", tables.TRAINING_CURVE)
+    best = curve.filter("is_best").row(0, named=True)
+    assert (ranks <= 10).mean() == pytest.approx(best["valid_recall_10"], abs=1e-12)
+    gains = np.where(ranks <= 10, 1 / np.log2(1 + ranks.to_numpy()), 0)
+    assert gains.mean() == pytest.approx(best["valid_ndcg_10"], abs=1e-12)
+
+
+def test_two_rankings_are_the_same_bytes_and_say_what_they_were_made_of(trained):
+    assert rank(trained) == 0
+    once = (trained / "ranks.parquet").read_bytes()
+    assert rank(trained) == 0
+    assert (trained / "ranks.parquet").read_bytes() == once
+    note = read_provenance(trained / "ranks.parquet")
+    assert note.inputs.keys() == {"interactions", "items", "vectors", "weights"}
+    assert note.settings["ranking"] == {"tie_policy": "expected", "mask_seen": False}
+
+
+def refused(capsys, folder, settings=None, **identity):
+    (folder / "ranks.parquet").unlink(missing_ok=True)
+    assert rank(folder, settings, **identity) == 2
+    assert not (folder / "ranks.parquet").exists()
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_weights_of_other_settings_are_refused(trained, capsys):
+    line = refused(capsys, trained, settings_json(epochs=3).replace('"inner": 16', '"inner": 32'))
+    assert "weights of another run: settings 'inner' is 16, but 32 is wanted" in line
+
+
+def test_weights_of_another_seed_are_refused(trained, capsys):
+    assert "facts 'seed' is 1, but 2 is wanted" in refused(capsys, trained, seed="2")
+
+
+def test_weights_of_other_vectors_are_refused(tmp_path, trained, capsys):
+    write_inputs(tmp_path, facts={"item_encoder": {"kind": "table"}, "changed": True})
+    (tmp_path / "best.safetensors").write_bytes((trained / "best.safetensors").read_bytes())
+    assert "weights of another run: inputs 'vectors' is" in refused(capsys, tmp_path)
+
+
+def test_missing_and_damaged_weights_are_refused(tmp_path, trained, capsys):
+    write_inputs(tmp_path)
+    assert "best.safetensors: no such file" in refused(capsys, tmp_path)
+    damaged = bytearray((trained / "best.safetensors").read_bytes())
+    damaged[-5] ^= 1
+    (tmp_path / "best.safetensors").write_bytes(damaged)
+    assert "damaged, its checksum differs" in refused(capsys, tmp_path)

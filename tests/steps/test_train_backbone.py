@@ -1,0 +1,195 @@
+import signal
+import subprocess
+import sys
+
+import polars as pl
+import pytest
+
+from ace_steps import tables
+from ace_steps.parquet import read_provenance, read_table
+from ace_steps.steps import train_backbone
+from ace_steps.tensors import read_tensors
+from tests.steps.made_training import train_options, write_inputs
+from tests.training.made import interactions_of, random_interactions, settings_json
+
+OUTPUTS = ("best.safetensors", "last.safetensors", "training_curve.parquet")
+TIMES = ("seconds", "targets_per_s")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_inputs(tmp_path)
+    return tmp_path
+
+
+def train(folder, settings=None, **identity):
+    return train_backbone.main(train_options(folder, settings, **identity))
+
+
+def outputs(folder):
+    """Everything but the times, which no two runs share."""
+    curve = read_table(folder / "training_curve.parquet", tables.TRAINING_CURVE).drop(TIMES)
+    weights = [(folder / name).read_bytes() for name in OUTPUTS[:2]]
+    return [*weights, curve.write_json()]
+
+
+def test_it_writes_weights_and_a_curve_that_names_the_run_and_the_best_epoch(folder):
+    assert train(folder) == 0
+    curve = read_table(folder / "training_curve.parquet", tables.TRAINING_CURVE)
+    assert curve["epoch"].to_list() == [1, 2, 3]
+    assert curve.select(tables.RUN).unique().row(0) == ("toy", "e", "ace", "b", 1)
+    best = curve.sort("valid_ndcg_10", "epoch", descending=[True, False]).row(0, named=True)
+    assert curve.filter("is_best")["epoch"].to_list() == [best["epoch"]]
+    weights, note = read_tensors(folder / "best.safetensors", "items.table", "network.positions")
+    assert (weights["items.table"][0] == 0).all()
+    assert note.facts["best_epoch"] == best["epoch"]
+    assert note.settings["training"]["lr"] == 0.01
+    assert note.inputs.keys() == {"interactions", "items", "vectors"}
+    assert read_provenance(folder / "training_curve.parquet") == note
+
+
+def test_the_same_command_gives_the_same_bytes_and_leaves_no_state(folder, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    write_inputs(other)
+    assert train(folder) == train(other) == 0
+    assert outputs(folder) == outputs(other)
+    assert not (folder / "state").exists()
+
+
+KILLED = """
+import os, signal, sys
+from ace_steps.steps import train_backbone
+kept = train_backbone.write_state
+def write_then_die(folder, state, run):
+    kept(folder, state, run)
+    if len(state.curve) == 2:
+        (folder / ".training_state.safetensors.half.tmp").write_bytes(b"half")
+        os.kill(os.getpid(), signal.SIGKILL)
+train_backbone.write_state = write_then_die
+train_backbone.main(sys.argv[1:])
+"""
+
+
+def test_a_training_killed_with_9_goes_on_and_ends_with_the_bytes_of_an_unbroken_one(
+    folder, tmp_path_factory, capsys
+):
+    whole = tmp_path_factory.mktemp("whole")
+    write_inputs(whole)
+    assert train(whole) == 0
+    killed = subprocess.run([sys.executable, "-c", KILLED, *train_options(folder)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert not any((folder / name).exists() for name in OUTPUTS)
+    assert train(folder) == 0
+    assert "going on after epoch 2" in capsys.readouterr().err
+    assert outputs(folder) == outputs(whole)
+    assert not (folder / "state").exists()
+
+
+def interrupt_after(monkeypatch, n_epochs):
+    honest = train_backbone.write_state
+
+    def write_then_stop(folder, state, run):
+        honest(folder, state, run)
+        if len(state.curve) == n_epochs:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(train_backbone, "write_state", write_then_stop)
+
+
+@pytest.mark.parametrize(
+    "change", [{"settings": settings_json(epochs=3, lr=0.02)}, {"seed": "2"}, {"refinement": "svd"}]
+)
+def test_a_state_of_another_run_is_passed_over(folder, monkeypatch, capsys, change):
+    with monkeypatch.context() as patched:
+        interrupt_after(patched, 1)
+        assert train(folder, **change) == 130
+    assert train(folder) == 0
+    assert "of other settings, inputs or code; training from the start" in capsys.readouterr().err
+    resumed = outputs(folder)
+    assert train(folder) == 0
+    assert outputs(folder) == resumed
+
+
+def test_a_state_of_other_inputs_is_passed_over(folder, monkeypatch, capsys):
+    with monkeypatch.context() as patched:
+        interrupt_after(patched, 1)
+        assert train(folder) == 130
+    write_inputs(folder, interactions=random_interactions(seed=9))
+    assert train(folder) == 0
+    assert "training from the start" in capsys.readouterr().err
+
+
+def test_a_damaged_state_is_refused_by_name(folder, capsys):
+    (folder / "state").mkdir()
+    (folder / "state" / "training_state.safetensors").write_bytes(b"half a file")
+    assert train(folder) == 2
+    assert "training_state.safetensors: not a readable safetensors file" in capsys.readouterr().err
+
+
+def refused(capsys, folder, settings=None):
+    assert train(folder, settings) == 2
+    assert not any((folder / name).exists() for name in OUTPUTS)
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_items_without_a_vector_are_refused_with_a_count_and_examples(tmp_path, capsys):
+    write_inputs(tmp_path, item_ids=[f"id{i}" for i in range(1, 29)])
+    line = refused(capsys, tmp_path)
+    assert "2 of 30 items have no vector, e.g. 'id29', 'id30'" in line
+
+
+def test_vectors_of_another_width_are_refused(tmp_path, capsys):
+    write_inputs(tmp_path, width=5)
+    assert "width 5, but the backbone's width is 8" in refused(capsys, tmp_path)
+
+
+def test_vectors_that_do_not_say_how_to_use_them_are_refused(tmp_path, capsys):
+    write_inputs(tmp_path, facts={})
+    assert "does not say how training is to use the vectors" in refused(capsys, tmp_path)
+
+
+def test_an_unknown_item_encoder_is_refused(tmp_path, capsys):
+    write_inputs(tmp_path, facts={"item_encoder": {"kind": "tabel"}})
+    assert "unknown item encoder 'tabel'; did you mean 'table'" in refused(capsys, tmp_path)
+
+
+def test_an_empty_training_set_is_refused(tmp_path, capsys):
+    write_inputs(tmp_path, interactions=interactions_of([[1], [2, 3, 4]]))
+    assert "the training set is empty" in refused(capsys, tmp_path)
+
+
+def test_users_with_one_event_are_trained_around(tmp_path):
+    table = interactions_of([[1], [2, 3, 4, 5], [7, 8, 9, 10], [11]])
+    write_inputs(tmp_path, interactions=table)
+    assert train(tmp_path) == 0
+
+
+def test_another_table_is_refused(folder, capsys):
+    (folder / "interactions.parquet").write_bytes((folder / "items.parquet").read_bytes())
+    line = refused(capsys, folder)
+    assert "holds the table 'items', but 'interactions' is wanted" in line
+
+
+def test_a_mistyped_setting_is_refused(folder, capsys):
+    line = refused(capsys, folder, settings_json().replace('"lr"', '"learnrate"'))
+    assert "learnrate" in line
+
+
+def test_a_loss_that_overflows_is_one_line_that_names_the_step(folder, capsys):
+    assert train(folder, settings_json(lr=1e30)) == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "epoch 1, step" in last
+    assert "the loss is nan, not a finite number; lower lr (now 1e+30)" in last
+    assert not (folder / "best.safetensors").exists()
+
+
+def test_vectors_are_joined_by_id_and_not_by_place(folder):
+    vectors = pl.read_parquet(folder / "vectors.parquet")
+    assert vectors["item_id"][0] == "id30"  # the file's order is not the items'
+    train(folder, settings_json(epochs=1, lr=1e-9))
+    weights, _ = read_tensors(folder / "last.safetensors")
+    wanted = dict(zip(vectors["item_id"], vectors["vector"].to_list(), strict=True))
+    for item in range(1, 31):
+        assert weights["items.table"][item] == pytest.approx(wanted[f"id{item}"], abs=1e-6)

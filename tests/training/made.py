@@ -1,0 +1,91 @@
+"""Small histories, vectors and settings that the tests of training share."""
+
+import json
+
+import numpy as np
+import polars as pl
+import torch
+
+from ace_steps.backbones.registry import parse_backbone
+from ace_steps.training.histories import Histories, read_histories
+
+N_ITEMS = 30
+WIDTH = 8
+
+TRAINING = {
+    "train_targets": "all",
+    "window_stride": 3,
+    "negatives": 0,
+    "batch_sequences": 8,
+    "optimiser": "adam",
+    "lr": 0.01,
+    "weight_decay": 0.0,
+    "warmup_steps": 0,
+    "precision": "float32",
+    "epochs": 4,
+    "patience": 3,
+    "metric": "ndcg",
+    "cutoff": 10,
+}
+RANKING = {"tie_policy": "expected", "mask_seen": False}
+COMMON = {"width": WIDTH, "max_length": 6, "dropout": 0.5}
+SMALL = {
+    "sasrec": {
+        "model": "sasrec",
+        **COMMON,
+        "layers": 2,
+        "heads": 2,
+        "inner": 16,
+        "attention_dropout": 0.3,
+    },
+}
+
+
+def settings_json(model: str = "sasrec", **training: object) -> str:
+    """Settings of a small backbone as JSON, some training keys changed."""
+    return json.dumps({**SMALL[model], "training": {**TRAINING, **training}, "ranking": RANKING})
+
+
+def small_settings(model: str = "sasrec", **training: object):
+    """Settings of a small backbone."""
+    return parse_backbone(settings_json(model, **training), "settings")
+
+
+def interactions_of(histories: list[list[int]]) -> pl.DataFrame:
+    """The table interactions of histories: leave one out where there are three events or more."""
+    rows = [
+        (user, place, item, place, _split(place, len(items)))
+        for user, items in enumerate(histories)
+        for place, item in enumerate(items)
+    ]
+    names = ["user", "position", "item", "timestamp", "split"]
+    return pl.DataFrame(rows, schema=names, orient="row").with_columns(
+        pl.col("user", "position", "item").cast(pl.Int32)
+    )
+
+
+def random_interactions(n_users: int = 40, seed: int = 0) -> pl.DataFrame:
+    """Histories of 3 to 20 events; most follow an item with the next one, so there is a pattern."""
+    rng = np.random.default_rng(seed)
+    histories = []
+    for length in rng.integers(3, 21, n_users):
+        steps = np.where(rng.random(length) < 0.8, 1, rng.integers(1, N_ITEMS, length))
+        histories.append(list(np.cumsum(steps) % N_ITEMS + 1))
+    return interactions_of(histories)
+
+
+def random_histories(n_users: int = 40, seed: int = 0) -> Histories:
+    """The histories of ``random_interactions``."""
+    return read_histories(random_interactions(n_users, seed), N_ITEMS)
+
+
+def random_matrix(width: int = WIDTH, n_items: int = N_ITEMS) -> torch.Tensor:
+    """Item vectors with a zero row for the padding."""
+    drawn = 0.3 * torch.randn(n_items, width, generator=torch.Generator().manual_seed(1))
+    return torch.cat([torch.zeros(1, width), drawn])
+
+
+def _split(place: int, length: int) -> str:
+    if length < 3 or place < length - 2:
+        return "train"
+    return "valid" if place == length - 2 else "test"

@@ -1,0 +1,193 @@
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from ace_steps.backbones.recommender import build_recommender
+from ace_steps.backbones.registry import BACKBONES
+from ace_steps.errors import InputError
+from ace_steps.evaluation.metrics import mean_metric
+from ace_steps.evaluation.ranking import rank_targets
+from ace_steps.training import loop
+from ace_steps.training.histories import held_out, read_histories
+from ace_steps.training.loop import TrainingState, train
+from ace_steps.training.optimisers import load_weights, warm_up, weights_as_arrays
+from ace_steps.training.tasks import build_task
+from tests.training.made import interactions_of, random_histories, random_matrix, small_settings
+
+TABLE = {"kind": "table"}
+
+
+def run(model="sasrec", *, seed=0, state=None, keep=lambda state: None, **training):
+    """Train a small recommender; its final state and itself."""
+    settings, histories = small_settings(model, **training), random_histories()
+    recommender = build_recommender(random_matrix(), TABLE, settings, seed)
+    task = build_task(histories, settings, recommender.network)
+    state = train(
+        recommender,
+        histories,
+        task,
+        settings=settings,
+        seed=seed,
+        state=state or TrainingState(),
+        keep=keep,
+    )
+    return state, recommender
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(np.array_equal(one[k], other[k]) for k in one)
+
+
+@pytest.mark.parametrize("model", BACKBONES)
+def test_training_lowers_the_loss_and_finds_the_pattern(model):
+    state, recommender = run(model, epochs=25, patience=25)
+    assert state.curve[-1]["loss"] < 0.8 * state.curve[0]["loss"]
+    histories = random_histories()
+    recommender.eval()
+    ranks = rank_targets(
+        recommender,
+        histories,
+        held_out(histories, "valid"),
+        tie_policy="expected",
+        mask_seen=False,
+    ).rank
+    assert mean_metric(ranks, "recall", 5) > 2 * 5 / 30  # twice what guessing reaches
+
+
+@pytest.mark.parametrize("model", BACKBONES)
+def test_the_same_seed_trains_the_same_bytes_and_another_seed_others(model):
+    one, again, other = (run(model, seed=seed, epochs=2)[0] for seed in (0, 0, 1))
+    assert same(one.weights, again.weights)
+    assert same(one.best_weights, again.best_weights)
+    assert not same(one.weights, other.weights)
+
+
+@pytest.mark.parametrize("model", BACKBONES)
+@pytest.mark.parametrize("n_done", [1, 2, 3])
+def test_a_resumed_training_ends_with_the_bytes_of_an_unbroken_one(model, n_done):
+    kept = []
+    unbroken, _ = run(model, keep=lambda state: kept.append(copy.deepcopy(state)))
+    resumed, _ = run(model, state=kept[n_done - 1])
+    assert same(resumed.weights, unbroken.weights)
+    assert same(resumed.optimiser, unbroken.optimiser)
+    assert same(resumed.best_weights, unbroken.best_weights)
+    for name in ("loss", "value", "valid_recall_20"):
+        assert [row[name] for row in resumed.curve] == [row[name] for row in unbroken.curve]
+
+
+@pytest.mark.parametrize("model", BACKBONES)
+def test_gradients_reach_every_parameter_and_the_padding_stays_zero(model):
+    state, recommender = run(model, epochs=1)
+    before = weights_as_arrays(build_recommender(random_matrix(), TABLE, small_settings(model), 0))
+    assert all(not np.array_equal(before[name], state.weights[name]) for name in before)
+    assert (recommender.items()[0] == 0).all()
+
+
+@pytest.mark.parametrize("model", BACKBONES)
+def test_the_loss_of_a_step_is_that_of_a_plain_oracle(model):
+    """One window at a time, every logit at once, in float64; dropout off."""
+    settings, histories = small_settings(model), random_histories()
+    recommender = build_recommender(random_matrix(), TABLE, settings, 0).eval()
+    task = build_task(histories, settings, recommender.network)
+    batch = next(task.batches(np.random.default_rng(0)))
+    losses, targets = [], iter(batch.targets)
+    for block in batch.blocks:
+        items = recommender.items()
+        scored = recommender.network.scored_items(items)[1:].double()
+        states = recommender.network(block.history, items, block.packing).flatten(0, 1)
+        for place in block.trained:
+            logits = scored @ states[place].double()
+            losses.append(F.cross_entropy(logits, next(targets) - 1).item())
+    optimiser = torch.optim.SGD(recommender.parameters(), lr=0.1)
+    found = loop._step(recommender, optimiser, batch)
+    assert found == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+def test_training_stops_when_the_metric_no_longer_improves(monkeypatch):
+    values = iter([0.1, 0.3, 0.3, 0.2, 0.25, 0.9])
+    monkeypatch.setattr(loop, "_validate", lambda *_: {"value": next(values)})
+    state, _ = run(epochs=10, patience=3)
+    assert (len(state.curve), state.best_epoch) == (5, 2)  # an equal value is no improvement
+
+
+def test_the_best_weights_are_those_of_the_best_epoch(monkeypatch):
+    values = iter([0.1, 0.3, 0.2])
+    monkeypatch.setattr(loop, "_validate", lambda *_: {"value": next(values)})
+    kept = []
+    state, _ = run(epochs=3, keep=lambda state: kept.append(copy.deepcopy(state.weights)))
+    assert same(state.best_weights, kept[1])
+    assert not same(state.best_weights, state.weights)
+
+
+def test_a_loss_that_is_not_finite_stops_at_once_and_names_the_epoch_and_the_step(monkeypatch):
+    calls, kept = iter(range(100)), []
+    honest = loop.full_softmax
+
+    def breaks(queries, items, targets):
+        factor = math.nan if next(calls) == 14 else 1.0  # an epoch has 12 steps
+        return honest(queries, items, targets) * factor
+
+    monkeypatch.setattr(loop, "full_softmax", breaks)
+    with pytest.raises(InputError, match=r"epoch 2, step 3 of 12: the loss is nan"):
+        run(keep=lambda state: kept.append(len(state.curve)))
+    assert kept == [1]  # the state of the last good epoch
+
+
+def test_training_without_a_validation_target_is_refused():
+    histories = read_histories(interactions_of([[1, 2], [3, 4]]), 30)
+    settings = small_settings()
+    recommender = build_recommender(random_matrix(), TABLE, settings, 0)
+    task = build_task(histories, settings, recommender.network)
+    with pytest.raises(InputError, match="no validation target, so nothing can stop the training"):
+        train(
+            recommender,
+            histories,
+            task,
+            settings=settings,
+            seed=0,
+            state=TrainingState(),
+            keep=lambda state: None,
+        )
+
+
+def test_training_leaves_the_global_random_state_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    run(epochs=1)
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_the_rate_grows_evenly_over_the_warm_up_and_stays():
+    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=9.0)
+    rates = []
+    for step in (1, 2, 4, 5):
+        warm_up(optimiser, small_settings(lr=0.4, warmup_steps=4).training, step)
+        rates.append(optimiser.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.1, 0.2, 0.4, 0.4])
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "adamw"])
+def test_weight_decay_shrinks_matrices_and_spares_biases_and_norms(optimiser):
+    plain, decayed = (
+        run(optimiser=optimiser, weight_decay=decay, epochs=2)[0].weights for decay in (0.0, 0.3)
+    )
+    size = {name: np.abs(decayed[name]).sum() / np.abs(plain[name]).sum() for name in plain}
+    assert size["items.table"] < 0.95
+    assert size["network.input_norm.weight"] == pytest.approx(1, abs=0.1)
+
+
+def test_weights_load_into_the_model_they_came_from_and_no_other():
+    _, recommender = run(epochs=1)
+    arrays = weights_as_arrays(recommender)
+    fresh = build_recommender(random_matrix(), TABLE, small_settings(), 7)
+    load_weights(fresh, arrays)
+    assert same(weights_as_arrays(fresh), arrays)
+    with pytest.raises(ValueError, match="weights are of"):
+        load_weights(fresh, {"another": np.zeros(1)})
+    with pytest.raises(ValueError, match=r"'items\.table' is"):
+        load_weights(fresh, {**arrays, "items.table": np.zeros((2, 2))})
