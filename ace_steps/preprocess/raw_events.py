@@ -72,6 +72,7 @@ def read_delimited(
     kinds |= dict.fromkeys(raw_numbers, pl.Float64)
     try:
         form = {"separator": separator, "quote_char": quote, "has_header": names is None}
+        form["glob"] = False  # a bracket in a file's name is a bracket
         table = pl.read_csv(path, schema=kinds, **form)
     except OSError as damage:
         raise unreadable(path, damage) from None
@@ -115,8 +116,10 @@ def lines(path: Path, n_rows: int | None = None) -> pl.DataFrame:
     Raises:
         InputError: no such file, not UTF-8, or the compressed stream is damaged.
     """
+    if path.is_dir():
+        raise InputError(f"{path}: a folder, but a file is wanted.")
     try:
-        found = pl.read_lines(path, n_rows=n_rows)
+        found = pl.read_lines(path, n_rows=n_rows, glob=False)
     except (OSError, PolarsError) as damage:
         raise unreadable(path, damage) from None
     return found.select(pl.col("line").str.strip_prefix(BOM).str.strip_suffix("\r"))

@@ -1,5 +1,6 @@
 """Reading JSON lines, times written as text, and nested fields; shared by readers."""
 
+import glob
 import gzip
 import io
 import json
@@ -29,7 +30,9 @@ def read_json_lines(path: Path, fields: dict[str, tuple[str, pl.DataType]]) -> p
             is named.
     """
     schema = {name: kind for name, (_, kind) in fields.items()}
-    source = io.BytesIO(whole(path)[len(UTF8_BOM) :]) if _starts_with_bom(path) else path
+    source = glob.escape(str(path))  # a bracket in a file's name is a bracket
+    if _starts_with_bom(path):
+        source = io.BytesIO(whole(path)[len(UTF8_BOM) :])
     try:
         table = pl.scan_ndjson(source, schema=schema).collect()
     except OSError as damage:

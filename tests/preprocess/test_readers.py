@@ -71,6 +71,11 @@ def test_a_broken_recbole_catalogue_is_refused(read, catalogue, message):
         read("recbole", LOG + "u\ta\t1\t5\n", catalogue)
 
 
+def test_a_folder_is_no_raw_file(tmp_path):
+    with pytest.raises(InputError, match=r"a folder, but a file is wanted"):
+        READERS["recbole"](tmp_path, tmp_path, None)
+
+
 def test_a_missing_raw_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"none: no such file"):
         READERS["recbole"](tmp_path / "none", tmp_path / "none", None)
