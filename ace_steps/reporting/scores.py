@@ -130,8 +130,11 @@ def baseline_score(setup: Setup, split: str, metric: str, cutoff: int) -> float 
 
 
 def against(setup: Setup) -> str:
-    """The words of a caption that explain the change beside a score."""
-    return f"; in small type the change against {setup.baseline}" if setup.baseline else ""
+    """The words of a caption that explain what stands in small type beside a score."""
+    has_spread = setup.means["deviation"].is_not_null().any()
+    parts = ["± the sample deviation over seeds"] if has_spread else []
+    parts += [f"the change against {setup.baseline}"] if setup.baseline else []
+    return f"; in small type {', '.join(parts)}" if parts else ""
 
 
 def _head(split: str, metric: str, cutoff: int, wanted: list[tuple[str, str, int]]) -> str:
@@ -150,7 +153,7 @@ def _score_cells(setup: Setup, points: pl.DataFrame, column: tuple[str, str, int
     for mean, deviation, mark, is_reference in rows:
         change = None if is_reference else relative(mean, baseline)
         spread = "" if deviation is None else f"± {deviation:.4f}"
-        note = " ".join(part for part in (spread, wording.change(change)) if part)
+        note = ", ".join(part for part in (spread, wording.change(change)) if part)
         cells.append(Cell(wording.score(mean), mean, mark, note))
     return cells
 

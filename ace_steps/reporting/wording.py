@@ -59,13 +59,8 @@ def number(value: float | None) -> str:
         return NOTHING
     if math.isinf(value):
         return f"{value:g}"
-    if value == int(value):
-        return f"{int(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
-    return (
-        f"{value:.4g}"
-        if abs(value) < 1e4
-        else f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
-    )
+    text = f"{value:,.0f}" if value == int(value) or abs(value) >= 1e4 else f"{value:.4g}"
+    return text.replace(",", "\N{NARROW NO-BREAK SPACE}").replace("-", "\N{MINUS SIGN}")
 
 
 def share(value: float | None) -> str:
@@ -91,6 +86,6 @@ def seconds(value: float | None) -> str:
 
 
 def phrase(name: str) -> str:
-    """A snake_case name as words: ``tie_share`` is ``Tie share``."""
-    words = name.replace("_", " ").replace(".", " · ").strip()
+    """A snake_case name as words: ``tie_share`` is ``Tie share``, ``n_texts`` is ``Texts``."""
+    words = name.removeprefix("n_").replace("_", " ").replace(".", " · ").strip()
     return words[:1].upper() + words[1:]

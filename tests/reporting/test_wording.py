@@ -14,6 +14,7 @@ THIN = "\N{NARROW NO-BREAK SPACE}"
         (107.61, "107.6"),
         (134515008, f"134{THIN}515{THIN}008"),
         (12345.6, f"12{THIN}346"),
+        (-0.0027968, "\N{MINUS SIGN}0.002797"),
         (None, wording.NOTHING),
         (float("nan"), wording.NOTHING),
         (float("inf"), "inf"),
@@ -41,3 +42,8 @@ def test_a_change_has_its_sign():
     assert wording.change(0.1234) == "+12.3 %"
     assert wording.change(-0.02) == "\N{MINUS SIGN}2.0 %"
     assert wording.change(None) == ""
+
+
+def test_names_are_words():
+    assert wording.phrase("n_texts") == "Texts"
+    assert wording.phrase("tied_events_share") == "Tied events share"
