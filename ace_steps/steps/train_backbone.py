@@ -45,7 +45,7 @@ def run(
     inputs = read_inputs(**files)
     note = with_facts(describe_run(identity, chosen, **files), device=where.type)
     model = build_recommender(inputs.matrix, inputs.item_encoder, chosen, identity["seed"])
-    task = build_task(inputs.histories, chosen, model.network)
+    task = build_task(inputs.histories, chosen, model.network, len(inputs.items))
     done = train(
         model.to(where),
         inputs.histories,

@@ -8,8 +8,8 @@ import numpy as np
 from ace_steps.errors import InputError
 from ace_steps.provenance import Provenance
 from ace_steps.tensors import read_tensors, write_tensors
-from ace_steps.training.loop import TrainingState
 from ace_steps.training.runs import with_facts
+from ace_steps.training.state import TrainingState
 
 log = logging.getLogger(__name__)
 

@@ -29,6 +29,13 @@ class Histories:
     has_valid: np.ndarray
     has_test: np.ndarray
 
+    def train_counts(self, n_items: int) -> np.ndarray:
+        """(n_items,) int64 train events of each item, item 1 first."""
+        length = np.diff(self.offsets)
+        place = np.arange(len(self.items)) - np.repeat(self.offsets[:-1], length)
+        is_train = place < np.repeat(self.n_train, length)
+        return np.bincount(self.items[is_train], minlength=n_items + 1)[1:]
+
 
 @dataclass(frozen=True)
 class Targets:

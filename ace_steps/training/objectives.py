@@ -1,20 +1,32 @@
 """The training loss: softmax cross-entropy over the catalogue, in bounded memory."""
 
+from typing import Protocol
+
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ace_steps.tables import PADDING
 
 CHUNK_ENTRIES = {"cpu": 2**21, "cuda": 2**28}  # logits held at once; on a CPU they stay in cache
-LEAST_ROWS = 32  # below this a matrix product is memory-bound
+LEAST_TARGETS = 32  # of a chunk; with fewer, a matrix product waits for memory
+
+
+class Objective(Protocol):
+    """A mean loss per target, from queries (m, width), items (n_items + 1, width), targets (m,)."""
+
+    def __call__(self, queries: Tensor, items: Tensor, targets: Tensor) -> Tensor:
+        """Scalar, in nats."""
 
 
 def full_softmax(queries: Tensor, items: Tensor, targets: Tensor) -> Tensor:
     """Mean cross-entropy of the targets among all items, padding excluded.
 
     Args:
-        queries: (m, width) at the trained positions.
-        items: (n_items + 1, width) item vectors, row 0 the padding.
+        queries: (m, width) float32 or bfloat16, at the trained positions; matrix products are made
+            in this type, sums in float32.
+        items: (n_items + 1, width) float32 item vectors, row 0 the padding.
         targets: (m,) int64 item indices from 1.
 
     Returns:
@@ -32,28 +44,79 @@ class _FullSoftmax(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, queries: Tensor, items: Tensor, targets: Tensor) -> Tensor:
-        catalogue = items[PADDING + 1 :]
-        grad_queries, grad_items = torch.empty_like(queries), torch.zeros_like(items)
+        catalogue = items[PADDING + 1 :].to(queries.dtype)
+        grad_queries = torch.empty(queries.shape, device=queries.device)
+        grad_items = torch.zeros_like(items)
         row = (targets - 1).unsqueeze(0)
         losses = []
-        n_columns = max(LEAST_ROWS, CHUNK_ENTRIES[items.device.type] // len(items))
+        n_columns = max(LEAST_TARGETS, CHUNK_ENTRIES[items.device.type] // len(items))
         for start in range(0, len(queries), n_columns):
             some = slice(start, start + n_columns)
-            logits = catalogue @ queries[some].T  # (n_items, m): faster than its transpose
-            wanted = logits.gather(0, row[:, some])
+            logits = (catalogue @ queries[some].T).float()  # (n_items, m): faster than (m, n_items)
+            wanted = logits.gather(0, row[:, some])[0]
             highest = logits.amax(dim=0)
             weights = logits.sub_(highest).exp_()
             total = weights.sum(dim=0)
-            losses.append(total.log() + highest - wanted[0])
+            losses.append(total.log() + highest - wanted)
             scale = 1.0 / (total * len(queries)).unsqueeze(1)
-            torch.mm(weights.T, catalogue, out=grad_queries[some]).mul_(scale)
-            grad_items[PADDING + 1 :].addmm_(weights, queries[some] * scale)
-        grad_queries.sub_(items[targets], alpha=1.0 / len(queries))
-        grad_items.index_add_(0, targets, queries, alpha=-1.0 / len(queries))
-        ctx.save_for_backward(grad_queries, grad_items)
+            weights = weights.to(queries.dtype)
+            grad_queries[some] = (weights.T @ catalogue) * scale
+            scaled = (queries[some] * scale).to(queries.dtype)
+            _add_product(grad_items[PADDING + 1 :], weights, scaled)
+        share = 1.0 / len(queries)
+        grad_queries.sub_(items[targets], alpha=share)
+        grad_items.index_add_(0, targets, queries.float(), alpha=-share)
+        ctx.save_for_backward(grad_queries.to(queries.dtype), grad_items)
         return torch.cat(losses).mean()
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         grad_queries, grad_items = ctx.saved_tensors
-        return grad_queries.mul_(grad), grad_items.mul_(grad), None
+        return grad_queries * grad, grad_items.mul_(grad), None
+
+
+class SampledSoftmax:
+    """Cross-entropy of the targets among drawn items, corrected for how likely each was drawn.
+
+    A step draws ``n_negatives`` items with replacement, by their train counts (plus one, so that
+    every item can be drawn), for all of its targets together. Each drawn item's score is lowered by
+    the logarithm of how often it was to be expected among the draws, so that the sum over the draws
+    is an unbiased estimate of the sum over the catalogue without the target; draws that hit the
+    target itself are left out.
+
+    Source:
+        Bengio & Senecal, IEEE Trans. Neural Networks 2008; Yi et al., RecSys 2019 (logQ).
+    """
+
+    def __init__(self, train_counts: np.ndarray, n_negatives: int, seed: int) -> None:
+        """``train_counts``: (n_items,) train events of each item, item 1 first."""
+        share = (train_counts + 1.0) / (train_counts + 1.0).sum()
+        self._bounds = np.cumsum(share)
+        self._log_expected = torch.from_numpy(np.log(n_negatives * share)).float()
+        self._n_negatives = n_negatives
+        self._rng = np.random.default_rng(seed)
+
+    def __call__(self, queries: Tensor, items: Tensor, targets: Tensor) -> Tensor:
+        """The mean loss of one step, in nats.
+
+        Cost:
+            One product of m x n_negatives x width, and as many logits in memory.
+        """
+        place = np.searchsorted(self._bounds, self._rng.random(self._n_negatives), side="right")
+        place = np.minimum(place, len(self._bounds) - 1)  # the last bound may round below 1
+        column = torch.from_numpy(place)
+        drawn = (column + 1).to(items.device)
+        others = (queries @ items[drawn].to(queries.dtype).T).float()  # (m, n_negatives)
+        others = others - self._log_expected[column].to(items.device)
+        others = others.masked_fill(drawn == targets.unsqueeze(1), -torch.inf)
+        wanted = (queries.float() * items[targets]).sum(dim=1, keepdim=True)
+        logits = torch.cat([wanted, others], dim=1)
+        return F.cross_entropy(logits, torch.zeros_like(targets))
+
+
+def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """``total += left @ right``; the product may be of lower precision than the sum."""
+    if left.dtype == total.dtype:
+        total.addmm_(left, right)
+    else:
+        total += left @ right

@@ -7,7 +7,7 @@ import polars as pl
 from ace_steps.backbones.settings import BackboneSettings
 from ace_steps.provenance import Provenance, digests
 from ace_steps.tables import RUN, TRAINING_CURVE
-from ace_steps.training.loop import TrainingState
+from ace_steps.training.state import TrainingState
 
 Identity = dict[str, str | int]
 

@@ -1,6 +1,7 @@
 """What a backbone is trained to predict, as batches: the next item, or hidden items."""
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 
@@ -12,10 +13,29 @@ from ace_steps.training.histories import Histories
 from ace_steps.training.windows import next_item_windows
 
 
+class Task(Protocol):
+    """What the loop needs to know of a task.
+
+    Attributes:
+        n_targets: Targets trained in an epoch, about where they are drawn at random.
+        n_steps: Steps of an epoch.
+        train_counts: (n_items,) train events of each item, item 1 first.
+    """
+
+    n_targets: int
+    n_steps: int
+    train_counts: np.ndarray
+
+    def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
+        """One epoch: every window once, in an order that ``rng`` draws."""
+
+
 class NextItem:
     """Every event read is to predict the one after it; for causal backbones."""
 
-    def __init__(self, histories: Histories, settings: BackboneSettings, *, pack: bool) -> None:
+    def __init__(
+        self, histories: Histories, settings: BackboneSettings, n_items: int, *, pack: bool
+    ) -> None:
         self._items, self._pack = histories.items, pack
         self._windows = next_item_windows(
             histories,
@@ -24,8 +44,9 @@ class NextItem:
             train_targets=settings.training.train_targets,
         )
         self._size = settings.training.batch_sequences
-        self.n_targets = self._windows.n_targets  # of an epoch
-        self.n_steps = -(-len(self._windows.start) // self._size)  # of an epoch
+        self.n_targets = self._windows.n_targets
+        self.n_steps = -(-len(self._windows.start) // self._size)
+        self.train_counts = histories.train_counts(n_items)
 
     def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
         """One epoch: every window once, in an order that ``rng`` draws."""
@@ -35,13 +56,16 @@ class NextItem:
             read = gather(self._items, start, length)
             following = gather(self._items, start + 1, length)
             is_trained = np.arange(read.shape[1]) >= windows.first[chosen, None]
-            yield lay_out(read, np.where(is_trained, following, PADDING), length, pack=self._pack)
+            wanted = np.where(is_trained, following, PADDING)
+            yield lay_out(read, wanted, length, pack=self._pack)
 
 
-def build_task(histories: Histories, settings: BackboneSettings, network: Network) -> NextItem:
+def build_task(
+    histories: Histories, settings: BackboneSettings, network: Network, n_items: int
+) -> Task:
     """What this backbone is trained to predict.
 
     Raises:
         InputError: there is nothing to train on, or the settings do not fit each other.
     """
-    return NextItem(histories, settings, pack=network.can_pack)
+    return NextItem(histories, settings, n_items, pack=network.can_pack)

@@ -4,7 +4,7 @@ import torch
 
 from ace_steps.training.batches import draw_batches, lay_out, split_by_length
 from ace_steps.training.tasks import NextItem
-from tests.training.made import random_histories, small_settings
+from tests.training.made import N_ITEMS, random_histories, small_settings
 
 LENGTH = np.array([2, 5, 1, 6, 3])
 READ = np.where(np.arange(6) < LENGTH[:, None], np.arange(1, 31).reshape(5, 6), 0)
@@ -75,7 +75,7 @@ def test_an_epoch_draws_every_window_once_in_an_order_of_its_seed():
 
 
 def test_an_epoch_trains_as_many_targets_as_it_says():
-    task = NextItem(random_histories(), small_settings(), pack=True)
+    task = NextItem(random_histories(), small_settings(), N_ITEMS, pack=True)
     batches = list(task.batches(np.random.default_rng(0)))
     assert sum(len(batch.targets) for batch in batches) == task.n_targets
     assert len(batches) == task.n_steps

@@ -35,6 +35,11 @@ def test_the_validation_history_is_the_train_events_and_the_test_history_one_mor
     assert (valid.length.tolist(), test.length.tolist()) == ([3, 1], [4, 2])
 
 
+def test_train_counts_leave_held_out_events_out():
+    # train events: 3 1 2 of user 0, 2 4 of user 1, 5 of user 2, 1 of user 3
+    assert read_histories(TABLE, 6).train_counts(6).tolist() == [2, 2, 1, 1, 1, 0]
+
+
 def test_a_user_with_one_event_is_no_target_and_harms_nobody():
     assert 2 not in held_out(read_histories(TABLE, 5), "test").user
 

@@ -11,12 +11,21 @@ from ace_steps.backbones.registry import BACKBONES
 from ace_steps.errors import InputError
 from ace_steps.evaluation.metrics import mean_metric
 from ace_steps.evaluation.ranking import rank_targets
-from ace_steps.training import loop
+from ace_steps.training import loop, trainer
 from ace_steps.training.histories import held_out, read_histories
-from ace_steps.training.loop import TrainingState, train
+from ace_steps.training.loop import train
+from ace_steps.training.objectives import full_softmax
 from ace_steps.training.optimisers import load_weights, warm_up, weights_as_arrays
+from ace_steps.training.state import TrainingState
 from ace_steps.training.tasks import build_task
-from tests.training.made import interactions_of, random_histories, random_matrix, small_settings
+from ace_steps.training.trainer import Trainer
+from tests.training.made import (
+    N_ITEMS,
+    interactions_of,
+    random_histories,
+    random_matrix,
+    small_settings,
+)
 
 TABLE = {"kind": "table"}
 
@@ -25,7 +34,7 @@ def run(model="sasrec", *, seed=0, state=None, keep=lambda state: None, **traini
     """Train a small recommender; its final state and itself."""
     settings, histories = small_settings(model, **training), random_histories()
     recommender = build_recommender(random_matrix(), TABLE, settings, seed)
-    task = build_task(histories, settings, recommender.network)
+    task = build_task(histories, settings, recommender.network, N_ITEMS)
     state = train(
         recommender,
         histories,
@@ -92,7 +101,7 @@ def test_the_loss_of_a_step_is_that_of_a_plain_oracle(model):
     """One window at a time, every logit at once, in float64; dropout off."""
     settings, histories = small_settings(model), random_histories()
     recommender = build_recommender(random_matrix(), TABLE, settings, 0).eval()
-    task = build_task(histories, settings, recommender.network)
+    task = build_task(histories, settings, recommender.network, N_ITEMS)
     batch = next(task.batches(np.random.default_rng(0)))
     losses, targets = [], iter(batch.targets)
     for block in batch.blocks:
@@ -102,9 +111,17 @@ def test_the_loss_of_a_step_is_that_of_a_plain_oracle(model):
         for place in block.trained:
             logits = scored @ states[place].double()
             losses.append(F.cross_entropy(logits, next(targets) - 1).item())
-    optimiser = torch.optim.SGD(recommender.parameters(), lr=0.1)
-    found = loop._step(recommender, optimiser, batch)
+    found = Trainer(recommender, task, settings.training, 0).step(batch, full_softmax)
     assert found == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+@pytest.mark.parametrize("changed", [{"negatives": 20}, {"precision": "bfloat16"}])
+def test_other_objectives_find_the_pattern_too_and_resume(changed):
+    kept = []
+    state, _ = run(epochs=12, patience=12, **changed, keep=lambda s: kept.append(copy.deepcopy(s)))
+    assert state.curve[-1]["loss"] < 0.9 * state.curve[0]["loss"]
+    resumed, _ = run(epochs=12, patience=12, **changed, state=kept[7])
+    assert same(resumed.weights, state.weights)
 
 
 def test_training_stops_when_the_metric_no_longer_improves(monkeypatch):
@@ -125,13 +142,13 @@ def test_the_best_weights_are_those_of_the_best_epoch(monkeypatch):
 
 def test_a_loss_that_is_not_finite_stops_at_once_and_names_the_epoch_and_the_step(monkeypatch):
     calls, kept = iter(range(100)), []
-    honest = loop.full_softmax
+    honest = trainer.full_softmax
 
     def breaks(queries, items, targets):
         factor = math.nan if next(calls) == 14 else 1.0  # an epoch has 12 steps
         return honest(queries, items, targets) * factor
 
-    monkeypatch.setattr(loop, "full_softmax", breaks)
+    monkeypatch.setattr(trainer, "full_softmax", breaks)
     with pytest.raises(InputError, match=r"epoch 2, step 3 of 12: the loss is nan"):
         run(keep=lambda state: kept.append(len(state.curve)))
     assert kept == [1]  # the state of the last good epoch
@@ -141,7 +158,7 @@ def test_training_without_a_validation_target_is_refused():
     histories = read_histories(interactions_of([[1, 2], [3, 4]]), 30)
     settings = small_settings()
     recommender = build_recommender(random_matrix(), TABLE, settings, 0)
-    task = build_task(histories, settings, recommender.network)
+    task = build_task(histories, settings, recommender.network, N_ITEMS)
     with pytest.raises(InputError, match="no validation target, so nothing can stop the training"):
         train(
             recommender,

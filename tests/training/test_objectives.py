@@ -1,9 +1,10 @@
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 from ace_steps.training import objectives
-from ace_steps.training.objectives import full_softmax
+from ace_steps.training.objectives import SampledSoftmax, full_softmax
 
 
 def made(m=37, n_items=50, width=6):
@@ -58,3 +59,55 @@ def test_memory_does_not_grow_with_targets_times_items(monkeypatch):
     monkeypatch.setattr(torch.Tensor, "exp_", watched)
     full_softmax(*made(m=1000, n_items=2000))
     assert max(largest) <= 32 * 2001
+
+
+def test_bfloat16_products_give_nearly_the_same_loss_and_gradient():
+    queries, items, targets = made()
+    found = gradients(lambda q, i, t: full_softmax(q.bfloat16(), i, t), queries, items, targets)
+    wanted = gradients(plain, queries, items, targets)
+    assert found[0].dtype == torch.float32
+    torch.testing.assert_close(found[0], wanted[0].float(), rtol=0.01, atol=0)
+    for ours, theirs in zip(found[1:], wanted[1:], strict=True):
+        assert (
+            torch.nn.functional.cosine_similarity(ours.flatten(), theirs.flatten(), dim=0) > 0.999
+        )
+
+
+def sampled_sum(counts, n_negatives, n_rounds, *, queries, items, targets):
+    """The mean over many draws of the estimated sum of exp(score), the target's own taken out."""
+    objective = SampledSoftmax(counts, n_negatives, seed=0)
+    wanted = (queries * items[targets]).sum(dim=1).double()
+    sums = [
+        ((objective(queries, items, targets).double() + wanted).exp() - wanted.exp()).item()
+        for _ in range(n_rounds)
+    ]
+    return np.mean(sums), np.std(sums) / np.sqrt(n_rounds)
+
+
+def test_the_sampled_sum_is_an_unbiased_estimate_of_the_sum_over_the_other_items():
+    queries, items, targets = made(m=1, n_items=12, width=3)
+    counts = np.array([0, 1, 2, 3, 50, 5, 0, 7, 8, 9, 100, 11])
+    everything = (queries @ items[1:].T).double().exp().sum().item()
+    own = (queries[0] @ items[targets[0]]).double().exp().item()
+    mean, error = sampled_sum(counts, 8, 4000, queries=queries, items=items, targets=targets)
+    assert abs(mean - (everything - own)) < 4 * error
+    assert error < 0.05 * everything
+
+
+def test_with_many_draws_the_sampled_loss_is_the_full_one():
+    queries, items, targets = made(m=5, n_items=12)
+    found = SampledSoftmax(np.arange(12), 200_000, seed=0)(queries, items, targets)
+    assert found.item() == pytest.approx(full_softmax(queries, items, targets).item(), rel=0.02)
+
+
+def test_a_drawn_target_is_no_negative():
+    queries, items, targets = made(m=1, n_items=1, width=3)
+    objective = SampledSoftmax(np.array([4]), 5, seed=0)  # every draw is the target
+    assert objective(queries, items, targets).item() == 0
+
+
+def test_sampled_draws_follow_from_the_seed():
+    one, again, other = (
+        SampledSoftmax(np.arange(50), 9, seed=s)(*made()).item() for s in (0, 0, 1)
+    )
+    assert one == again != other

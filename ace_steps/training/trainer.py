@@ -1,0 +1,97 @@
+"""One epoch of training: batches in, updated weights out."""
+
+import math
+import time
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ace_steps.backbones.recommender import Recommender
+from ace_steps.backbones.settings import TrainingSettings
+from ace_steps.errors import InputError
+from ace_steps.runtime import derive_seed
+from ace_steps.training.batches import Batch
+from ace_steps.training.objectives import Objective, SampledSoftmax, full_softmax
+from ace_steps.training.optimisers import build_optimiser, warm_up
+from ace_steps.training.tasks import Task
+
+
+class Trainer:
+    """A recommender with its optimiser and what it is trained to do.
+
+    Data order, dropout and drawn negatives of an epoch follow from the seed and the epoch's number
+    alone, so that nothing but weights and the optimiser's tensors carries over between epochs.
+    """
+
+    def __init__(
+        self, recommender: Recommender, task: Task, training: TrainingSettings, seed: int
+    ) -> None:
+        self.recommender, self.task, self.training, self.seed = recommender, task, training, seed
+        self.optimiser = build_optimiser(recommender, training)
+        self.device = next(recommender.parameters()).device
+
+    def train_epoch(self, epoch: int) -> dict:
+        """One pass over the targets; epoch, loss, seconds and targets_per_s of training_curve.
+
+        Raises:
+            InputError: the loss of a step is not finite; the weights are those of the step before.
+        """
+        self.recommender.train()
+        objective = self._objective(epoch)
+        rng = np.random.default_rng(derive_seed(self.seed, f"order/{epoch}"))
+        n_before = (epoch - 1) * self.task.n_steps
+        total, n_done, started = 0.0, 0, time.perf_counter()
+        progress = tqdm(
+            total=self.task.n_targets, unit=" targets", desc=f"epoch {epoch}", disable=None
+        )
+        gpus = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(gpus), progress:
+            torch.manual_seed(derive_seed(self.seed, f"dropout/{epoch}"))
+            for step, batch in enumerate(self.task.batches(rng), start=1):
+                warm_up(self.optimiser, self.training, n_before + step)
+                loss = self.step(batch.to(self.device), objective)
+                if not math.isfinite(loss):
+                    raise InputError(
+                        f"epoch {epoch}, step {step} of {self.task.n_steps}: the loss is {loss}, "
+                        f"not a finite number; lower lr (now {self.training.lr:g}) or raise "
+                        "warmup_steps."
+                    )
+                n_targets = len(batch.targets)
+                total, n_done = total + loss * n_targets, n_done + n_targets
+                progress.update(n_targets)
+        seconds = time.perf_counter() - started
+        rate = n_done / seconds
+        return {"epoch": epoch, "loss": total / n_done, "seconds": seconds, "targets_per_s": rate}
+
+    def step(self, batch: Batch, objective: Objective) -> float:
+        """One update; the batch's mean loss before it, in nats, not made where it is not finite."""
+        loss = objective(*self.queries(batch), batch.targets)
+        value = loss.item()
+        if math.isfinite(value):
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimiser.step()
+        return value
+
+    def queries(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Queries (m, query width) of the trained positions, and the items to score."""
+        is_half = self.training.precision == "bfloat16"
+        network = self.recommender.network
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=is_half):
+            items = self.recommender.items()
+            states = [
+                network(block.history, items, block.packing).flatten(0, 1)[block.trained]
+                for block in batch.blocks
+            ]
+        queries = torch.cat(states)
+        scored = network.scored_items(items.float())
+        return queries.to(torch.bfloat16) if is_half else queries, scored
+
+    def _objective(self, epoch: int) -> Objective:
+        """What an epoch minimises."""
+        if not self.training.negatives:
+            return full_softmax
+        seed = derive_seed(self.seed, f"negatives/{epoch}")
+        return SampledSoftmax(self.task.train_counts, self.training.negatives, seed)
