@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ace_steps.embed.models import Encoder
-from ace_steps.embed.pooling import POOLINGS, finish
+from ace_steps.embed.pooling import POOLINGS
 from ace_steps.embed.settings import EncoderSettings
 from ace_steps.embed.tokens import Tokens, token_budget_batches
 from ace_steps.errors import InputError
@@ -17,26 +17,30 @@ log = logging.getLogger(__name__)
 
 
 def encode(
-    encoder: Encoder, tokens: Tokens, settings: EncoderSettings
+    encoder: Encoder, tokens: Tokens, settings: EncoderSettings, is_known: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Vectors of all texts, as (rows, vectors) of one batch after the other.
+    """Pooled vectors of the texts not known yet, as (rows, vectors) of batch after batch.
 
-    When a batch does not fit into memory, the token budget is halved for it and all that follow.
+    The batches are those of all texts, less the known ones: a job that goes on after a kill does
+    the same batches as one that never stopped, and ends with the same bytes. When a batch does not
+    fit into memory, the token budget is halved for it and all that follow.
 
     Args:
         encoder: The loaded model.
         tokens: Every text has at least one token.
-        settings: Pooling, layer, budget and what is kept.
+        settings: Pooling, layer and budget.
+        is_known: (texts,) bool, True for a text to leave out.
 
     Yields:
         rows: (batch,) int64 indices of the texts.
-        vectors: (batch, width) float32, as the model gives them: the caller checks them.
+        vectors: (batch, width) float32 as pooled: neither checked nor finished.
 
     Raises:
         InputError: one text alone does not fit into memory.
     """
     budget = settings.batch_tokens
-    waiting = token_budget_batches(tokens.lengths, budget)[::-1]  # taken from the end
+    batches = (rows[~is_known[rows]] for rows in token_budget_batches(tokens.lengths, budget))
+    waiting = [rows for rows in batches if len(rows)][::-1]  # taken from the end
     while waiting:
         rows = waiting.pop()
         try:
@@ -57,9 +61,7 @@ def _vectors(
     ids, is_real = tokens.padded(rows, encoder.pad)
     mask = torch.from_numpy(is_real).to(encoder.device)
     states = _states(encoder, torch.from_numpy(ids).to(encoder.device), mask, settings.layer)
-    pooled = POOLINGS[settings.pooling](states, mask)
-    kept = finish(pooled, truncate_dim=settings.truncate_dim, normalise=settings.normalise)
-    return kept.cpu().numpy()
+    return POOLINGS[settings.pooling](states, mask).cpu().numpy()
 
 
 def _states(encoder: Encoder, ids: Tensor, mask: Tensor, layer: int) -> Tensor:

@@ -15,14 +15,15 @@ LINE_EVERY_S = 30.0
 Batch = tuple[np.ndarray, np.ndarray]
 
 
-def shown(batches: Iterable[Batch], lengths: np.ndarray) -> Iterator[Batch]:
+def shown(batches: Iterable[Batch], lengths: np.ndarray, total: int) -> Iterator[Batch]:
     """The batches as they come, counted in real tokens.
 
     Args:
         batches: (rows, vectors) each.
         lengths: Tokens of every row there is.
+        total: Tokens of the rows to come.
     """
-    total, done, told = int(lengths.sum()), 0, time.monotonic()
+    done, told = 0, time.monotonic()
     begun = told
     is_terminal = sys.stderr.isatty()
     with tqdm(total=total, unit="tok", unit_scale=True, disable=not is_terminal) as bar:

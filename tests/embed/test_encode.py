@@ -7,7 +7,7 @@ import torch
 from ace_steps.embed import encode as module
 from ace_steps.embed.encode import encode
 from ace_steps.embed.models import load_encoder
-from ace_steps.embed.pooling import POOLINGS
+from ace_steps.embed.pooling import POOLINGS, finish
 from ace_steps.embed.tokens import tokenise
 from ace_steps.errors import InputError
 from tests.embed.conftest import encoder_settings
@@ -21,11 +21,12 @@ def matrix_of(encoder, settings, texts):
     tokens = tokenise(
         encoder.tokenizer, texts, prompt=settings.prompt, max_tokens=settings.max_tokens
     )
-    pieces = list(encode(encoder, tokens, settings))
+    pieces = list(encode(encoder, tokens, settings, np.zeros(len(texts), bool)))
     rows = np.concatenate([rows for rows, _ in pieces])
     assert sorted(rows) == list(range(len(texts)))
     matrix = np.concatenate([vectors for _, vectors in pieces])
-    return matrix[np.argsort(rows)], [len(rows) for rows, _ in pieces]
+    finished = finish(torch.from_numpy(matrix), truncate_dim=None, normalise=settings.normalise)
+    return finished.numpy()[np.argsort(rows)], [len(rows) for rows, _ in pieces]
 
 
 def plain_states(encoder, text):
@@ -112,3 +113,17 @@ def test_any_other_failure_is_not_taken_for_a_lack_of_memory(decoder_folder, mon
     monkeypatch.setattr(module, "_vectors", vectors)
     with pytest.raises(RuntimeError, match="shapes differ"):
         matrix_of(encoder, settings, TEXTS)
+
+
+def test_batches_are_those_of_all_texts_less_the_known_ones(decoder_folder):
+    settings = encoder_settings()
+    encoder = load_encoder(decoder_folder, settings, CPU)
+    tokens = tokenise(encoder.tokenizer, TEXTS, prompt="{text}", max_tokens=256)
+    whole = list(encode(encoder, tokens, settings, np.zeros(len(TEXTS), bool)))
+    is_known = np.zeros(len(TEXTS), bool)
+    is_known[whole[0][0]] = True
+    rest = list(encode(encoder, tokens, settings, is_known))
+    assert len(rest) == len(whole) - 1
+    for (rows, vectors), (same_rows, same_vectors) in zip(whole[1:], rest, strict=True):
+        np.testing.assert_array_equal(rows, same_rows)
+        assert vectors.tobytes() == same_vectors.tobytes()

@@ -78,9 +78,7 @@ def test_a_text_without_vector_is_refused_with_count_and_examples(items, shards)
     with pytest.raises(InputError, match=r"holds \d vectors of texts that no item has, e\.g\. of"):
         merged(fewer, shards)
     more = items_of([*TEXTS, "text 98", "text 99"])
-    with pytest.raises(
-        InputError, match="2 of 42 texts have no vector in any shard"
-    ):
+    with pytest.raises(InputError, match="2 of 42 texts have no vector in any shard"):
         merged(more, shards)
 
 
@@ -109,9 +107,7 @@ def test_shards_of_different_wholes_are_refused(items, shards, tmp_path):
 def test_shards_that_were_made_differently_are_refused(items, shards):
     texts = texts_of_shard(distinct_texts(items), Shard(2, 3))
     write_shard(shards[1], texts, "2-of-3", model_sha256="another")
-    with pytest.raises(
-        InputError, match=r"2\.parquet: made with model_sha256 = 'another', but"
-    ):
+    with pytest.raises(InputError, match=r"2\.parquet: made with model_sha256 = 'another', but"):
         merged_facts(shards)
 
 

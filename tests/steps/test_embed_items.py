@@ -1,12 +1,16 @@
 """The steps embed_items and merge_vectors, through their command lines, with toy encoders."""
 
+import errno
+import itertools
 import json
+import re
 import shutil
 
 import numpy as np
 import polars as pl
 import pytest
 
+from ace_steps.embed.store import VectorStore
 from ace_steps.files import sha256_text
 from ace_steps.parquet import read_provenance, read_vectors, write_table
 from ace_steps.provenance import Provenance
@@ -42,13 +46,13 @@ def embed(tmp_path, model, capsys):
     """The step on the items above, with some of its options changed; the line on stderr."""
     write_items(tmp_path / "items.parquet", TEXTS)
 
-    def run(shard="1-of-1", *, name="shard.parquet", folder=model, **changes):
+    def run(shard="1-of-1", *, name="shard.parquet", folder=model, more=(), **changes):
         settings = json.dumps({**SETTINGS, **changes})
         code = embed_items.main(
             [
                 *("--items", str(tmp_path / "items.parquet"), "--model", str(folder)),
                 *("--shard", shard, "--settings", settings, "--device", "cpu"),
-                *("--vectors", str(tmp_path / name)),
+                *("--vectors", str(tmp_path / name), *more),
             ]
         )
         return code, capsys.readouterr().err
@@ -85,8 +89,8 @@ def test_items_get_unit_vectors_and_equal_texts_equal_ones(embed, merge, tmp_pat
 def test_the_file_tells_how_it_was_made(embed, tmp_path):
     code, log = embed()
     assert code == 0
-    assert "embedded 4 texts of 284 tokens (1 truncated)" in log
-    assert "tokens/s, on cpu" in log
+    assert "4 texts of 284 tokens, 1 truncated; 4 new: 284 tokens in" in log
+    assert "tokens/s on cpu" in log
     note = read_provenance(tmp_path / "shard.parquet")
     assert note.settings == SETTINGS
     assert note.inputs.keys() == {"items"}
@@ -192,8 +196,86 @@ def test_a_zero_vector_is_refused_with_its_item(embed, model, tmp_path):
 def test_nothing_but_the_vectors_is_left_behind(embed, model, tmp_path):
     embed(folder=broken(model, tmp_path / "broken", float("nan")))
     embed()
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "items.parquet",
-        "shard.parquet",
-        "broken",
-    }
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"items.parquet", "shard.parquet", "broken"}
+
+
+def new_texts(log):
+    """How many texts the closing line says the model read."""
+    return int(re.search(r"(\d+) new:", log)[1])
+
+
+def test_a_store_embeds_only_texts_it_has_not_seen(embed, tmp_path):
+    store = ["--store", str(tmp_path / "store")]
+    assert new_texts(embed(more=store)[1]) == 4
+    before = (tmp_path / "shard.parquet").read_bytes()
+    assert new_texts(embed(more=store)[1]) == 0
+    assert (tmp_path / "shard.parquet").read_bytes() == before
+    write_items(tmp_path / "items.parquet", [*TEXTS, "a new hat"])
+    assert new_texts(embed(more=store)[1]) == 1
+    assert len(list((tmp_path / "store").rglob("*.parquet"))) == 2  # gathered, one a run
+
+
+def test_a_store_gives_every_length_and_scale_of_one_vector(embed, tmp_path):
+    store = ["--store", str(tmp_path / "store")]
+    embed(name="fresh.parquet", truncate_dim=5)
+    embed(more=store, normalise=False)
+    code, log = embed(name="kept.parquet", more=store, truncate_dim=5)
+    assert code == new_texts(log) == 0
+    assert (tmp_path / "kept.parquet").read_bytes() == (tmp_path / "fresh.parquet").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pooling": "last"},
+        {"layer": 1},
+        {"dtype": "bfloat16"},
+        {"prompt": "An item: {text}"},
+        {"max_tokens": 100},
+    ],
+)
+def test_a_store_keeps_other_ways_apart(embed, tmp_path, changes):
+    store = ["--store", str(tmp_path / "store")]
+    embed(more=store)
+    assert new_texts(embed(more=store, **changes)[1]) == 4
+
+
+def test_a_damaged_store_is_an_error_that_names_the_file(embed, tmp_path):
+    store = ["--store", str(tmp_path / "store")]
+    embed(more=store)
+    path = next((tmp_path / "store").rglob("*.parquet"))
+    path.write_bytes(path.read_bytes()[:-20])
+    code, log = embed(more=store)
+    assert code == 2
+    assert path.name in log
+    assert "delete it and run again" in log
+
+
+def failing_after(monkeypatch, n_batches, failure):
+    """The store raises ``failure`` instead of keeping one batch more."""
+    add, calls = VectorStore.add, itertools.count()
+
+    def guarded(self, hashes, vectors):
+        if next(calls) == n_batches:
+            raise failure
+        add(self, hashes, vectors)
+
+    monkeypatch.setattr(VectorStore, "add", guarded)
+
+
+def test_a_full_disk_is_one_line_and_what_is_done_is_kept(embed, tmp_path, monkeypatch):
+    many = [f"item number {number}" for number in range(100)]
+    write_items(tmp_path / "items.parquet", many)
+    embed(name="unbroken.parquet")
+    full = OSError(errno.ENOSPC, "No space left on device", "shard.parquet")
+    with monkeypatch.context() as patch:
+        failing_after(patch, 2, full)
+        code, log = embed()
+    assert code == 2
+    assert log.strip().endswith("shard.parquet: No space left on device")
+    assert not (tmp_path / "shard.parquet").exists()
+    n_left = new_texts(embed()[1])
+    assert 0 < n_left < 100
+    whole = (tmp_path / "unbroken.parquet").read_bytes()
+    assert (tmp_path / "shard.parquet").read_bytes() == whole

@@ -1,0 +1,103 @@
+"""Vectors that were made before, by the hash of their text: no text is embedded twice.
+
+A store is a folder of ``text_vectors`` files for one way of making vectors. Every batch becomes a
+file as soon as it is done, so that a job that was killed loses one batch; a job that ends gathers
+its files into one. Vectors are kept as pooled, whole and unscaled, whatever is made of them later.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from ace_steps.embed.settings import EncoderSettings
+from ace_steps.errors import InputError
+from ace_steps.files import sha256_text
+from ace_steps.parquet import iter_vectors, opened, vector_writer
+from ace_steps.provenance import Provenance
+
+LAYOUT = 1  # raise it when the same settings come to mean other vectors
+NAME_DIGITS = 32
+KEY = "text_sha256"
+READ_BY = ("prompt", "pooling", "layer", "dtype", "max_tokens")  # what a pooled vector depends on
+
+
+def store_key(model_sha256: str, settings: EncoderSettings) -> str:
+    """A folder name for everything a pooled vector depends on but its text and the device."""
+    parts = {name: getattr(settings, name) for name in READ_BY}
+    parts |= {"layout": LAYOUT, "model": model_sha256}
+    return sha256_text(json.dumps(parts, sort_keys=True))[:NAME_DIGITS]
+
+
+class VectorStore:
+    """A folder of vectors made in one way; several jobs may use it at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._added: list[Path] = []
+
+    def load(self, hashes: pl.Series, matrix: np.ndarray) -> np.ndarray:
+        """Fill in the rows of ``matrix`` that are known.
+
+        Args:
+            hashes: (n,) text_sha256, each once.
+            matrix: (n, width) float32, changed in place.
+
+        Returns:
+            (n,) bool, True where a row was filled.
+
+        Raises:
+            InputError: a file of the store is damaged.
+        """
+        is_known = np.zeros(len(hashes), bool)
+        wanted = pl.DataFrame({KEY: hashes}).with_row_index("row")
+        for path in sorted(self._folder.glob("*.parquet")):
+            try:
+                self._load_file(path, wanted, matrix, is_known)
+            except InputError:
+                if path.exists():  # else another job has gathered its files meanwhile
+                    raise
+        return is_known
+
+    def add(self, hashes: pl.Series, vectors: np.ndarray) -> None:
+        """Keep vectors (batch, width) from now on."""
+        order = hashes.arg_sort()
+        keys = hashes.gather(order)
+        name = hashlib.sha256("".join(keys).encode()).hexdigest()[:NAME_DIGITS]
+        path = self._folder / f"{name}.parquet"
+        note = Provenance(step="embed_items")
+        with vector_writer(path, "text_vectors", vectors.shape[1], np.float32, note) as writer:
+            writer.write({KEY: keys.to_arrow()}, vectors[order.to_numpy()])
+        self._added.append(path)
+
+    def gather(self) -> None:
+        """Put the files of this job into one, so that the folder does not fill with small ones."""
+        if len(self._added) < 2:
+            return
+        pieces = [piece for path in self._added for piece in iter_vectors(path, id_column=KEY)]
+        hashes = pl.concat([piece.ids for piece in pieces])
+        small, self._added = self._added, []
+        self.add(hashes, np.concatenate([piece.matrix for piece in pieces]))
+        for path in small:
+            path.unlink()
+
+    def _load_file(
+        self, path: Path, wanted: pl.DataFrame, matrix: np.ndarray, is_known: np.ndarray
+    ) -> None:
+        with opened(path) as file:
+            here = pl.from_arrow(file.read(columns=[KEY]))
+        if here.join(wanted, on=KEY, how="semi").is_empty():
+            return
+        for piece in iter_vectors(path, id_column=KEY):
+            found = pl.DataFrame({KEY: piece.ids}).with_row_index("place")
+            both = found.join(wanted, on=KEY)
+            rows = both["row"].to_numpy()
+            matrix[rows] = piece.matrix[both["place"].to_numpy()]
+            is_known[rows] = True
+
+    def _writer(self, path: Path, width: int):
+        return vector_writer(
+            path, "text_vectors", width, np.float32, Provenance(step="embed_items")
+        )

@@ -1,0 +1,61 @@
+"""Killed with -9 again and again, a shard ends with the bytes of one that was left alone."""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.embed.conftest import SETTINGS
+from tests.steps.test_embed_items import write_items
+
+N_TEXTS, N_KILLS, PATIENCE_S = 2000, 10, 120
+
+
+def command(folder, model, name):
+    return [
+        *(sys.executable, "-m", "ace_steps.steps.embed_items", "--device", "cpu"),
+        *("--items", str(folder / "items.parquet"), "--model", str(model), "--shard", "1-of-1"),
+        *("--settings", json.dumps(SETTINGS), "--vectors", str(folder / name)),
+    ]
+
+
+def n_pieces(folder):
+    return len(list(folder.glob(".killed.parquet.pieces/*/[!.]*.parquet")))
+
+
+def start_and_kill(folder, model, n_more):
+    """Run the step and kill it once it has kept ``n_more`` batches more."""
+    wanted, until = n_pieces(folder) + n_more, time.monotonic() + PATIENCE_S
+    job = subprocess.Popen(command(folder, model, "killed.parquet"), cwd=ROOT)
+    while job.poll() is None and n_pieces(folder) < wanted and time.monotonic() < until:
+        time.sleep(0.001)
+    os.kill(job.pid, signal.SIGKILL)
+    assert job.wait() == -signal.SIGKILL
+
+
+@pytest.mark.slow
+def test_ten_kills_cost_no_batch_that_was_kept_and_change_no_byte(decoder_folder, tmp_path):
+    write_items(tmp_path / "items.parquet", [f"text {n} " * (n % 5 + 1) for n in range(N_TEXTS)])
+    subprocess.run(command(tmp_path, decoder_folder, "alone.parquet"), cwd=ROOT, check=True)
+    chance = random.Random(0)
+    kept = 0
+    for _ in range(N_KILLS):
+        start_and_kill(tmp_path, decoder_folder, chance.randint(1, 5))
+        assert n_pieces(tmp_path) > kept
+        kept = n_pieces(tmp_path)
+    last = subprocess.run(
+        command(tmp_path, decoder_folder, "killed.parquet"),
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert int(re.search(r"(\d+) new:", last.stderr)[1]) < N_TEXTS
+    assert (tmp_path / "killed.parquet").read_bytes() == (tmp_path / "alone.parquet").read_bytes()
