@@ -12,7 +12,6 @@ from ace_steps.reporting import wording
 from ace_steps.reporting.svg import (
     INK,
     MARKERS,
-    MUTED,
     N_SHADES,
     RAMPS,
     SINGLES,
@@ -67,9 +66,11 @@ def raw_spectrum(spectra: pl.DataFrame, looks: dict[str, Style]) -> Drawing:
     def draw(axes: Axes) -> None:
         for (values, labels), line in zip(ways, ("-", "--", ":", "-.") * len(ways), strict=False):
             x = np.arange(1, len(values) + 1)
-            axes.plot(x, values, color=INK, linestyle=line, linewidth=1.4)
-            if len(ways) > 1:
-                _write_beside(axes, values, f"read by {labels[0]}{' …' * (len(labels) > 1)}")
+            more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
+            pen = {"color": INK, "linestyle": line, "linewidth": 1.4}
+            axes.plot(x, values, **pen, label=f"as read by {labels[0]}{more}")
+        if len(ways) > 1:
+            axes.legend(loc="lower left")
         _log_log(axes)
         axes.set(xlabel="direction, strongest first", ylabel="singular value of the raw vectors")
 
@@ -157,11 +158,6 @@ def _runs_of(curves: pl.DataFrame, name: str) -> list[pl.DataFrame]:
 
 def _agree(one: np.ndarray, other: np.ndarray) -> bool:
     return one.shape == other.shape and bool(np.allclose(one, other, rtol=1e-6))
-
-
-def _write_beside(axes: Axes, values: np.ndarray, text: str) -> None:
-    place = (len(values), float(values[-1]))
-    axes.annotate(text, place, (0, 5), textcoords="offset points", ha="right", color=MUTED)
 
 
 def _log_log(axes: Axes) -> None:

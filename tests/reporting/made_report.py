@@ -1,0 +1,69 @@
+"""Both steps of the report on made results, and a reader of the page they write."""
+
+import html.parser
+
+from ace_steps import grid
+from ace_steps.steps import collect_metrics, write_report
+from tests.reporting.made_results import as_option, made_config, make_results
+
+CONFIG = made_config([0, 5, 50], [1], ("random", "whitening"))
+QUALITY = {"random": 0.3, "whitening": 0.6, 0: 0.5, 5: 0.9, 50: 0.4}
+N_USERS = 300
+
+
+class Page(html.parser.HTMLParser):
+    """What a browser would fetch, the ids, the words of every svg."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.ids, self.images = [], [], []
+        self._in_svg, self._words = 0, []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.links += [found[name] for name in ("src", "href", "xlink:href") if name in found]
+        self.ids += [found["id"]] if "id" in found else []
+        if tag == "svg":
+            self._in_svg, self._words = self._in_svg + 1, []
+            self.images.append((found, self._words))
+
+    def handle_endtag(self, tag):
+        self._in_svg -= tag == "svg"
+
+    def handle_data(self, data):
+        if self._in_svg and data.strip():
+            self._words.append(data.strip())
+
+
+def quality(config, by):
+    points = grid.expand(config["refinements"]).values()
+    return {p.name: by[p.values.get("lambda", p.entry)] for p in points}
+
+
+def write(folder, config=CONFIG, *, figures=True):
+    report = folder / "results" / "report"
+    options = ["--config", as_option(config), "--results", str(folder / "results")]
+    options += ["--benchmarks", str(folder / "benchmarks")]
+    files = {"report": "report.html", "markdown": "report.md", "summary": "summary.txt"}
+    for name, file in files.items():
+        options += [f"--{name}", str(report / file)]
+    options += ["--figures", str(report / "figures")] if figures else []
+    return write_report.main(options)
+
+
+def collect(folder, config=CONFIG):
+    report = folder / "results" / "report"
+    options = ["--config", as_option(config), "--ranks-folder", str(folder / "results" / "rank")]
+    options += ["--metrics", str(report / "metrics.parquet")]
+    return collect_metrics.main([*options, "--runs", str(report / "runs.parquet")])
+
+
+def make(folder, config=CONFIG, by=QUALITY):
+    results, benchmarks = folder / "results", folder / "benchmarks"
+    make_results(results, benchmarks, config, quality(config, by), N_USERS)
+    assert collect(folder, config) == 0
+
+
+def text_of(folder, name):
+    return (folder / "results" / "report" / name).read_text()
