@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+MASK = -1  # stands in a history for an item that is hidden and to be found
+
 
 @dataclass(frozen=True)
 class Packing:
@@ -32,7 +34,8 @@ class Network(nn.Module):
 
     A subclass is built from ``(settings, n_items, generator)`` and defines
     ``forward(history, items, packing)``: (rows, length) item indices, padded on the right with 0,
-    and (n_items + 1, width) item vectors, row 0 zero, to (rows, length, query width).
+    and (n_items + 1, width) item vectors, row 0 zero, to (rows, length, query width). Histories of
+    a network that is trained on hidden items may hold ``MASK``.
 
     Attributes:
         longest_history: Latest events that a prediction reads.

@@ -3,6 +3,8 @@
 import json
 from dataclasses import dataclass
 
+from ace_steps.backbones.bert4rec import Bert4Rec, Bert4RecSettings
+from ace_steps.backbones.gru4rec import Gru4Rec, Gru4RecSettings
 from ace_steps.backbones.network import Network
 from ace_steps.backbones.sasrec import SasRec, SasRecSettings
 from ace_steps.backbones.settings import BackboneSettings
@@ -29,6 +31,8 @@ class Backbone:
 
 BACKBONES = {
     "sasrec": Backbone(SasRec, SasRecSettings, is_causal=True),
+    "gru4rec": Backbone(Gru4Rec, Gru4RecSettings, is_causal=True),
+    "bert4rec": Backbone(Bert4Rec, Bert4RecSettings, is_causal=False),
 }
 
 

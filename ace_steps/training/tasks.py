@@ -5,12 +5,14 @@ from typing import Protocol
 
 import numpy as np
 
-from ace_steps.backbones.network import Network
+from ace_steps.backbones.bert4rec import Bert4RecSettings
+from ace_steps.backbones.network import MASK, Network
+from ace_steps.backbones.registry import BACKBONES
 from ace_steps.backbones.settings import BackboneSettings
 from ace_steps.tables import PADDING
 from ace_steps.training.batches import Batch, draw_batches, gather, lay_out
 from ace_steps.training.histories import Histories
-from ace_steps.training.windows import next_item_windows
+from ace_steps.training.windows import next_item_windows, whole_windows
 
 
 class Task(Protocol):
@@ -60,6 +62,58 @@ class NextItem:
             yield lay_out(read, wanted, length, pack=self._pack)
 
 
+class HiddenItem:
+    """Hidden events are to be found from those around them; for backbones that look both ways.
+
+    In every window of every epoch anew: with chance ``mask_last_ratio`` its last event alone is
+    hidden, which is how the network is asked at the end; else each event with chance
+    ``mask_ratio``, and one at random where that hides none.
+    """
+
+    def __init__(
+        self, histories: Histories, settings: Bert4RecSettings, n_items: int, *, pack: bool
+    ) -> None:
+        self._items, self._pack = histories.items, pack
+        self._only_last = settings.training.train_targets == "last"
+        self._mask_ratio, self._last_ratio = settings.mask_ratio, settings.mask_last_ratio
+        self._windows = whole_windows(
+            histories,
+            max_length=settings.max_length,
+            stride=settings.training.window_stride,
+            train_targets=settings.training.train_targets,
+        )
+        self._size = settings.training.batch_sequences
+        n_windows = len(self._windows.start)
+        n_some = max(n_windows, self._mask_ratio * self._windows.n_targets)
+        self.n_targets = round(self._last_ratio * n_windows + (1 - self._last_ratio) * n_some)
+        self.n_steps = -(-n_windows // self._size)
+        self.train_counts = histories.train_counts(n_items)
+
+    def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
+        """One epoch: every window once, order and hidden events as ``rng`` draws them."""
+        windows = self._windows
+        for chosen in draw_batches(len(windows.start), self._size, rng):
+            length = windows.length[chosen]
+            events = gather(self._items, windows.start[chosen], length)
+            is_hidden = self._hide(windows.first[chosen], length, events.shape[1], rng)
+            read, wanted = np.where(is_hidden, MASK, events), np.where(is_hidden, events, PADDING)
+            yield lay_out(read, wanted, length, pack=self._pack)
+
+    def _hide(
+        self, first: np.ndarray, length: np.ndarray, longest: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """(windows, longest) bool, True where an event is hidden; at least one a window."""
+        place = np.arange(longest)
+        is_last = place == length[:, None] - 1
+        if self._only_last:
+            return is_last
+        is_offered = (place >= first[:, None]) & (place < length[:, None])
+        draw = np.where(is_offered, rng.random(is_offered.shape), np.inf)
+        lowest = draw == draw.min(axis=1, keepdims=True)
+        is_hidden = (draw < self._mask_ratio) | lowest
+        return np.where(rng.random((len(first), 1)) < self._last_ratio, is_last, is_hidden)
+
+
 def build_task(
     histories: Histories, settings: BackboneSettings, network: Network, n_items: int
 ) -> Task:
@@ -68,4 +122,6 @@ def build_task(
     Raises:
         InputError: there is nothing to train on, or the settings do not fit each other.
     """
+    if not BACKBONES[settings.model].is_causal:
+        return HiddenItem(histories, settings, n_items, pack=network.can_pack)
     return NextItem(histories, settings, n_items, pack=network.can_pack)

@@ -52,17 +52,52 @@ def next_item_windows(
     Raises:
         InputError: the stride exceeds the window, or no user has two train events.
     """
-    if stride > max_length:
-        raise InputError(f"window_stride is {stride}, but at most max_length, {max_length}.")
-    n_targets = histories.n_train - 1
-    users = np.flatnonzero(n_targets > 0)
-    if not len(users):
-        raise InputError("interactions: the training set is empty; no user has two train events.")
-    offset, n_targets = histories.offsets[users], n_targets[users]
+    _check_stride(stride, max_length)
+    users = _trainable(histories)
+    offset, n_targets = histories.offsets[users], histories.n_train[users] - 1
     if train_targets == "last":
         length = np.minimum(n_targets, max_length)
         return Windows(start=offset + n_targets - length, length=length, first=length - 1)
     return _strided(offset, n_targets, max_length, stride)
+
+
+def whole_windows(
+    histories: Histories, *, max_length: int, stride: int, train_targets: str
+) -> Windows:
+    """Windows for a backbone that finds hidden items: any event read may be hidden, the last too.
+
+    Long histories are read as in ``next_item_windows``, and ``first`` is the first event that no
+    earlier window has offered.
+
+    Args:
+        histories: Only their train events are read.
+        max_length: Most events a window holds.
+        stride: Events between the ends of a long history's windows, 1 to ``max_length``.
+        train_targets: ``all``, or ``last``: only each user's last train event is offered.
+
+    Raises:
+        InputError: the stride exceeds the window, or no user has two train events.
+    """
+    _check_stride(stride, max_length)
+    users = _trainable(histories)
+    offset, n_events = histories.offsets[users], histories.n_train[users]
+    if train_targets == "last":
+        length = np.minimum(n_events, max_length)
+        return Windows(start=offset + n_events - length, length=length, first=length - 1)
+    return _strided(offset, n_events, max_length, stride)
+
+
+def _check_stride(stride: int, max_length: int) -> None:
+    if stride > max_length:
+        raise InputError(f"window_stride is {stride}, but at most max_length, {max_length}.")
+
+
+def _trainable(histories: Histories) -> np.ndarray:
+    """Users with two train events or more: one to read and one to find."""
+    users = np.flatnonzero(histories.n_train > 1)
+    if not len(users):
+        raise InputError("interactions: the training set is empty; no user has two train events.")
+    return users
 
 
 def _strided(offset: np.ndarray, n_events: np.ndarray, max_length: int, stride: int) -> Windows:

@@ -38,6 +38,17 @@ SMALL = {
         "inner": 16,
         "attention_dropout": 0.3,
     },
+    "gru4rec": {"model": "gru4rec", **COMMON, "hidden": 10, "layers": 1},
+    "bert4rec": {
+        "model": "bert4rec",
+        **COMMON,
+        "layers": 2,
+        "heads": 2,
+        "inner": 16,
+        "attention_dropout": 0.3,
+        "mask_ratio": 0.2,
+        "mask_last_ratio": 0.5,
+    },
 }
 
 

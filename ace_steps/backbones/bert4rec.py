@@ -1,0 +1,95 @@
+"""BERT4Rec: attention in both directions, trained on hidden items (Sun et al., CIKM 2019)."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import field_validator
+from torch import Tensor, nn
+
+from ace_steps.backbones.attention import LAYER_NORM_EPS, TransformerLayer, initialise
+from ace_steps.backbones.network import MASK, Network, Packing
+from ace_steps.backbones.settings import Chance, TransformerSettings, check_divides
+from ace_steps.tables import PADDING
+
+
+class Bert4RecSettings(TransformerSettings):
+    """Shape, training and ranking; described in config.schema.yaml under ``$defs/bert4rec``."""
+
+    model: Literal["bert4rec"]
+    mask_ratio: Chance
+    mask_last_ratio: Chance
+    _heads = field_validator("heads")(check_divides)
+
+
+class Bert4Rec(Network):
+    """Histories with hidden items (``MASK``) to queries for them.
+
+    A query ends in a 1 and a scored item in its bias, so that scores are inner products here too.
+    """
+
+    can_pack = True
+
+    def __init__(
+        self, settings: Bert4RecSettings, n_items: int, generator: torch.Generator
+    ) -> None:
+        """``n_items`` is the number of item biases, one each and an unused one for the padding."""
+        super().__init__()
+        width = settings.width
+        self.longest_history = settings.max_length - 1  # the hidden next item takes a place
+        self.positions = nn.Parameter(torch.empty(settings.max_length, width))
+        self.input_norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
+        self.dropout = nn.Dropout(settings.dropout)
+        self.layers = nn.ModuleList(TransformerLayer(settings) for _ in range(settings.layers))
+        self.to_query = nn.Linear(width, width)
+        self.query_norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
+        initialise(self, generator)
+        self.hidden_item = nn.Parameter(torch.zeros(width))
+        self.item_bias = nn.Parameter(torch.zeros(n_items + 1))
+
+    def forward(self, history: Tensor, items: Tensor, packing: Packing | None) -> Tensor:
+        """Queries for the item at each position.
+
+        Args:
+            history: (rows, length) item indices or ``MASK``, padded on the right with 0.
+            items: (n_items + 1, width) item vectors, row 0 the padding.
+            packing: Where a row's histories stand; None for one history a row.
+
+        Returns:
+            (rows, length, width + 1).
+        """
+        states = F.embedding(history.clamp(min=PADDING), items, padding_idx=PADDING)
+        states = torch.where((history == MASK).unsqueeze(-1), self.hidden_item, states)
+        mask = (history != PADDING)[:, None, None, :]  # who may be seen
+        if packing is None:
+            position = torch.arange(history.shape[1], device=history.device)
+        else:
+            position = packing.position
+            # Unused places see themselves: a softmax over nothing would be NaN.
+            alone = torch.eye(history.shape[1], dtype=torch.bool, device=history.device)
+            mask = (mask & packing.same_history()) | alone
+        states = self.dropout(self.input_norm(states + self.positions[position]))
+        for layer in self.layers:
+            states = layer(states, mask)
+        queries = self.query_norm(F.gelu(self.to_query(states)))
+        return torch.cat([queries, torch.ones_like(queries[..., :1])], dim=-1)
+
+    def scored_items(self, items: Tensor) -> Tensor:
+        """(n_items + 1, width + 1): item vectors, each followed by its bias."""
+        return torch.cat([items, self.item_bias.unsqueeze(1)], dim=1)
+
+    def next_queries(self, history: Tensor, length: Tensor, items: Tensor) -> Tensor:
+        """The query for a hidden item after each history, which keeps its place and its first item.
+
+        Args:
+            history: (rows, longest) item indices, one history a row, padded on the right with 0.
+            length: (rows,) real events of each, at least 1, at most ``longest_history``.
+            items: (n_items + 1, width) item vectors.
+
+        Returns:
+            (rows, width + 1).
+        """
+        rows = torch.arange(len(history), device=history.device)
+        asked = F.pad(history, (0, 1), value=PADDING)
+        asked[rows, length] = MASK
+        return self(asked, items, None)[rows, length]

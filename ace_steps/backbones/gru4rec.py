@@ -1,0 +1,54 @@
+"""GRU4Rec: a recurrent network over the history (Hidasi et al., ICLR 2016)."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ace_steps.backbones.network import Network, Packing
+from ace_steps.backbones.settings import BackboneSettings, Count
+from ace_steps.tables import PADDING
+
+
+class Gru4RecSettings(BackboneSettings):
+    """Shape, training and ranking; described in config.schema.yaml under ``$defs/gru4rec``."""
+
+    model: Literal["gru4rec"]
+    hidden: Count
+    layers: Count
+
+
+class Gru4Rec(Network):
+    """Item histories to next-item queries, in the space of the item vectors."""
+
+    can_pack = False  # its state would run on from one history of a row into the next
+
+    def __init__(self, settings: Gru4RecSettings, n_items: int, generator: torch.Generator) -> None:
+        """``n_items`` is not needed: nothing here is per item."""
+        super().__init__()
+        self.longest_history = settings.max_length
+        self.dropout = nn.Dropout(settings.dropout)
+        self.gru = nn.GRU(settings.width, settings.hidden, settings.layers, batch_first=True)
+        self.to_width = nn.Linear(settings.hidden, settings.width)
+        for _, parameter in sorted(self.named_parameters()):
+            if parameter.ndim >= 2:
+                nn.init.xavier_uniform_(parameter, generator=generator)
+            else:
+                nn.init.zeros_(parameter)
+
+    def forward(self, history: Tensor, items: Tensor, packing: Packing | None) -> Tensor:
+        """Queries for the item after each position.
+
+        Args:
+            history: (rows, length) item indices, oldest first, padded on the right with 0.
+            items: (n_items + 1, width) item vectors, row 0 the padding.
+            packing: None.
+
+        Returns:
+            (rows, length, width); an entry is what its history up to there alone would give.
+        """
+        if packing is not None:
+            raise ValueError("a recurrent network reads one history a row")
+        states, _ = self.gru(self.dropout(F.embedding(history, items, padding_idx=PADDING)))
+        return self.to_width(states)
