@@ -74,15 +74,15 @@ def generate(folder: Path, n_events: int, generator: np.random.Generator) -> tup
     return log, catalogue
 
 
-def measure(command: list[str]) -> tuple[float, float]:
-    """Wall time in seconds and largest resident memory in GB of a process."""
+def measure(command: list[str]) -> tuple[float, float, float]:
+    """Wall time and CPU time in seconds, and largest resident memory in GB, of a process."""
     begin = time.perf_counter()
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - begin
     if status:
         raise SystemExit(f"{' '.join(command[:4])} ended with status {status}")
-    return seconds, usage.ru_maxrss / 2**20
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20
 
 
 def step_command(log: Path, catalogue: Path) -> list[str]:
@@ -135,33 +135,33 @@ def agrees(table: list[tuple[int, int, int, float, str]], interactions: Path) ->
     return plain.sort("user", "position").equals(found.select(columns))
 
 
+def show(n_events: int, name: str, seconds: float, cpu: float, memory: str) -> None:
+    """Print one row."""
+    rate = n_events / seconds
+    row = f"| {n_events:,} | {name} | {seconds:.1f} | {cpu:.1f} | {memory} | {rate:,.0f} |"
+    print(row, flush=True)
+
+
 def main() -> int:
     """Measure each size, print a table."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--millions", type=float, nargs="+", default=[2, 20, 60])
     options.add_argument("--loops", type=float, nargs="*", default=[2], help="millions for loops")
     chosen = options.parse_args()
-    print("| events | by | seconds | GB at the peak | events a second |")
-    print("|---|---|---|---|---|")
+    print("| events | by | seconds | CPU seconds | GB at the peak | events a second |")
+    print("|---|---|---|---|---|---|")
     for millions in chosen.millions:
         n_events = round(millions * 1e6)
         with tempfile.TemporaryDirectory() as folder:
             log, catalogue = generate(Path(folder), n_events, np.random.default_rng(0))
-            seconds, memory = measure(step_command(log, catalogue))
-            rate = n_events / seconds
-            print(
-                f"| {n_events:,} | step | {seconds:.1f} | {memory:.2f} | {rate:,.0f} |", flush=True
-            )
+            seconds, cpu, memory = measure(step_command(log, catalogue))
+            show(n_events, "step", seconds, cpu, f"{memory:.2f}")
             if millions in chosen.loops:
-                begin = time.perf_counter()
+                begin, begin_cpu = time.perf_counter(), time.process_time()
                 table = plain_loops(log)
-                seconds = time.perf_counter() - begin
+                seconds, cpu = time.perf_counter() - begin, time.process_time() - begin_cpu
                 same = agrees(table, log.with_name("interactions.parquet"))
-                note = "same interactions" if same else "OTHER interactions"
-                rate = n_events / seconds
-                print(
-                    f"| {n_events:,} | loops, {note} | {seconds:.1f} | | {rate:,.0f} |", flush=True
-                )
+                show(n_events, f"loops, {'same' if same else 'OTHER'} rows", seconds, cpu, "")
     return 0
 
 
