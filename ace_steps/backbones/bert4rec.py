@@ -1,10 +1,10 @@
 """BERT4Rec: attention in both directions, trained on hidden items (Sun et al., CIKM 2019)."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import field_validator
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from ace_steps.backbones.attention import LAYER_NORM_EPS, TransformerLayer, initialise
@@ -17,6 +17,7 @@ class Bert4RecSettings(TransformerSettings):
     """Shape, training and ranking; described in config.schema.yaml under ``$defs/bert4rec``."""
 
     model: Literal["bert4rec"]
+    max_length: Annotated[int, Field(ge=2)]  # the hidden next item takes a place
     mask_ratio: Chance
     mask_last_ratio: Chance
     _heads = field_validator("heads")(check_divides)
@@ -36,7 +37,7 @@ class Bert4Rec(Network):
         """``n_items`` is the number of item biases, one each and an unused one for the padding."""
         super().__init__()
         width = settings.width
-        self.longest_history = settings.max_length - 1  # the hidden next item takes a place
+        self.longest_history = settings.max_length - 1
         self.positions = nn.Parameter(torch.empty(settings.max_length, width))
         self.input_norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
         self.dropout = nn.Dropout(settings.dropout)
