@@ -4,10 +4,11 @@
 """
 
 import hashlib
+import io
 import json
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,7 +147,8 @@ def _one_line(folder: Path, what: str) -> Iterator[None]:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     try:
-        yield
+        with redirect_stderr(io.StringIO()):  # the GGUF reader's bars listen to no setting
+            yield
     except UNREADABLE as refusal:
         reason = " ".join(str(refusal).split())
         raise InputError(f"{folder}: {what} ({type(refusal).__name__}: {reason[:300]})") from None
