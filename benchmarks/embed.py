@@ -5,9 +5,9 @@ python benchmarks/embed.py --model resources/encoders/all-minilm-l6-v2/model \
 
 Every way reads the same texts and gives unit vectors; tokenising is part of its time, loading the
 model is not. `tokens/s` counts real tokens, without padding; of several rounds, in turns, the best
-counts. `of peak` is the share of this machine's own bfloat16 matrix products (2048 x 2048), measured
-in the same run. sentence-transformers is no dependency of this project: its rows are left out where
-it is not installed, and for GGUF files, which it does not read.
+counts. `of peak` is the share of this machine's own bfloat16 matrix products (2048 x 2048),
+measured in the same run. sentence-transformers is no dependency of this project: its rows are left
+out where it is not installed, and for GGUF files, which it does not read.
 """
 
 import argparse

@@ -43,6 +43,22 @@ class Hub(Settings):
     revision: str = Field(pattern="^[0-9a-f]{40}$")
 
 
+class Advice(Settings):
+    """What a model's authors ask for; a configuration states its own.
+
+    Attributes:
+        pooling: Name of the pooling.
+        prompt: For an item's text.
+        max_tokens: Longest text that the model was made for.
+        source: Where it says so.
+    """
+
+    pooling: str
+    prompt: str
+    max_tokens: int
+    source: str
+
+
 class PublicEncoder(Settings):
     """A public language model; exactly one of ``archive`` and ``hub`` is given.
 
@@ -53,7 +69,7 @@ class PublicEncoder(Settings):
         width: Entries of a vector.
         archive: Where its files come from, if from a wheel.
         hub: Where its files come from, if from the hub.
-        advice: Settings that its model card or paper asks for, and where it says so.
+        advice: Settings that its authors ask for.
     """
 
     title: str
@@ -62,7 +78,7 @@ class PublicEncoder(Settings):
     width: int
     archive: Archive | None = None
     hub: Hub | None = None
-    advice: dict[str, str | int | None]
+    advice: Advice
 
     @model_validator(mode="after")
     def _one_origin(self) -> "PublicEncoder":

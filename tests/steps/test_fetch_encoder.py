@@ -6,11 +6,20 @@ import zipfile
 import pytest
 import yaml
 
+from ace_steps.embed.registry import PublicEncoder
+from ace_steps.fetch import read_registry
 from ace_steps.files import sha256_file
 from ace_steps.steps.fetch_encoder import main
 from tests.conftest import ROOT
+from tests.embed.conftest import encoder_settings
 
-COMMON = {"title": "Tiny", "homepage": "https://example.org", "licence": "MIT", "width": 2}
+COMMON = {
+    "title": "Tiny",
+    "homepage": "https://example.org",
+    "licence": "MIT",
+    "width": 2,
+    "advice": {"pooling": "mean", "prompt": "{text}", "max_tokens": 8, "source": "nobody"},
+}
 
 
 def write_registry(folder, digest):
@@ -24,7 +33,7 @@ def write_registry(folder, digest):
         "lacking": {"archive": {"source": source, "members": {"tiny/gone": "gone"}}},
         "hub": {"hub": {"repo": "own/model", "revision": revision}},
     }
-    entries = {name: {**COMMON, **entry, "advice": {}} for name, entry in entries.items()}
+    entries = {name: {**COMMON, **entry} for name, entry in entries.items()}
     (folder / "encoders.yaml").write_text(yaml.safe_dump(entries))
 
 
@@ -104,9 +113,12 @@ def test_the_hub_without_a_network_is_one_line_that_says_what_to_do(fetch, tmp_p
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_every_entry_of_the_registry_can_be_read():
-    from ace_steps.embed.registry import PublicEncoder
-    from ace_steps.fetch import read_registry
+ENTRIES = read_registry(ROOT / "data/encoders.yaml", PublicEncoder)
 
-    entries = read_registry(ROOT / "data/encoders.yaml", PublicEncoder)
-    assert {"smollm2-135m", "all-minilm-l6-v2"} <= entries.keys()
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_the_advice_of_the_registry_can_be_followed(name):
+    advice = ENTRIES[name].advice
+    settings = {key: getattr(advice, key) for key in ("pooling", "prompt", "max_tokens")}
+    assert encoder_settings(**settings).pooling == advice.pooling
+    assert advice.source
