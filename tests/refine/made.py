@@ -11,6 +11,17 @@ from ace_steps import parquet
 from ace_steps.provenance import Provenance
 
 COLUMNS = ("--id-column", "sku", "--vector-column", "embedding")  # of ``write_foreign``
+SETTINGS = {  # one of each method, for vectors of at least 9 entries
+    "random": {"width": 8, "std": 0.02, "seed": 3},
+    "llm2x": {"width": 8},
+    "svd": {"width": 8, "gamma": 0.1, "center": False},
+    "whitening": {"width": 8, "gamma": 0.1, "center": False},
+    "ace": {"width": 8, "gamma": 0.1, "center": False, "lambda": 2.0},
+    "whitenrec_plus": {"width": 8, "groups": 3},
+    "alpharec": {"width": 8},
+    "llmemb": {"width": 8, "pca_width": 1536},
+    "alphafuse": {"width": 8, "gamma": 1.0, "trainable_last": 3, "std": 1.0},
+}
 
 
 def made_vectors(n=60, width=12, *, seed=0, rank=None):

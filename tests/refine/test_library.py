@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ace_steps.errors import InputError
+from ace_steps.provenance import Provenance
 from ace_steps.refine import Refinement, fit, fit_grid
 from ace_steps.refine.geometry import effective_rank
 from ace_steps.refine.spectral import gains
@@ -139,6 +140,12 @@ def test_a_saved_refinement_is_the_same_when_loaded(tmp_path):
     np.testing.assert_array_equal(loaded.transform(vectors), refinement.transform(vectors))
     assert loaded.facts == refinement.facts
     assert loaded.facts["lambda"] == 3.0
+
+
+def test_a_note_of_ones_own_is_kept_with_the_map(tmp_path):
+    refinement = fit(made_vectors(), width=4)
+    refinement.save(tmp_path / "own.safetensors", Provenance("mine", facts={"method": "ace"}))
+    assert Refinement.load(tmp_path / "own.safetensors").facts == {"method": "ace"}
 
 
 @settings(max_examples=60, deadline=None)

@@ -12,24 +12,13 @@ from ace_steps.refine.factor import factorise
 from ace_steps.refine.methods import METHODS, parse_settings, plan
 from ace_steps.refine.plan import Source
 from tests.conftest import ROOT
-from tests.refine.made import made_vectors, unit
+from tests.refine.made import SETTINGS, made_vectors, unit
 from tests.refine.test_moments import summed
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
-N, D, K = 90, 12, 8
+N, D, K = 90, 12, 8  # K is the width in SETTINGS
 ROWS = unit(made_vectors(N, D))
 APART = ROWS - ROWS.mean(axis=0)
-SETTINGS = {
-    "random": {"width": K, "std": 0.02, "seed": 3},
-    "llm2x": {"width": K},
-    "svd": {"width": K, "gamma": 0.1, "center": False},
-    "whitening": {"width": K, "gamma": 0.1, "center": False},
-    "ace": {"width": K, "gamma": 0.1, "center": False, "lambda": 2.0},
-    "whitenrec_plus": {"width": K, "groups": 3},
-    "alpharec": {"width": K},
-    "llmemb": {"width": K, "pca_width": 1536},
-    "alphafuse": {"width": K, "gamma": 1.0, "trainable_last": 3, "std": 1.0},
-}
 TABLES = {"random", "llm2x", "svd", "whitening", "ace"}
 
 

@@ -1,41 +1,95 @@
-"""The step fold_in_items by its own; see test_refine_vectors for its agreement with the table."""
+"""Folding new items in: the same vectors as the table's, without another solve."""
 
 import numpy as np
+import pytest
 
 from ace_steps import parquet
 from ace_steps.refine import fit
-from ace_steps.steps import fold_in_items
-from tests.refine.made import made_vectors, refused, write_vectors
+from tests.refine.made import COLUMNS, SETTINGS, refused, write_foreign, write_vectors
+from tests.refine.runs import VECTORS, factor, fold_in, refine, settings_of
 
-VECTORS = made_vectors(90, 12).astype(np.float32)
-
-
-def fold_in(folder, vectors):
-    fit(VECTORS, width=6, lambda_=1.0).save(folder / "map.safetensors")
-    options = ["--vectors", str(vectors), "--map", str(folder / "map.safetensors")]
-    return fold_in_items.main([*options, "--refined", str(folder / "refined.parquet")])
+FLOAT32 = VECTORS.astype(np.float32)
 
 
-def test_a_map_saved_by_the_library_folds_items_in(tmp_path):
-    vectors = write_vectors(tmp_path / "vectors.parquet", VECTORS[:5])
-    assert fold_in(tmp_path, vectors) == 0
-    found = parquet.read_vectors(tmp_path / "refined.parquet").matrix
-    wanted = fit(VECTORS, width=6, lambda_=1.0).transform(VECTORS[:5])
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with item vectors and their factor."""
+    write_vectors(tmp_path / "vectors.parquet", VECTORS)
+    assert factor(tmp_path) == 0
+    return tmp_path
+
+
+@pytest.fixture
+def fitted(tmp_path):
+    """A folder with a map that the library saved."""
+    fit(FLOAT32, width=6, lambda_=1.0).save(tmp_path / "map.safetensors")
+    return tmp_path
+
+
+@pytest.mark.parametrize("method", sorted(set(SETTINGS) - {"random"}))
+def test_folding_in_the_same_items_reproduces_their_table(folder, method):
+    assert refine(folder, settings_of(method)) == 0
+    assert fold_in(folder, folder / "vectors.parquet") == 0
+    refined = parquet.read_vectors(folder / "refined.parquet")
+    folded = parquet.read_vectors(folder / "folded.parquet")
+    np.testing.assert_allclose(folded.matrix, refined.matrix, rtol=1e-5, atol=1e-8)
+    notes = [parquet.read_provenance(folder / f) for f in ("refined.parquet", "folded.parquet")]
+    assert notes[0].facts["item_encoder"] == notes[1].facts["item_encoder"]
+
+
+def test_a_new_item_is_folded_in_without_the_others(folder):
+    assert refine(folder, settings_of("ace")) == 0
+    new = write_foreign(folder / "new.parquet", VECTORS[17:18])
+    assert fold_in(folder, new, *COLUMNS) == 0
+    folded = parquet.read_vectors(folder / "folded.parquet")
+    wanted = parquet.read_vectors(folder / "refined.parquet").matrix[17]
+    assert (folded.ids.to_list(), folded.index.tolist()) == (["p0"], [1])
+    np.testing.assert_allclose(folded.matrix[0], wanted, rtol=1e-4, atol=1e-6)  # float64 went in
+
+
+def test_a_drawn_table_has_no_map_to_fold_in_with(folder, capfd):
+    assert refine(folder, settings_of("random")) == 0
+    capfd.readouterr()
+    refused(
+        capfd,
+        fold_in(folder, folder / "vectors.parquet"),
+        r"map\.safetensors: 'random' draws its vectors; there is no map of new ones",
+    )
+
+
+def test_new_vectors_of_another_width_are_refused(folder, capfd):
+    assert refine(folder, settings_of("ace")) == 0
+    write_vectors(folder / "other.parquet", np.ones((2, 5)))
+    capfd.readouterr()
+    refused(capfd, fold_in(folder, folder / "other.parquet"), "width 5 were given, .* takes 12")
+
+
+def test_a_map_that_is_no_map_is_refused(folder, capfd):
+    capfd.readouterr()
+    code = fold_in(folder, folder / "vectors.parquet", map_name="factor.safetensors")
+    refused(capfd, code, "tensor 'weights' is missing")
+
+
+def test_a_map_saved_by_the_library_folds_items_in(fitted):
+    vectors = write_vectors(fitted / "vectors.parquet", FLOAT32[:5])
+    assert fold_in(fitted, vectors) == 0
+    found = parquet.read_vectors(fitted / "folded.parquet").matrix
+    wanted = fit(FLOAT32, width=6, lambda_=1.0).transform(FLOAT32[:5])
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
 
 
-def test_no_new_items_give_an_empty_table(tmp_path):
-    vectors = write_vectors(tmp_path / "vectors.parquet", VECTORS[:0])
-    assert fold_in(tmp_path, vectors) == 0
-    assert parquet.read_vectors(tmp_path / "refined.parquet").matrix.shape == (0, 6)
+def test_no_new_items_give_an_empty_table(fitted):
+    vectors = write_vectors(fitted / "vectors.parquet", FLOAT32[:0])
+    assert fold_in(fitted, vectors) == 0
+    assert parquet.read_vectors(fitted / "folded.parquet").matrix.shape == (0, 6)
 
 
-def test_a_new_item_without_a_direction_is_named(tmp_path, capfd):
-    vectors = write_vectors(tmp_path / "vectors.parquet", VECTORS[:5] * [[1], [1], [0], [1], [1]])
-    refused(capfd, fold_in(tmp_path, vectors), r"item 'i2' \(row 2\) has an all-zero vector")
-    assert not (tmp_path / "refined.parquet").exists()
+def test_a_new_item_without_a_direction_is_named(fitted, capfd):
+    vectors = write_vectors(fitted / "vectors.parquet", FLOAT32[:3] * [[1], [1], [0]])
+    refused(capfd, fold_in(fitted, vectors), r"item 'i2' \(row 2\) has an all-zero vector")
+    assert not (fitted / "folded.parquet").exists()
 
 
-def test_a_new_item_given_twice_is_named(tmp_path, capfd):
-    path = write_vectors(tmp_path / "vectors.parquet", VECTORS[:2], ids=["a", "a"])
-    refused(capfd, fold_in(tmp_path, path), "holds 'a' more than once")
+def test_a_new_item_given_twice_is_named(fitted, capfd):
+    path = write_vectors(fitted / "vectors.parquet", FLOAT32[:2], ids=["a", "a"])
+    refused(capfd, fold_in(fitted, path), "holds 'a' more than once")

@@ -1,6 +1,5 @@
-"""The refinement's steps in a row, on files: gram, factor, refine, fold in."""
+"""Factoring and refining on files: what is written, and what is refused."""
 
-import json
 import subprocess
 import sys
 
@@ -10,47 +9,19 @@ import pyarrow as pa
 import pytest
 
 from ace_steps import parquet
-from ace_steps.provenance import Provenance
 from ace_steps.refine import Refinement, fit
-from ace_steps.steps import factor_vectors, fold_in_items, refine_vectors
 from ace_steps.tables import GEOMETRY, SPECTRUM
 from ace_steps.tensors import read_tensors
 from tests.refine.made import (
     COLUMNS,
+    SETTINGS,
     made_vectors,
     refused,
     unit,
     write_foreign,
     write_vectors,
 )
-from tests.refine.test_methods import SETTINGS
-
-VECTORS = made_vectors(90, 12)
-IDENTITY = ("--dataset", "toy", "--encoder", "tiny", "--refinement", "ace-lambda_2")
-OUTPUTS = ("refined.parquet", "map.safetensors", "spectrum.parquet", "geometry.parquet")
-
-
-def factor(folder, *extra):
-    options = ["--vectors", str(folder / "vectors.parquet"), "--device", "cpu"]
-    return factor_vectors.main([*options, "--factor", str(folder / "factor.safetensors"), *extra])
-
-
-def refine(folder, settings, *extra):
-    names = ("refined", "map", "spectrum", "geometry")
-    files = [x for n, f in zip(names, OUTPUTS, strict=True) for x in (f"--{n}", str(folder / f))]
-    inputs = [str(folder / "vectors.parquet"), "--factor", str(folder / "factor.safetensors")]
-    text = settings if isinstance(settings, str) else json.dumps(settings)
-    options = ["--vectors", *inputs, "--settings", text, *IDENTITY, *files]
-    return refine_vectors.main([*options, *extra])
-
-
-def fold_in(folder, vectors, *extra, map_name="map.safetensors"):
-    options = ["--vectors", str(vectors), "--map", str(folder / map_name)]
-    return fold_in_items.main([*options, "--refined", str(folder / "folded.parquet"), *extra])
-
-
-def settings_of(method, **change):
-    return {"method": method, **SETTINGS[method], **change}
+from tests.refine.runs import OUTPUTS, VECTORS, factor, refine, settings_of
 
 
 @pytest.fixture
@@ -130,27 +101,6 @@ def test_a_second_run_writes_the_same_bytes(folder, method):
         assert factor(folder) == refine(folder, settings_of(method)) == 0
         runs.append([(folder / name).read_bytes() for name in ("factor.safetensors", *OUTPUTS)])
     assert runs[0] == runs[1]
-
-
-@pytest.mark.parametrize("method", sorted(set(SETTINGS) - {"random"}))
-def test_folding_in_the_same_items_reproduces_their_table(folder, method):
-    assert refine(folder, settings_of(method)) == 0
-    assert fold_in(folder, folder / "vectors.parquet") == 0
-    refined = parquet.read_vectors(folder / "refined.parquet")
-    folded = parquet.read_vectors(folder / "folded.parquet")
-    np.testing.assert_allclose(folded.matrix, refined.matrix, rtol=1e-5, atol=1e-8)
-    notes = [parquet.read_provenance(folder / f) for f in ("refined.parquet", "folded.parquet")]
-    assert notes[0].facts["item_encoder"] == notes[1].facts["item_encoder"]
-
-
-def test_a_new_item_is_folded_in_without_the_others(folder):
-    assert refine(folder, settings_of("ace")) == 0
-    new = write_foreign(folder / "new.parquet", VECTORS[17:18])
-    assert fold_in(folder, new, *COLUMNS) == 0
-    folded = parquet.read_vectors(folder / "folded.parquet")
-    wanted = parquet.read_vectors(folder / "refined.parquet").matrix[17]
-    assert (folded.ids.to_list(), folded.index.tolist()) == (["p0"], [1])
-    np.testing.assert_allclose(folded.matrix[0], wanted, rtol=1e-4, atol=1e-6)  # float64 went in
 
 
 @pytest.mark.parametrize(
@@ -273,35 +223,6 @@ def test_an_id_that_became_double_leaves_no_refined_table(folder, capfd, monkeyp
 
 def _refuse(self):
     raise parquet.InputError("twice")
-
-
-def test_a_drawn_table_has_no_map_to_fold_in_with(folder, capfd):
-    assert refine(folder, settings_of("random")) == 0
-    capfd.readouterr()
-    refused(
-        capfd,
-        fold_in(folder, folder / "vectors.parquet"),
-        r"map\.safetensors: 'random' draws its vectors; there is no map of new ones",
-    )
-
-
-def test_new_vectors_of_another_width_are_refused(folder, capfd):
-    assert refine(folder, settings_of("ace")) == 0
-    write_vectors(folder / "other.parquet", np.ones((2, 5)))
-    capfd.readouterr()
-    refused(capfd, fold_in(folder, folder / "other.parquet"), "width 5 were given, .* takes 12")
-
-
-def test_a_map_that_is_no_map_is_refused(folder, capfd):
-    capfd.readouterr()
-    code = fold_in(folder, folder / "vectors.parquet", map_name="factor.safetensors")
-    refused(capfd, code, "tensor 'weights' is missing")
-
-
-def test_a_foreign_safetensors_note_is_kept(tmp_path):
-    refinement = fit(VECTORS, width=4)
-    refinement.save(tmp_path / "own.safetensors", Provenance("mine", facts={"method": "ace"}))
-    assert Refinement.load(tmp_path / "own.safetensors").facts == {"method": "ace"}
 
 
 def test_on_a_cpu_the_factor_step_does_without_torch(tmp_path):
