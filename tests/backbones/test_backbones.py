@@ -1,5 +1,6 @@
 """The contract that every backbone of the registry keeps."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -48,9 +49,9 @@ def test_other_rows_of_the_batch_change_nothing(recommender):
     torch.testing.assert_close(both[:1], alone)
 
 
-def test_packed_histories_do_not_see_each_other(recommender):
-    if not recommender.network.can_pack:
-        pytest.skip("this backbone reads one history a row")
+@pytest.mark.parametrize("model", [n for n, kind in BACKBONES.items() if kind.network.can_pack])
+def test_packed_histories_do_not_see_each_other(model):
+    recommender = build(model)
     read = torch.tensor([[3, 1, 2, 0], [9, 8, 7, 4], [5, 6, 0, 0]])
     length = (read > 0).sum(dim=1)
     (block,) = lay_out(read.numpy(), read.numpy(), length.numpy(), pack=True).blocks
@@ -59,6 +60,13 @@ def test_packed_histories_do_not_see_each_other(recommender):
         here = (block.history == row[0]).nonzero()[0]
         found = packed[here[0], here[1] : here[1] + n_real]
         torch.testing.assert_close(found[None], queries(recommender, [row[:n_real].tolist()]))
+
+
+def test_a_recurrent_network_refuses_rows_of_several_histories():
+    recommender, read = build("gru4rec"), np.array([[3, 1], [2, 4]])
+    (block,) = lay_out(read, read, np.array([2, 2]), pack=True).blocks
+    with pytest.raises(ValueError, match="reads one history a row"):
+        recommender.network(block.history, recommender.items(), block.packing)
 
 
 def test_later_items_do_not_reach_earlier_positions(causal):
