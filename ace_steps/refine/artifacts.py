@@ -49,10 +49,13 @@ class VectorFile:
             rows: Numbers of the rows that are wanted; all where None.
 
         Raises:
-            InputError: the file cannot be used, or a row is NaN, infinite or all zero.
+            InputError: the file cannot be used, an id is null, or a row is NaN, infinite or zero.
         """
         first = rows.start if rows else 0
         for piece in self._pieces(chunk_rows(self.width()), rows):
+            if piece.ids.null_count():
+                row = first + piece.ids.is_null().arg_max()
+                raise InputError(f"{self.path}: column '{self.id_column}' is null in row {row}.")
             where = f"{self.path}: column '{self.vector_column}'"
             unit = unit_rows(piece.matrix, ids=piece.ids, first=first, where=where)
             own = np.arange(first + 1, first + 1 + len(unit), dtype=np.int32)

@@ -39,7 +39,7 @@ def factor_file(file: VectorFile, *, device: str, joined: Moments | None) -> tup
     moments, rows = _pass(file, used, SampleTaker(sample), joined=joined)
     raw = factorise(moments, center=False, solve=used.solve)
     centred = factorise(moments, center=True, solve=used.solve)
-    geometry = raw_geometry(moments, raw, rows)
+    geometry = raw_geometry(raw, centred, rows)
     return Factored(raw, centred, sample, neighbours(rows), geometry), used.device
 
 

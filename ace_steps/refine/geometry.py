@@ -1,12 +1,10 @@
 """How vectors lie in space: one number each for how far they are from filling it evenly.
 
-Everything but the last two follows from moments; those two look at a sample of the rows.
+Most measures follow from spectra; neighbours and partition look at a sample of the rows.
 """
 
 import numpy as np
-import scipy.linalg
 
-from ace_steps.refine.moments import Moments
 from ace_steps.runtime import derive_seed
 
 SAMPLE_ROWS = 20_000  # neighbours and partition are exact up to here
@@ -14,24 +12,24 @@ N_NEIGHBOURS = 10
 BLOCK_ROWS = 512
 
 
-def spectral_measures(moments: Moments) -> dict[str, float]:
-    """The measures that follow from a Gram matrix and a sum of rows.
+def spectral_measures(singular_values: np.ndarray, variances: np.ndarray) -> dict[str, float]:
+    """The measures that follow from the rows' spectrum.
+
+    Args:
+        singular_values: Of the rows as they are, one per dimension of the space, any order.
+        variances: Of their principal components, one per dimension, any common unit.
 
     Returns:
-        ``top_share``, ``participation_ratio``, ``effective_rank``, ``effective_rank_share`` and
-        ``isoscore``; see the functions of the same names.
-
-    Cost:
-        Two eigenvalue problems of the Gram matrix's shape, O(width^3).
+        ``top_share`` and ``participation_ratio`` of the squared singular values,
+        ``effective_rank``, the same as a share of the dimensions, and ``isoscore``.
     """
-    squares = np.clip(scipy.linalg.eigvalsh(moments.gram), 0, None)
-    variances = np.clip(scipy.linalg.eigvalsh(moments.centred().gram), 0, None)
-    rank = effective_rank(np.sqrt(squares))
+    squares = singular_values**2
+    rank = effective_rank(singular_values)
     return {
         "top_share": float(squares.max() / squares.sum()),
         "participation_ratio": float(squares.sum() ** 2 / (squares**2).sum()),
         "effective_rank": rank,
-        "effective_rank_share": rank / moments.width,
+        "effective_rank_share": rank / len(squares),
         "isoscore": isoscore(variances),
     }
 

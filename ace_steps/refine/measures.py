@@ -14,22 +14,22 @@ from ace_steps.refine.geometry import (
     spectral_measures,
     sum_of_unit_rows,
 )
-from ace_steps.refine.moments import Moments, MomentSum
+from ace_steps.refine.moments import MomentSum
 from ace_steps.refine.plan import Plan
 
 
-def raw_geometry(moments: Moments, factor: Factor, sample: np.ndarray) -> dict[str, float]:
+def raw_geometry(raw: Factor, centred: Factor, sample: np.ndarray) -> dict[str, float]:
     """Every measure of the unit rows themselves.
 
     Args:
-        moments: Of all rows.
-        factor: Of all rows, not centred.
+        raw: Factor of all rows.
+        centred: Factor of all rows minus their mean.
         sample: The rows that the partition is measured on, (rows, width) float32.
     """
-    measures = spectral_measures(moments)
-    measures["partition_ratio"] = partition_ratio(sample, factor.directions)
-    if moments.count > 1:
-        measures["mean_cosine"] = mean_cosine(float(moments.total @ moments.total), moments.count)
+    measures = spectral_measures(raw.singular_values, centred.singular_values**2)
+    measures["partition_ratio"] = partition_ratio(sample, raw.directions)
+    if raw.count > 1:
+        measures["mean_cosine"] = mean_cosine(float(raw.total @ raw.total), raw.count)
     return measures
 
 
@@ -62,8 +62,10 @@ class RefinedGeometry:
         plan = self._plan
         moments = plan.moments if self._moments is None else self._moments.moments()
         rows = self._sample.rows()
-        measures = spectral_measures(moments)
         squares, directions = scipy.linalg.eigh(moments.gram)
+        values = np.sqrt(np.clip(squares[::-1], 0, None))
+        variances = np.clip(scipy.linalg.eigvalsh(moments.centred().gram), 0, None)
+        measures = spectral_measures(values, variances)
         measures["partition_ratio"] = partition_ratio(rows, directions)
         if moments.count > 1:
             square = float(self._sum @ self._sum)
@@ -75,4 +77,4 @@ class RefinedGeometry:
             measures["reconstruction_error"] = reconstruction_error(kept, energy, plan.lambda_)
         if plan.gain is not None:
             return measures, plan.gain
-        return measures, np.sqrt(np.clip(squares[::-1], 0, None)) / plan.facts["scale"]
+        return measures, values / plan.facts["scale"]

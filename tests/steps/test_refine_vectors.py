@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ace_steps import parquet
@@ -80,6 +81,20 @@ def test_the_geometry_is_that_of_the_rows_before_and_after(folder):
     refined = {"neighbour_overlap", "reconstruction_error"}
     measures = {stage: set(geometry.filter(stage=stage)["measure"]) for stage in stages}
     assert measures["refined"] - measures["raw"] == refined
+
+
+def test_beyond_the_limit_neighbours_are_measured_within_a_seeded_sample(folder, monkeypatch):
+    monkeypatch.setattr("ace_steps.refine.geometry.SAMPLE_ROWS", 30)
+    assert factor(folder) == refine(folder, settings_of("ace")) == 0
+    arrays, _ = read_tensors(folder / "factor.safetensors")
+    refined = parquet.read_vectors(folder / "refined.parquet").matrix
+    samples = [unit(rows[arrays["sample"]]) for rows in (VECTORS, refined)]
+    nearest = [np.argsort(-rows @ rows.T)[:, 1:11] for rows in samples]  # first is the row itself
+    wanted = np.mean([len({*one} & {*other}) / 10 for one, other in zip(*nearest, strict=True)])
+    geometry = parquet.read_table(folder / "geometry.parquet", GEOMETRY)
+    assert len(arrays["sample"]) == 30
+    found = geometry.filter(measure="neighbour_overlap")["value"].item()
+    assert found == pytest.approx(wanted, abs=1e-12)
 
 
 def test_a_solved_lambda_is_in_the_metadata(folder):
@@ -159,6 +174,13 @@ def test_an_id_that_comes_twice_is_refused(tmp_path, capfd):
     write_vectors(tmp_path / "vectors.parquet", VECTORS, ids=ids)
     message = r"column 'item_id' holds 'i7' more than once; 1 such ids"
     refused(capfd, factor(tmp_path), message)
+
+
+def test_a_row_without_an_id_is_refused(tmp_path, capfd):
+    column = pa.array(VECTORS.tolist(), pa.list_(pa.float64()))
+    ids = pa.array([f"p{row}" if row != 31 else None for row in range(90)])
+    pq.write_table(pa.table({"sku": ids, "embedding": column}), tmp_path / "vectors.parquet")
+    refused(capfd, factor(tmp_path, *COLUMNS), "column 'sku' is null in row 31")
 
 
 def test_two_widths_in_one_column_are_refused(tmp_path, capfd):
