@@ -1,9 +1,12 @@
 """Where the Gram matrix is summed and solved: NumPy and SciPy, or torch on a GPU."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 from ace_steps.refine.factor import Solver, eigenpairs
 from ace_steps.refine.moments import MomentSum
+
+DRIVER_NODES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")  # NVIDIA, WSL, AMD
 
 
 class Algebra(NamedTuple):
@@ -24,7 +27,7 @@ def algebra(device: str, width: int) -> Algebra:
     Raises:
         InputError: the device is unknown or not there.
     """
-    if device == "cpu":
+    if device == "cpu" or (device == "auto" and not _has_gpu_driver()):
         return Algebra(MomentSum(width), eigenpairs, "cpu")
     from ace_steps.runtime import select_device
 
@@ -34,3 +37,8 @@ def algebra(device: str, width: int) -> Algebra:
     from ace_steps.refine.torch_algebra import TorchMomentSum, TorchSolver
 
     return Algebra(TorchMomentSum(width, found), TorchSolver(found), found.type)
+
+
+def _has_gpu_driver() -> bool:
+    """Whether a GPU may be here; without this, every CPU job would wait for torch to load."""
+    return any(Path(node).exists() for node in DRIVER_NODES)

@@ -105,11 +105,10 @@ def test_a_device_that_is_not_there_is_refused(folder, capfd):
     refused(capfd, code, "device 'cuda' was asked for, but torch sees no GPU")
 
 
-def test_auto_takes_the_cpu_where_there_is_no_gpu(folder):
-    import torch
-
-    if torch.cuda.is_available():
-        pytest.skip("this machine has a GPU")
+@pytest.mark.parametrize("has_driver", [True, False])
+def test_auto_takes_the_cpu_where_torch_sees_no_gpu(folder, monkeypatch, has_driver):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("ace_steps.refine.algebra._has_gpu_driver", lambda: has_driver)
     options = ["--vectors", str(folder / "vectors.parquet"), "--device", "auto"]
     assert factor_vectors.main([*options, "--factor", str(folder / "auto.safetensors")]) == 0
     assert read_tensors(folder / "auto.safetensors")[1].facts["device"] == "cpu"
