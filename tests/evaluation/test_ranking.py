@@ -157,3 +157,22 @@ def test_the_table_names_target_history_length_and_popularity():
         "target_train_count": 5,
         "split": "test",
     }
+
+
+def test_no_block_of_scores_is_larger_than_its_bound_whatever_the_catalogue(monkeypatch):
+    monkeypatch.setitem(ranking.SCORE_ROWS, "cpu", 8)
+    monkeypatch.setitem(ranking.SCORE_ITEMS, "cpu", 64)
+    compared, sizes = torch.gt, []
+
+    def watched(scores, wanted, out):
+        sizes.append(scores.shape)
+        return compared(scores, wanted, out=out)
+
+    monkeypatch.setattr(torch, "gt", watched)
+    rng = np.random.default_rng(0)
+    histories = [list(rng.integers(1, 1001, 4)) for _ in range(30)]
+    recommender, read = made(histories, rng.normal(size=(1000, 4)).tolist())
+    rank_targets(recommender, read, held_out(read, "test"), tie_policy="expected", mask_seen=False)
+    assert max(rows for rows, _ in sizes) == 8
+    assert max(columns for _, columns in sizes) == 64
+    assert sum(rows * columns for rows, columns in sizes) == 30 * 1000
