@@ -9,6 +9,7 @@ import torch
 from ace_steps.embed.models import load_encoder, model_facts
 from ace_steps.errors import InputError
 from tests.embed.conftest import encoder_settings
+from tests.toy import save_as_gguf
 
 CPU = torch.device("cpu")
 
@@ -120,3 +121,15 @@ def test_the_digest_is_of_the_model_and_not_of_where_it_came_from(copied, decode
     assert after["model_sha256"] == before["model_sha256"]
     (copied / "config.json").write_text("{}")
     assert model_facts(copied)["model_sha256"] != before["model_sha256"]
+
+
+def test_a_gguf_file_gives_the_states_of_the_folder_it_was_made_from(decoder_folder, tmp_path):
+    save_as_gguf(decoder_folder, tmp_path / "toy.gguf")
+    ids = torch.tensor([[5, 6, 7, 80]])
+    settings = encoder_settings()
+    folder, packed = (load_encoder(place, settings, CPU) for place in (decoder_folder, tmp_path))
+    assert packed.tokenizer("red hat").input_ids == folder.tokenizer("red hat").input_ids
+    with torch.inference_mode():
+        expected = folder.model(ids).last_hidden_state
+        torch.testing.assert_close(packed.model(ids).last_hidden_state, expected)
+    assert packed.is_causal
