@@ -90,7 +90,7 @@ def load_encoder(folder: Path, settings: EncoderSettings, device: torch.device) 
         )
     _check_weights(loading["missing_keys"], folder)
     shape = model.config.get_text_config()
-    _check_shape(model.config, settings, folder)
+    _check_shape(model.config, tokenizer.model_max_length, settings, folder)
     model.config.use_cache = False
     return Encoder(
         tokenizer=tokenizer,
@@ -162,15 +162,15 @@ def _check_weights(missing: set[str], folder: Path) -> None:
 
 
 def _check_shape(
-    config: transformers.PretrainedConfig, settings: EncoderSettings, folder: Path
+    config: transformers.PretrainedConfig, longest: int, settings: EncoderSettings, folder: Path
 ) -> None:
-    """Refuse settings that the model cannot follow."""
+    """Refuse settings that the model cannot follow; ``longest`` is its tokenizer's limit."""
     if config.is_encoder_decoder:
         raise InputError(f"{folder}: an encoder-decoder model; an encoder or a decoder is wanted.")
     shape = config.get_text_config()
     n_layers, width = shape.num_hidden_layers, shape.hidden_size
-    longest = getattr(shape, "max_position_embeddings", None)
-    if longest is not None and settings.max_tokens > longest:
+    longest = min(longest, getattr(shape, "max_position_embeddings", longest))
+    if settings.max_tokens > longest:
         raise InputError(
             f"max_tokens = {settings.max_tokens}, but {folder} reads at most {longest}."
         )

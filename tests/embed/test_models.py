@@ -109,6 +109,13 @@ def test_settings_beyond_the_model_are_refused(decoder_folder, change, text):
         load_encoder(decoder_folder, encoder_settings(**change), CPU)
 
 
+def test_the_tokenizers_limit_counts_too(copied):
+    config = json.loads((copied / "tokenizer_config.json").read_text())
+    (copied / "tokenizer_config.json").write_text(json.dumps({**config, "model_max_length": 100}))
+    assert "max_tokens = 101, but" in refusal(copied, max_tokens=101)
+    assert load_encoder(copied, encoder_settings(max_tokens=100), CPU)
+
+
 def test_the_digest_is_of_the_model_and_not_of_where_it_came_from(copied, decoder_folder):
     before = model_facts(decoder_folder)
     note = {"source": "toy", "revision": "toy==1"}
