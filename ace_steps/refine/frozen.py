@@ -15,7 +15,7 @@ from ace_steps.refine.settings import (
     LlmembSettings,
     WhitenrecPlusSettings,
 )
-from ace_steps.refine.tables import rescaled
+from ace_steps.refine.trained import rescaled
 
 NOISE = 1e-6  # of the largest singular value: squaring left no digits below
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ace_steps.errors import InputError
-from ace_steps.refine import frozen, tables
+from ace_steps.refine import frozen, trained
 from ace_steps.refine import settings as kinds
 from ace_steps.refine.plan import Plan, Source
 from ace_steps.settings import Settings, parse, unknown
@@ -18,11 +18,11 @@ class Method(NamedTuple):
 
 
 METHODS = {
-    "random": Method(kinds.RandomSettings, tables.random),
-    "llm2x": Method(kinds.Llm2xSettings, tables.llm2x),
-    "svd": Method(kinds.SvdSettings, tables.svd),
-    "whitening": Method(kinds.WhiteningSettings, tables.whitening),
-    "ace": Method(kinds.AceSettings, tables.ace),
+    "random": Method(kinds.RandomSettings, trained.random),
+    "llm2x": Method(kinds.Llm2xSettings, trained.llm2x),
+    "svd": Method(kinds.SvdSettings, trained.svd),
+    "whitening": Method(kinds.WhiteningSettings, trained.whitening),
+    "ace": Method(kinds.AceSettings, trained.ace),
     "whitenrec_plus": Method(kinds.WhitenrecPlusSettings, frozen.whitenrec_plus),
     "alpharec": Method(kinds.AlpharecSettings, frozen.alpharec),
     "llmemb": Method(kinds.LlmembSettings, frozen.llmemb),
