@@ -56,7 +56,7 @@ def expand_path(path: str) -> Path:
     """
     expanded = os.path.expandvars(path)
     if "$" in expanded:
-        raise InputError(f"config: path '{path}' names an environment variable that is not set.")
+        raise InputError(f"path '{path}' names an environment variable that is not set.")
     return Path(expanded).expanduser()
 
 

@@ -44,7 +44,7 @@ BAD = {
     "an unknown source": (
         "path: $ACE_TOY_ENCODER",
         "source: smollm3-135m",
-        "encoders.toy: unknown source 'smollm3-135m'; did you mean 'smollm2-135m'?",
+        "unknown source 'smollm3-135m'; did you mean 'smollm2-135m'?",
     ),
 }
 

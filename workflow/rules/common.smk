@@ -5,8 +5,9 @@ from pathlib import Path
 import yaml
 
 from ace_steps import configuration, grid
+from ace_steps.embed.registry import public_encoder
 from ace_steps.errors import InputError
-from ace_steps.settings import unknown
+from ace_steps.preprocess.registry import step_settings
 
 
 def refuse(mistake):
@@ -43,48 +44,55 @@ def path(pattern):
     return workflow.pathvars.apply(pattern)
 
 
-def registry_file(kind):
-    """The file that says what can be fetched by name."""
-    return Path(workflow.basedir) / f"data/{kind}.yaml"
+DATASETS = Path(workflow.basedir) / "data/datasets.yaml"  # what can be fetched by name
+ENCODERS = Path(workflow.basedir) / "data/encoders.yaml"
 
 
-def registry(kind):
-    """What can be fetched by name."""
-    return yaml.safe_load(registry_file(kind).read_text())
+def each(kind, build):
+    """What ``build`` makes of every entry of one kind, by name; a mistake names the entry."""
+    made = {}
+    for name, entry in config[kind].items():
+        try:
+            made[name] = build(entry)
+        except InputError as mistake:
+            refuse(f"config: {kind}.{name}: {mistake}")
+    return made
 
 
-def registry_entry(kind):
-    """A params function: one entry of the registry as JSON; its change fetches anew."""
-    return lambda wildcards: json.dumps(registry(kind)[wildcards.source], sort_keys=True)
+def raw_files(entry):
+    """Both raw files of a data set: those the configuration names, or where fetching puts them."""
+    if "source" in entry:
+        folder = f"<resources>/datasets/{entry['source']}"
+        return {role: f"{folder}/{role}" for role in ("interactions", "items")}
+    return {role: str(configuration.expand_path(file)) for role, file in entry["files"].items()}
 
 
-def fetched_or_own(kind, name, role):
-    """A raw file or folder: the one the configuration names, or where fetching puts it."""
-    entry = config[kind][name]
-    if "source" not in entry:
-        own = entry["files"][role] if kind == "datasets" else entry["path"]
-        return str(configuration.expand_path(own))
-    if entry["source"] not in registry(kind):
-        raise InputError(
-            f"config: {kind}.{name}: {unknown('source', entry['source'], registry(kind))}"
-        )
-    return f"<resources>/{kind}/{entry['source']}/{role}"
+def model_folder_of(entry):
+    """An encoder's folder: the one the configuration names, or where fetching puts it."""
+    if "source" in entry:
+        public_encoder(entry["source"], ENCODERS)
+        return f"<resources>/encoders/{entry['source']}/model"
+    return str(configuration.expand_path(entry["path"]))
 
 
-try:
-    RAW = {
-        (name, role): fetched_or_own("datasets", name, role)
-        for name in config["datasets"]
-        for role in ("interactions", "items")
-    }
-    MODELS = {name: fetched_or_own("encoders", name, "model") for name in config["encoders"]}
-except InputError as mistake:
-    refuse(mistake)
+def encoder_settings(entry):
+    """What embed_items needs to know of an encoder beside its folder."""
+    return {key: value for key, value in entry.items() if key not in ("source", "path")}
+
+
+SETTINGS = {
+    "dataset": each("datasets", lambda entry: step_settings(entry, DATASETS)),
+    "encoder": each("encoders", encoder_settings),
+    "refinement": {name: point.settings for name, point in REFINEMENTS.items()},
+    "backbone": {name: point.settings for name, point in BACKBONES.items()},
+}
+RAW = each("datasets", raw_files)
+MODELS = each("encoders", model_folder_of)
 
 
 def raw_file(role):
     """An input function: the raw file of a data set in one role."""
-    return lambda wildcards: RAW[wildcards.dataset, role]
+    return lambda wildcards: RAW[wildcards.dataset][role]
 
 
 def model_folder(wildcards):
@@ -92,17 +100,15 @@ def model_folder(wildcards):
     return MODELS[wildcards.encoder]
 
 
-def settings(kind, *, without=()):
-    """A params function: the settings of one entry as JSON, one argument for its step."""
+def settings(kind):
+    """A params function: the settings of one entry or point as JSON, one argument for its step."""
+    return lambda wildcards: json.dumps(SETTINGS[kind][wildcards[kind]], sort_keys=True)
 
-    def of(wildcards):
-        points = {"refinement": REFINEMENTS, "backbone": BACKBONES}
-        name = wildcards[kind]
-        found = points[kind][name].settings if kind in points else config[f"{kind}s"][name]
-        kept = {key: value for key, value in found.items() if key not in without}
-        return json.dumps(kept, sort_keys=True)
 
-    return of
+def registry_entry(registry):
+    """A params function: one entry of a registry as JSON; its change fetches anew."""
+    entries = yaml.safe_load(registry.read_text())
+    return lambda wildcards: json.dumps(entries[wildcards.source], sort_keys=True)
 
 
 def whole_config(wildcards):

@@ -15,8 +15,8 @@ rule fetch_encoder:
         mem_mb=1000,
         runtime="2h",
     params:
-        registry=registry_file("encoders"),
-        entry=registry_entry("encoders"),
+        registry=ENCODERS,
+        entry=registry_entry(ENCODERS),
         downloads=path("<resources>/downloads"),
     shell:
         "python -m ace_steps.steps.fetch_encoder"
@@ -45,7 +45,7 @@ rule embed_items:
         mem_mb=4000,
         runtime="4h",
     params:
-        settings=settings("encoder", without=("source", "path")),
+        settings=settings("encoder"),
     shell:
         "python -m ace_steps.steps.embed_items"
         " --items {input.item_table:q}"

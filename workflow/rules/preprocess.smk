@@ -15,8 +15,8 @@ rule fetch_dataset:
         mem_mb=1000,
         runtime="1h",
     params:
-        registry=registry_file("datasets"),
-        entry=registry_entry("datasets"),
+        registry=DATASETS,
+        entry=registry_entry(DATASETS),
         downloads=path("<resources>/downloads"),
     shell:
         "python -m ace_steps.steps.fetch_dataset"
@@ -49,7 +49,7 @@ rule preprocess_dataset:
         mem_mb=4000,
         runtime="1h",
     params:
-        settings=settings("dataset", without=("source", "files")),
+        settings=settings("dataset"),
     shell:
         "python -m ace_steps.steps.preprocess_dataset"
         " --raw-interactions {input.interactions:q}"
