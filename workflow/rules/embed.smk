@@ -1,6 +1,6 @@
 rule fetch_encoder:
     input:
-        code=sources("fetch.py", "steps/fetch_encoder.py"),
+        code=sources("archives.py", "fetch.py", "embed/registry.py", "steps/fetch_encoder.py"),
     output:
         directory("<resources>/encoders/{source}/model"),
     log:

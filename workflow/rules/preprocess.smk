@@ -1,6 +1,6 @@
 rule fetch_dataset:
     input:
-        code=sources("fetch.py", "steps/fetch_dataset.py"),
+        code=sources("archives.py", "fetch.py", "preprocess/registry.py", "steps/fetch_dataset.py"),
     output:
         "<resources>/datasets/{source}/{role}",
     log:
