@@ -1,7 +1,10 @@
 """What a dry run plans, and how a wrong configuration is refused before anything runs."""
 
+import re
+
 import pytest
 
+from tests.conftest import ROOT
 from tests.workflow.conftest import make_checkout
 
 
@@ -24,6 +27,18 @@ def test_the_default_plan_has_every_stage(checkout):
 def test_the_toy_plan_fetches_nothing(checkout):
     jobs = checkout.jobs()
     assert not {"fetch_dataset", "fetch_encoder"} & jobs.keys()
+
+
+def _edges(text):
+    return set(re.findall(r"^\s*(\w+) --> (\w+)$", text, re.M))
+
+
+def test_the_readme_draws_the_rules_as_snakemake_does(checkout):
+    config = str(checkout.folder / "workflow/config/config.yaml")
+    drawn = checkout.snakemake("--rulegraph", "mermaid-js", "--configfile", config).stdout
+    names = dict(re.findall(r"^\s*(id\d+)\[(\w+)\]", drawn, re.M))
+    edges = {(names[a], names[b]) for a, b in _edges(drawn) if names[b] != "all"}
+    assert _edges((ROOT / "README.md").read_text()) == edges
 
 
 def test_the_scatter_count_comes_from_outside(checkout):
