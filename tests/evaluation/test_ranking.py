@@ -173,6 +173,6 @@ def test_no_block_of_scores_is_larger_than_its_bound_whatever_the_catalogue(monk
     histories = [list(rng.integers(1, 1001, 4)) for _ in range(30)]
     recommender, read = made(histories, rng.normal(size=(1000, 4)).tolist())
     rank_targets(recommender, read, held_out(read, "test"), tie_policy="expected", mask_seen=False)
-    assert max(rows for rows, _ in sizes) == 8
-    assert max(columns for _, columns in sizes) == 64
-    assert sum(rows * columns for rows, columns in sizes) == 30 * 1000
+    assert max(users for _, users in sizes) == 8
+    assert max(items for items, _ in sizes) == 64
+    assert sum(items * users for items, users in sizes) == 30 * 1000
