@@ -1,3 +1,18 @@
+EMBEDDING = [
+    f"embed/{module}.py"
+    for module in (
+        "settings",
+        "models",
+        "tokens",
+        "pooling",
+        "encode",
+        "catalogue",
+        "store",
+        "texts",
+    )
+]
+
+
 rule fetch_encoder:
     input:
         code=sources("archives.py", "fetch.py", "embed/registry.py", "steps/fetch_encoder.py"),
@@ -31,7 +46,7 @@ rule embed_items:
     input:
         item_table="<results>/preprocess/{dataset}/items.parquet",
         model=model_folder,
-        code=sources("embed/*.py", "steps/embed_items.py"),
+        code=sources(*EMBEDDING, "steps/embed_items.py"),
     output:
         "<results>/embed/{dataset}/{encoder}/shards/{scatteritem}.parquet",
     log:
@@ -46,6 +61,7 @@ rule embed_items:
         runtime="4h",
     params:
         settings=settings("encoder"),
+        store=path("<resources>/vectors"),
     shell:
         "python -m ace_steps.steps.embed_items"
         " --items {input.item_table:q}"
@@ -53,6 +69,7 @@ rule embed_items:
         " --settings {params.settings:q}"
         " --shard {wildcards.scatteritem}"
         " --device auto"
+        " --store {params.store:q}"
         " --vectors {output:q}"
         " > {log:q} 2>&1"
 
@@ -61,7 +78,7 @@ rule merge_vectors:
     input:
         item_table="<results>/preprocess/{dataset}/items.parquet",
         shards=gather.embed("<results>/embed/{{dataset}}/{{encoder}}/shards/{scatteritem}.parquet"),
-        code=sources("steps/merge_vectors.py"),
+        code=sources("embed/merge.py", "embed/texts.py", "steps/merge_vectors.py"),
     output:
         "<results>/embed/{dataset}/{encoder}/item_vectors.parquet",
     log:
