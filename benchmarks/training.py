@@ -208,10 +208,11 @@ def run_peer(peer: str, options: argparse.Namespace) -> dict:
             [str(part) for part in arguments],
             env=environment,
             cwd=folder,
-            stdout=subprocess.PIPE,
+            capture_output=True,
             text=True,
-            check=True,
         )
+    if found.returncode:
+        raise SystemExit(f"{peer} ended with {found.returncode}:\n{found.stderr}")
     return json.loads(found.stdout.strip().splitlines()[-1])
 
 

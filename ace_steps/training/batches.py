@@ -59,14 +59,15 @@ def lay_out(read: np.ndarray, wanted: np.ndarray, length: np.ndarray, *, pack: b
         read: (windows, longest) item indices to read, padded on the right with 0.
         wanted: The same shape; the item to predict at each trained position, elsewhere 0.
         length: (windows,) real entries of each, at least 1.
-        pack: Put several windows into a row; for networks that can.
+        pack: Put all but the longest bucket's windows into common rows; for networks that can.
     """
-    if pack:
-        blocks, targets = zip(*[_packed(read, wanted, length)], strict=True)
-    else:
-        parts = split_by_length(length)
-        pieces = [_plain(read[rows], wanted[rows], length[rows].max()) for rows in parts]
-        blocks, targets = zip(*pieces, strict=True)
+    *shorter, longest = split_by_length(length)
+    plain = [*([] if pack else shorter), longest]
+    pieces = [_plain(read[rows], wanted[rows], length[rows].max()) for rows in plain]
+    if pack and shorter:
+        rows = np.concatenate(shorter)
+        pieces.append(_packed(read[rows], wanted[rows], length[rows]))
+    blocks, targets = zip(*pieces, strict=True)
     return Batch(list(blocks), torch.from_numpy(np.concatenate(targets).astype(np.int64)))
 
 

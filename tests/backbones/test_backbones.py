@@ -52,19 +52,19 @@ def test_other_rows_of_the_batch_change_nothing(recommender):
 @pytest.mark.parametrize("model", [n for n, kind in BACKBONES.items() if kind.network.can_pack])
 def test_packed_histories_do_not_see_each_other(model):
     recommender = build(model)
-    read = torch.tensor([[3, 1, 2, 0], [9, 8, 7, 4], [5, 6, 0, 0]])
+    read = torch.tensor([[3, 1, 2, 0, 0], [9, 8, 7, 4, 0], [5, 6, 0, 0, 0], [1, 1, 1, 1, 1]])
     length = (read > 0).sum(dim=1)
-    (block,) = lay_out(read.numpy(), read.numpy(), length.numpy(), pack=True).blocks
+    _, block = lay_out(read.numpy(), read.numpy(), length.numpy(), pack=True).blocks
     packed = recommender.network(block.history, recommender.items(), block.packing)
-    for row, n_real in zip(read, length, strict=True):
+    for row, n_real in zip(read[:3], length[:3], strict=True):
         here = (block.history == row[0]).nonzero()[0]
         found = packed[here[0], here[1] : here[1] + n_real]
         torch.testing.assert_close(found[None], queries(recommender, [row[:n_real].tolist()]))
 
 
 def test_a_recurrent_network_refuses_rows_of_several_histories():
-    recommender, read = build("gru4rec"), np.array([[3, 1], [2, 4]])
-    (block,) = lay_out(read, read, np.array([2, 2]), pack=True).blocks
+    recommender, read = build("gru4rec"), np.array([[3, 1, 5], [2, 4, 0]])
+    _, block = lay_out(read, read, np.array([3, 2]), pack=True).blocks
     with pytest.raises(ValueError, match="reads one history a row"):
         recommender.network(block.history, recommender.items(), block.packing)
 

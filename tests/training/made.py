@@ -28,7 +28,7 @@ TRAINING = {
     "cutoff": 10,
 }
 RANKING = {"tie_policy": "expected", "mask_seen": False}
-COMMON = {"width": WIDTH, "max_length": 6, "dropout": 0.5}
+COMMON = {"width": WIDTH, "max_length": 6}
 SMALL = {
     "sasrec": {
         "model": "sasrec",
@@ -52,14 +52,15 @@ SMALL = {
 }
 
 
-def settings_json(model: str = "sasrec", **training: object) -> str:
+def settings_json(model: str = "sasrec", dropout: float = 0.5, **training: object) -> str:
     """Settings of a small backbone as JSON, some training keys changed."""
-    return json.dumps({**SMALL[model], "training": {**TRAINING, **training}, "ranking": RANKING})
+    changed = {"dropout": dropout, "training": {**TRAINING, **training}, "ranking": RANKING}
+    return json.dumps({**SMALL[model], **changed})
 
 
-def small_settings(model: str = "sasrec", **training: object):
+def small_settings(model: str = "sasrec", dropout: float = 0.5, **training: object):
     """Settings of a small backbone."""
-    return parse_backbone(settings_json(model, **training), "settings")
+    return parse_backbone(settings_json(model, dropout, **training), "settings")
 
 
 def interactions_of(histories: list[list[int]]) -> pl.DataFrame:

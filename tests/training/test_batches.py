@@ -40,7 +40,7 @@ def test_every_trained_position_keeps_its_history_and_its_target(pack):
 
 
 def test_packed_histories_do_not_overlap_and_count_their_own_positions():
-    (block,) = lay_out(READ, WANTED, LENGTH, pack=True).blocks
+    _, block = lay_out(READ, WANTED, LENGTH, pack=True).blocks
     for row, segments in enumerate(block.packing.segment):
         for segment in segments[segments > 0].unique():
             place = torch.nonzero(segments == segment).flatten()
@@ -49,11 +49,19 @@ def test_packed_histories_do_not_overlap_and_count_their_own_positions():
             assert block.packing.position[row, place][real].tolist() == list(range(int(real.sum())))
 
 
-def test_packing_fills_the_rows():
-    length = np.full(64, 3)
-    read = np.ones((64, 3), np.int64)
-    (block,) = lay_out(read, read, length, pack=True).blocks
-    assert block.history.numel() == 64 * 4
+def test_short_windows_fill_the_rows_of_longer_ones():
+    length = np.array([8] * 2 + [3] * 64 + [2] * 32)
+    read = np.where(np.arange(8) < length[:, None], 1, 0)
+    longest, rest = lay_out(read, read, length, pack=True).blocks
+    assert longest.history.shape == (2, 8)
+    assert rest.history.shape == (64 + 32 // 2, 4)
+
+
+def test_windows_of_one_length_are_read_without_any_padding():
+    read = np.ones((64, 50), np.int64)
+    (block,) = lay_out(read, read, np.full(64, 50), pack=True).blocks
+    assert block.history.shape == (64, 50)
+    assert block.packing is None
 
 
 def test_a_bucket_is_at_most_half_padding():

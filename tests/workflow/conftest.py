@@ -26,7 +26,8 @@ class Checkout:
         """A Snakemake call with the toy configuration."""
         config = str(self.folder / "workflow/config/toy.yaml")
         one_each = [f"--set-threads={rule}=1" for rule in HEAVY]
-        snakemake = [sys.executable, "-m", "snakemake", "--cores=2", *one_each]
+        scatter = ["--set-scatter", "embed=2", "gram=2"]
+        snakemake = [sys.executable, "-m", "snakemake", "--cores=2", *scatter, *one_each]
         return [*snakemake, "--configfile", config, *options]
 
     def environment(self) -> dict[str, str]:

@@ -42,7 +42,8 @@ def test_the_readme_draws_the_rules_as_snakemake_does(checkout):
 
 
 def test_the_scatter_count_comes_from_outside(checkout):
-    assert checkout.jobs("--set-scatter", "embed=5")["embed_items"] == 5
+    jobs = checkout.jobs("--set-scatter", "embed=5", "gram=3")
+    assert (jobs["embed_items"], jobs["gram_vectors"]) == (5, 3)
 
 
 def test_the_linter_is_content(checkout):
