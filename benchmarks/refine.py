@@ -6,7 +6,8 @@ python benchmarks/refine.py solvers --width 576   # one part; see --help
 Every measurement runs in a process of its own. Memory is the growth of its peak resident size over
 what it held once the data and the libraries were loaded. Errors are against numpy's float64 SVD of
 the same rows at length 1: the sine of the largest angle between the spaces of the 128 strongest
-directions, and the largest relative error of their singular values.
+directions, and the largest relative error of their singular values. On a machine that others use
+too, OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 and the column of CPU seconds are what to compare.
 """
 
 import argparse
@@ -47,7 +48,7 @@ def compare_solvers(folder: Path, given: argparse.Namespace) -> None:
     for width in given.width:
         data = _write_data(folder, width)
         print(f"\n{N_ITEMS:,} x {width} float32, {K} components; ratios to numpy.linalg.svd")
-        _line("solver", "seconds", "ratio", "extra MB", "ratio", "subspace", "s")
+        _line("solver", "seconds", "ratio", "CPU s", "ratio", "extra MB", "ratio", "subspace", "s")
         first = None
         for name in SOLVERS:
             found = _measure("solver", name, data)
@@ -59,6 +60,8 @@ def compare_solvers(folder: Path, given: argparse.Namespace) -> None:
                 name,
                 f"{found['seconds']:.2f}",
                 f"{first['seconds'] / found['seconds']:.1f}x",
+                f"{found['cpu_s']:.2f}",
+                f"{first['cpu_s'] / found['cpu_s']:.1f}x",
                 f"{found['extra_mb']:.0f}",
                 f"{found['extra_mb'] / first['extra_mb']:.2f}",
                 f"{found['subspace']:.1e}",
@@ -70,18 +73,19 @@ def compare_sweeps(folder: Path, given: argparse.Namespace) -> None:
     for width in given.width:
         data = _write_data(folder, width)
         ours, rival = _measure("sweep", data), _measure("solver", "numpy.linalg.svd", data)
-        svds = len(LAMBDAS) * rival["seconds"]
         print(
-            f"\n{len(LAMBDAS)} lambdas, {N_ITEMS:,} x {width}: ours {ours['seconds']:.2f} s for "
-            f"every table; {len(LAMBDAS)} x numpy.linalg.svd {svds:.0f} s (one measured); "
-            f"{svds / ours['seconds']:.0f}x",
-            flush=True,
+            f"\n{len(LAMBDAS)} lambdas, {N_ITEMS:,} x {width}, every table made; one SVD measured"
         )
+        for kind in ("seconds", "cpu_s"):
+            svds = len(LAMBDAS) * rival[kind]
+            cells = f"{ours[kind]:.2f}", f"{svds:.0f}", f"{svds / ours[kind]:.0f}x"
+            _line(f"{kind}: ours, SVDs, ratio", *cells)
 
 
 def compare_sizes(folder: Path, given: argparse.Namespace) -> None:
-    print("\nGrowth: width 1024, float16 Parquet; the pass sums and solves, the rest projects")
-    _line("rows", "GB", "pass s", "us/row", "peak MB", "refine s", "us/row", "peak MB")
+    print("\nGrowth: width 1024, float16 Parquet; pass: sum and solve, map: write refined vectors")
+    part = ("s", "us/row", "CPU us/row", "peak MB")
+    _line("rows", "GB", *(f"pass {x}" for x in part), *(f"map {x}" for x in part))
     for n_rows in given.rows:
         path = folder / "vectors.parquet"
         _measure("write", path, n_rows)
@@ -93,6 +97,7 @@ def compare_sizes(folder: Path, given: argparse.Namespace) -> None:
             for text in (
                 f"{part['seconds']:.1f}",
                 f"{part['seconds'] / n_rows * 1e6:.2f}",
+                f"{part['cpu_s'] / n_rows * 1e6:.2f}",
                 f"{part['peak_mb']:.0f}",
             )
         ]
@@ -156,7 +161,9 @@ def _versions() -> str:
 
 
 def _line(name: str, *cells: str) -> None:
-    print(f"{name:<28}" + "".join(f"{cell:>11}" for cell in cells), flush=True)
+    print(
+        f"{name:<28}" + "".join(f"{cell:>{max(len(cell) + 1, 10)}}" for cell in cells), flush=True
+    )
 
 
 PARTS = {"solvers": compare_solvers, "sweep": compare_sweeps, "growth": compare_sizes}

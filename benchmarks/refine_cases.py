@@ -132,19 +132,23 @@ def project(path: str) -> dict:
 def step(name: str, *options: str) -> dict:
     module = importlib.import_module(f"ace_steps.steps.{name}")
     code, measured = _timed(lambda: module.main(list(options)), enough_s=0)
-    return measured | {"code": code}
+    if code:
+        raise SystemExit(code)
+    return measured
 
 
 def _timed(work, *, enough_s=ENOUGH_S) -> tuple[object, dict]:
     """What ``work`` returns, its seconds, and the memory it added at its peak (Linux)."""
     before, times = _resident_mb("VmRSS"), []
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
-    while not times or sum(times) < enough_s:
-        start = time.perf_counter()
+    while not times or sum(wall for wall, _ in times) < enough_s:
+        start = time.perf_counter(), time.process_time()
         result = work()
-        times.append(time.perf_counter() - start)
+        times.append((time.perf_counter() - start[0], time.process_time() - start[1]))
     peak = _resident_mb("VmHWM")
-    return result, {"seconds": min(times), "extra_mb": peak - before, "peak_mb": peak}
+    seconds, cpu_s = (min(column) for column in zip(*times, strict=True))
+    memory = {"extra_mb": peak - before, "peak_mb": peak}
+    return result, {"seconds": seconds, "cpu_s": cpu_s, **memory}
 
 
 def _resident_mb(kind: str) -> float:
