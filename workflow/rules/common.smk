@@ -112,8 +112,8 @@ def registry_entry(registry):
 
 
 def whole_config(wildcards):
-    """A params function: the configuration as JSON, one argument for its step."""
-    return json.dumps(config, sort_keys=True)
+    """A params function: the configuration as JSON, in its own order, one argument for its step."""
+    return json.dumps(config)
 
 
 def each_run(pattern):

@@ -3,7 +3,12 @@ rule collect_metrics:
         ranks=each_run(
             "<results>/rank/{dataset}/{encoder}/{refinement}/{backbone}/{seed}/ranks.parquet"
         ),
-        code=sources("evaluation/metrics.py", "reporting/summary.py", "steps/collect_metrics.py"),
+        code=sources(
+            "grid.py",
+            "evaluation/metrics.py",
+            "reporting/summary.py",
+            "steps/collect_metrics.py",
+        ),
     output:
         metrics="<results>/report/metrics.parquet",
         runs="<results>/report/runs.parquet",
@@ -36,9 +41,32 @@ rule write_report:
         curves=each_run(
             "<results>/train/{dataset}/{encoder}/{refinement}/{backbone}/{seed}/training_curve.parquet"
         ),
-        code=sources("reporting/*", "steps/write_report.py"),
+        code=sources("grid.py", "reporting/*.*", "steps/write_report.py"),
     output:
-        report="<results>/report/report.html",
+        report=report(
+            "<results>/report/report.html", caption="../report/report.rst", category="Report"
+        ),
+        spectra=report(
+            directory("<results>/report/figures/spectra"),
+            patterns=["{dataset}/{encoder}.svg"],
+            caption="../report/spectra.rst",
+            category="Spectra",
+            labels={"dataset": "{dataset}", "encoder": "{encoder}"},
+        ),
+        grids=report(
+            directory("<results>/report/figures/grid"),
+            patterns=["{dataset}/{encoder}/{backbone}.svg"],
+            caption="../report/grid.rst",
+            category="Grids on validation",
+            labels={"dataset": "{dataset}", "encoder": "{encoder}", "backbone": "{backbone}"},
+        ),
+        curves=report(
+            directory("<results>/report/figures/curves"),
+            patterns=["{dataset}/{encoder}/{backbone}.svg"],
+            caption="../report/curves.rst",
+            category="Training curves",
+            labels={"dataset": "{dataset}", "encoder": "{encoder}", "backbone": "{backbone}"},
+        ),
         markdown="<results>/report/report.md",
         summary="<results>/report/summary.txt",
     log:
@@ -55,6 +83,7 @@ rule write_report:
         config=whole_config,
         results=lambda wildcards, output: Path(output.report).parents[1],
         benchmarks=path("<benchmarks>"),
+        figures=lambda wildcards, output: Path(output.spectra).parent,
     shell:
         "python -m ace_steps.steps.write_report"
         " --config {params.config:q}"
@@ -63,4 +92,5 @@ rule write_report:
         " --report {output.report:q}"
         " --markdown {output.markdown:q}"
         " --summary {output.summary:q}"
+        " --figures {params.figures:q}"
         " > {log:q} 2>&1"
