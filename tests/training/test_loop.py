@@ -126,6 +126,16 @@ def test_other_objectives_find_the_pattern_too_and_resume(changed):
     assert same(resumed.weights, state.weights)
 
 
+@pytest.mark.parametrize("model", BACKBONES)
+def test_bfloat16_trains_every_backbone_to_nearly_the_same_loss(model):
+    half, whole = (
+        run(model, dropout=0.0, precision=precision, epochs=2)[0].curve[-1]["loss"]
+        for precision in ("bfloat16", "float32")
+    )
+    assert half != whole
+    assert half == pytest.approx(whole, rel=0.05)  # attention dropout is drawn alike in both
+
+
 def test_training_stops_when_the_metric_no_longer_improves(monkeypatch):
     values = iter([0.1, 0.3, 0.3, 0.2, 0.25, 0.9])
     monkeypatch.setattr(loop, "_validate", lambda *_: {"value": next(values)})
