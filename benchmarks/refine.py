@@ -102,7 +102,8 @@ def compare_sizes(folder: Path, given: argparse.Namespace) -> None:
             )
         ]
         _line(f"{n_rows:,}", f"{size:.2f}", *cells)
-        _steps(folder, path)
+        if n_rows == max(given.rows):
+            _steps(folder, path)
         path.unlink()
 
 

@@ -106,13 +106,11 @@ def write(path: str, n_rows: str) -> dict:
 
 def stream(path: str) -> dict:
     """One pass over the Parquet file and the solve, through the library."""
+    from ace_steps import parquet
     from ace_steps.refine import fit
-    from ace_steps.refine.artifacts import VectorFile
-
-    file = VectorFile(Path(path), "item_id", "vector")
 
     def once():
-        return fit((chunk.rows for chunk in file.chunks()), K)
+        return fit((piece.matrix for piece in parquet.iter_vectors(Path(path))), K)
 
     found, measured = _timed(once, enough_s=0)
     found.save(f"{path}.map")
