@@ -111,7 +111,8 @@ def read_provenance(path: Path) -> Provenance:
 def opened(path: Path) -> Iterator[pq.ParquetFile]:
     """A Parquet file open for reading; anything unreadable is one line that names the file."""
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        # pre_buffer would keep every row group that was read until the file is closed
+        with pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True) as file:
             yield file
     except FileNotFoundError:
         raise InputError(f"{path}: no such file.") from None
