@@ -4,7 +4,11 @@ rule train_backbone:
         item_table="<results>/preprocess/{dataset}/items.parquet",
         vectors="<results>/refine/<vectors>/item_vectors.parquet",
         code=sources(
-            "backbones/*.py", "training/*.py", "evaluation/*.py", "steps/train_backbone.py"
+            "backbones/*.py",
+            "training/*.py",
+            "evaluation/metrics.py",
+            "evaluation/ranking.py",
+            "steps/train_backbone.py",
         ),
     output:
         best="<results>/train/<run>/best.safetensors",
@@ -48,7 +52,9 @@ rule rank_targets:
         item_table="<results>/preprocess/{dataset}/items.parquet",
         vectors="<results>/refine/<vectors>/item_vectors.parquet",
         weights="<results>/train/<run>/best.safetensors",
-        code=sources("backbones/*.py", "evaluation/ranking.py", "steps/rank_targets.py"),
+        code=sources(
+            "backbones/*.py", "training/*.py", "evaluation/ranking.py", "steps/rank_targets.py"
+        ),
     output:
         "<results>/rank/<run>/ranks.parquet",
     log:
