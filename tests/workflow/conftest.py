@@ -25,9 +25,9 @@ class Checkout:
     def command(self, *options: str) -> list[str]:
         """A Snakemake call with the toy configuration."""
         config = str(self.folder / "workflow/config/toy.yaml")
-        one_each = [f"--set-threads={rule}=1" for rule in HEAVY]
+        threads = ["--set-threads", *(f"{rule}=1" for rule in HEAVY)]
         scatter = ["--set-scatter", "embed=2", "gram=2"]
-        snakemake = [sys.executable, "-m", "snakemake", "--cores=2", *scatter, *one_each]
+        snakemake = [sys.executable, "-m", "snakemake", "--cores=2", *scatter, *threads]
         return [*snakemake, "--configfile", config, *options]
 
     def environment(self) -> dict[str, str]:
