@@ -1,8 +1,7 @@
-"""The report's sections on what was run: configuration, encoders, data, time and memory, gaps."""
+"""The report's sections on what was run: configuration, encoders, time and memory, gaps."""
 
 import platform
 import string
-from dataclasses import replace
 from importlib import metadata
 
 import polars as pl
@@ -26,19 +25,6 @@ RULES = (
     "train_backbone",
     "rank_targets",
     "collect_metrics",
-)
-COUNTED = ("users", "items", "events")
-KEY_STATISTICS = (
-    "density",
-    "history_length_mean",
-    "history_length_median",
-    "history_length_max",
-    "tied_events_share",
-    "tied_test_targets_share",
-    "test_targets_unseen_share",
-    "blank_texts",
-    "duplicate_texts",
-    "text_chars_mean",
 )
 PACKAGES = (
     "torch",
@@ -80,81 +66,6 @@ def run_section(artifacts: Artifacts) -> Section:
         Code("The whole configuration", written),
     )
     return Section("What was run", "what-was-run", blocks)
-
-
-def data_section(artifacts: Artifacts) -> Section:
-    """What the logs held before and after each filter, and what else was counted."""
-    data = artifacts.data
-    if not len(data):
-        return Section("Data", "data", (Text("No data report was found.", is_warning=True),))
-    names = data["dataset"].unique(maintain_order=True).to_list()
-    counts = {
-        name: dict(data.filter(pl.col("dataset") == name).select("statistic", "value").iter_rows())
-        for name in names
-    }
-    source = f"{artifacts.folder}/preprocess/<dataset>/data_report.parquet"
-    stages = {(name, stage) for name in names for stage in _stages(counts[name])}
-    shown = {f"{noun}{stage}" for noun in COUNTED for _, stage in stages}
-    others = [s for s in data["statistic"].unique(maintain_order=True) if s not in shown]
-    key = [statistic for statistic in KEY_STATISTICS if statistic in others]
-    rest = [statistic for statistic in others if statistic not in key]
-    blocks = [
-        *_data_warnings(counts),
-        _filter_table(counts, source),
-        _statistics_table("Key figures of the data.", key, counts, source),
-    ]
-    if rest:
-        caption = "Everything else that was counted."
-        table = _statistics_table(caption, rest, counts, source)
-        blocks.append(replace(table, is_folded=True))
-    return Section("Data", "data", tuple(blocks))
-
-
-def _stages(counts: dict[str, float]) -> list[str]:
-    """Suffixes that users, items and events were all counted under, most events first."""
-    stages = [name.removeprefix("events") for name in counts if name.startswith("events")]
-    whole = [stage for stage in stages if all(noun + stage in counts for noun in COUNTED)]
-    return sorted(whole, key=lambda stage: (-counts["events" + stage], stage == ""))
-
-
-def _filter_table(counts: dict[str, dict[str, float]], source: str) -> Table:
-    """Users, items and events of each dataset after each filter."""
-    rows = [
-        (
-            Cell(name, name),
-            Cell(wording.phrase(stage) or "Final"),
-            *(_count(counts[name][noun + stage]) for noun in COUNTED),
-        )
-        for name in counts
-        for stage in _stages(counts[name])
-    ]
-    columns = (Column("dataset", is_number=False), Column("stage", is_number=False))
-    caption = "Users, items and events, as they are in the source and after each filter."
-    return Table(caption, (*columns, *map(Column, COUNTED)), tuple(rows), source)
-
-
-def _statistics_table(
-    caption: str, statistics: list[str], counts: dict[str, dict[str, float]], source: str
-) -> Table:
-    """A row for each statistic, a column for each dataset."""
-    rows = tuple(
-        (Cell(wording.phrase(name), name), *(_statistic(found, name) for found in counts.values()))
-        for name in statistics
-    )
-    columns = (Column("statistic", is_number=False), *map(Column, counts))
-    return Table(caption, columns, rows, source)
-
-
-def _data_warnings(counts: dict[str, dict[str, float]]) -> list[Text]:
-    """A line for each count that differs from what the configuration expects."""
-    return [
-        Text(
-            f"{dataset}: {wording.phrase(name).lower()}: {wording.number(value)}.", is_warning=True
-        )
-        for dataset, found in counts.items()
-        for name, value in found.items()
-        if name.startswith("warning_")
-    ]
 
 
 def cost_section(artifacts: Artifacts) -> Section:
@@ -264,17 +175,6 @@ def _versions_table() -> Table:
     columns = (Column("package", is_number=False), Column("version"))
     source = "the environment that wrote this report"
     return Table("Versions.", columns, rows, source, is_folded=True)
-
-
-def _count(value: float | None) -> Cell:
-    return Cell(wording.number(value), value)
-
-
-def _statistic(counts: dict[str, float], name: str) -> Cell:
-    """A statistic of one dataset; shares in per cent."""
-    is_share = name == "density" or "share" in name.split("_")
-    write = wording.share if is_share else wording.number
-    return Cell(write(counts.get(name)), counts.get(name))
 
 
 def _cost_row(row: dict, whole: float) -> tuple[Cell, ...]:

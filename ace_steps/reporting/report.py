@@ -5,10 +5,10 @@ from ace_steps.reporting import wording
 from ace_steps.reporting.artifacts import Artifacts
 from ace_steps.reporting.background import (
     cost_section,
-    data_section,
     missing_section,
     run_section,
 )
+from ace_steps.reporting.data import data_section
 from ace_steps.reporting.figures import styles
 from ace_steps.reporting.geometry import geometry_section
 from ace_steps.reporting.page import Page, numbered

@@ -56,15 +56,13 @@ def run(
         counts = inputs.items["train_count"].to_numpy()
         tables.append(ranks_table(found, targets, split=split, train_counts=counts))
     seconds = time.perf_counter() - started
-    inputs_read = {**trained.inputs, **digests(weights=weights)}
-    facts = {**trained.facts, "device": where.type}
+    inputs_read = trained.inputs | digests(weights=weights)
+    facts = trained.facts | {"device": where.type}
     note = Provenance("rank_targets", trained.settings, inputs_read, facts)
     table = with_identity(pl.concat(tables), identity)
     parquet.write_table(table, RANKS, ranks, note)
-    log.info(
-        "ranked %d targets among %d items in %.1f s, %.0f MB",
-        *(len(table), len(inputs.items), seconds, peak_memory_mb()),
-    )
+    found = (len(table), len(inputs.items), seconds, peak_memory_mb())
+    log.info("ranked %d targets among %d items in %.1f s, %.0f MB", *found)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -17,7 +17,12 @@ from ace_steps.reporting.report import build, plain_summary
 
 log = logging.getLogger(__name__)
 
-KINDS = ("spectra", "grid", "curves")  # folders of figures; all are made, some may stay empty
+KINDS = (
+    "data",
+    "spectra",
+    "grid",
+    "curves",
+)  # folders of figures; all are made, some may stay empty
 
 
 def run(
@@ -44,7 +49,7 @@ def run(
 
 
 def write_figures(page: Page, folder: Path) -> None:
-    """Each figure as an SVG of its own, ``<kind>/<dataset>/<encoder>[/<backbone>].svg``."""
+    """Each figure as an SVG of its own, ``<kind>/<dataset>[/<encoder>[/<backbone>]].svg``."""
     for kind in KINDS:
         (folder / kind).mkdir(parents=True, exist_ok=True)
     for figure in figures_of(page):
