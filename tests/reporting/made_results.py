@@ -133,6 +133,10 @@ def _data_report(folder: Path, dataset: str, n_users: int) -> None:
         "tied_events_share": 0.0625,
         "duplicate_texts": 3,
         "history_length_mean": 9.0,
+        "users_with_history_000004_to_000007": n_users - 60,
+        "users_with_history_000008_to_000015": 60,
+        "train_share_of_top_01_percent_items": 0.125,
+        "train_share_of_top_10_percent_items": 0.5,
     }
     table = pl.DataFrame({"statistic": list(counts), "value": list(map(float, counts.values()))})
     path = folder / "preprocess" / dataset / "data_report.parquet"

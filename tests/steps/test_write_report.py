@@ -36,7 +36,7 @@ def test_the_page_asks_nothing_of_any_other(written):
 def test_every_figure_is_named_and_described_in_words(written):
     page = Page(text_of(written, "report.html"))
     figures = [(found, words) for found, words in page.images if "aria-hidden" not in found]
-    assert len(figures) == 6  # spectra, grid, curves, two panels each
+    assert len(figures) == 8  # data, spectra, grid, curves, two panels each
     for found, words in figures:
         assert found["role"] == "img"
         assert all(name in page.ids for name in found["aria-labelledby"].split())
@@ -104,8 +104,8 @@ def test_every_table_and_figure_names_its_source(written):
 
 def test_figures_are_files_too_and_the_markdown_shows_them(written):
     report = written / "results" / "report"
-    names = ["spectra/shop/small.svg", "grid/shop/small/sasrec.svg", "curves/shop/small/sasrec.svg"]
-    for name in names:
+    setup = "shop/small/sasrec.svg"
+    for name in ("data/shop.svg", "spectra/shop/small.svg", f"grid/{setup}", f"curves/{setup}"):
         assert f"](figures/{name})" in text_of(written, "report.md")
         text = (report / "figures" / name).read_text()
         assert "var(--" not in text
