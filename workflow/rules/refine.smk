@@ -1,7 +1,14 @@
+SUMMING = [
+    f"refine/{module}.py"
+    for module in ("rows", "moments", "partial", "artifacts", "algebra", "factor", "torch_algebra")
+]
+FACTORING = [*SUMMING, "refine/factoring.py", "refine/geometry.py", "refine/measures.py"]
+
+
 rule gram_vectors:
     input:
         vectors="<results>/embed/{dataset}/{encoder}/item_vectors.parquet",
-        code=sources("refine/*.py", "steps/gram_vectors.py"),
+        code=sources(*SUMMING, "steps/gram_vectors.py"),
     output:
         "<results>/factor/{dataset}/{encoder}/shards/{scatteritem}.safetensors",
     log:
@@ -29,7 +36,7 @@ rule factor_vectors:
         grams=gather.gram(
             "<results>/factor/{{dataset}}/{{encoder}}/shards/{scatteritem}.safetensors"
         ),
-        code=sources("refine/*.py", "steps/factor_vectors.py"),
+        code=sources(*FACTORING, "steps/factor_vectors.py"),
     output:
         "<results>/factor/{dataset}/{encoder}/factor.safetensors",
     log:
