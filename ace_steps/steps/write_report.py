@@ -17,12 +17,7 @@ from ace_steps.reporting.report import build, plain_summary
 
 log = logging.getLogger(__name__)
 
-KINDS = (
-    "data",
-    "spectra",
-    "grid",
-    "curves",
-)  # folders of figures; all are made, some may stay empty
+KINDS = ("data", "spectra", "grid", "curves")  # folders that are made, even if some stay empty
 
 
 def run(
