@@ -1,7 +1,9 @@
 """The run configuration: read, checked against its closed schema, refused in one line."""
 
 import json
+import math
 import os
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -46,6 +48,10 @@ def check(config: dict) -> None:
     fault = best_match(Draft202012Validator(_schema()).iter_errors(config))
     if fault is not None:
         raise InputError(f"config: {_line(fault)}")
+    for place, value in _numbers(config):
+        if not math.isfinite(value):
+            raise InputError(f"config: {place}: {value} is not a finite number.")
+    _check_widths(config)
 
 
 def expand_path(path: str) -> Path:
@@ -58,6 +64,31 @@ def expand_path(path: str) -> Path:
     if "$" in expanded:
         raise InputError(f"path '{path}' names an environment variable that is not set.")
     return Path(expanded).expanduser()
+
+
+def _numbers(node: object, place: str = "") -> Iterator[tuple[str, float]]:
+    """Every number of the configuration with its dotted key."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from _numbers(value, f"{place}.{key}" if place else str(key))
+    elif isinstance(node, list):
+        for value in node:
+            yield from _numbers(value, place)
+    elif isinstance(node, int | float):
+        yield place, node
+
+
+def _check_widths(config: dict) -> None:
+    """Every refinement meets every backbone, so all have one width."""
+    kinds = ("refinements", "backbones")
+    widths = {f"{kind}.{name}": e["width"] for kind in kinds for name, e in config[kind].items()}
+    (first, wanted), *others = widths.items()
+    for name, width in others:
+        if width != wanted:
+            raise InputError(
+                f"config: {name}: width {width}, but {first} has width {wanted}; a table and a "
+                "backbone need the same."
+            )
 
 
 @cache
@@ -75,6 +106,13 @@ def _line(fault: ValidationError) -> str:
     if fault.validator == "enum":
         known = [str(value) for value in fault.schema["enum"]]
         return f"{place}: {unknown('value', str(fault.instance), known)}"
+    if fault.validator in ("oneOf", "anyOf") and all(
+        "required" in s for s in fault.validator_value
+    ):
+        keys = [" and ".join(choice["required"]) for choice in choices]
+        given = [key for key in keys if key in fault.instance]
+        found = " and ".join(given) or "none of them"
+        return f"{place}: exactly one of {', '.join(keys)} is wanted, found {found}."
     if fault.validator == "required":
         missing = [key for key in fault.validator_value if key not in fault.instance]
         return f"{place}: key '{missing[0]}' is missing."

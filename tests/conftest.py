@@ -28,7 +28,8 @@ def root() -> Path:
 @pytest.fixture(scope="session")
 def amazon_beauty() -> Path:
     """The folder of the Amazon Beauty atomic files, where this machine has them."""
-    folder = ROOT.parent / "shared" / "data" / "amazon-beauty"
+    beside = ROOT.parent / "shared" / "data" / "amazon-beauty"
+    folder = Path(os.environ.get("ACE_BEAUTY", beside))
     if not folder.is_dir():
-        pytest.skip("Amazon Beauty is not beside this checkout (../shared/data/amazon-beauty)")
+        pytest.skip(f"no Amazon Beauty atomic files: ACE_BEAUTY is not set and {beside} is absent")
     return folder

@@ -89,6 +89,22 @@ BAD = {
         lambda c: c["encoders"]["smollm2"].update(pooling="meen"),
         r"encoders\.smollm2\.pooling: unknown value 'meen'; did you mean 'mean'\?",
     ),
+    "a lambda that is no number": (
+        lambda c: c["refinements"]["ace"].update({"lambda": [0, float("nan")]}),
+        r"refinements\.ace\.lambda: nan is not a finite number",
+    ),
+    "two dials": (
+        lambda c: c["refinements"]["ace"].update({"lambda_rel": 1}),
+        r"refinements\.ace: exactly one of lambda, .* is wanted, found lambda and lambda_rel",
+    ),
+    "a source and files": (
+        lambda c: c["datasets"]["ml-100k"].update(files={"interactions": "a", "items": "b"}),
+        r"datasets\.ml-100k: exactly one of source, files is wanted, found source and files",
+    ),
+    "two widths": (
+        lambda c: c["backbones"]["sasrec"].update(width=64),
+        r"backbones\.sasrec: width 64, but refinements\.random has width 128",
+    ),
     "a missing key": (lambda c: c.pop("seeds"), "the configuration: key 'seeds' is missing"),
     "no seeds": (lambda c: c.update(seeds=[]), "config: seeds: "),
     "a name that is no folder": (

@@ -56,6 +56,17 @@ BAD = {
     "a negative lambda": ("lambda: [", "lambda: [-1, ", "refinements.ace.lambda"),
     "an unknown refinement": ("method: ace\n", "method: acee\n", "unknown value 'acee'"),
     "an unknown backbone": ("model: sasrec", "model: sasrek", "unknown value 'sasrek'"),
+    "an unknown data set": (
+        "    files:\n      interactions: data/toy/toy.inter\n      items: data/toy/toy.item\n",
+        "    source: ml-100\n",
+        "unknown source 'ml-100'; did you mean 'ml-100k'?",
+    ),
+    "a lambda that is no number": ("lambda: [", "lambda: [.nan, ", "refinements.ace"),
+    "a table of another width": (
+        "method: ace\n    width: 16",
+        "method: ace\n    width: 8",
+        "refinements.ace: width 8, but refinements.random has width 16",
+    ),
     "an unset variable": ("$ACE_TOY_ENCODER", "$ACE_NOT_SET", "'$ACE_NOT_SET' names an environ"),
     "an unknown source": (
         "path: $ACE_TOY_ENCODER",
@@ -71,15 +82,26 @@ def test_a_wrong_configuration_is_one_line_and_exit_code_2(tmp_path, old, new, m
     checkout.edit("workflow/config/toy.yaml", old, new)
     done = checkout.snakemake("--dry-run")
     assert done.returncode == 2, done.stdout + done.stderr
-    lines = [line for line in done.stderr.splitlines() if line.startswith("config: ")]
+    lines = [line for line in done.stderr.splitlines() if "workflow specific profile" not in line]
     assert len(lines) == 1
+    assert lines[0].startswith("config: ")
     assert message in lines[0]
+
+
+def test_a_missing_raw_file_is_one_line_and_exit_code_2(tmp_path):
+    checkout = make_checkout(tmp_path / "ace")
+    (checkout.folder / "data/toy/toy.inter").unlink()
+    done = checkout.snakemake("--dry-run")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "config: datasets.toy: no such file or folder: data/toy/toy.inter." in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_a_missing_raw_file_is_named(tmp_path):
+def test_new_items_are_folded_in_on_request(tmp_path):
     checkout = make_checkout(tmp_path / "ace")
-    next((checkout.folder / "data/toy").glob("*.inter")).unlink()
-    done = checkout.snakemake("--dry-run")
-    assert done.returncode != 0
-    assert "data/toy/toy.inter" in done.stdout + done.stderr
+    new = checkout.folder / "results/embed/toy/toy/new_items/spring.parquet"
+    new.parent.mkdir(parents=True)
+    new.touch()
+    target = "results/refine/toy/toy/ace-lambda_5/new_items/spring.parquet"
+    jobs = checkout.jobs("--", target)
+    assert jobs["fold_in_items"] == jobs["refine_vectors"] == 1

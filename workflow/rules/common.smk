@@ -1,5 +1,7 @@
 import json
+import os
 import re
+import sys
 from pathlib import Path
 
 import yaml
@@ -59,12 +61,20 @@ def each(kind, build):
     return made
 
 
+def own_path(path):
+    """A path of the caller's that is there."""
+    found = configuration.expand_path(path)
+    if not found.exists():
+        raise InputError(f"no such file or folder: {found}.")
+    return str(found)
+
+
 def raw_files(entry):
     """Both raw files of a data set: those the configuration names, or where fetching puts them."""
     if "source" in entry:
         folder = f"<resources>/datasets/{entry['source']}"
         return {role: f"{folder}/{role}" for role in ("interactions", "items")}
-    return {role: str(configuration.expand_path(file)) for role, file in entry["files"].items()}
+    return {role: own_path(path) for role, path in entry["files"].items()}
 
 
 def model_folder_of(entry):
@@ -72,7 +82,7 @@ def model_folder_of(entry):
     if "source" in entry:
         public_encoder(entry["source"], ENCODERS)
         return f"<resources>/encoders/{entry['source']}/model"
-    return str(configuration.expand_path(entry["path"]))
+    return own_path(entry["path"])
 
 
 def encoder_settings(entry):
@@ -117,8 +127,8 @@ def whole_config(wildcards):
 
 
 def each_run(pattern):
-    """A path pattern filled in for every run of the configuration."""
-    return [pattern.format(**run._asdict()) for run in RUNS]
+    """A path pattern filled in for every run of the configuration, each path once."""
+    return list(dict.fromkeys(pattern.format(**run._asdict()) for run in RUNS))
 
 
 def print_summary():
@@ -134,6 +144,6 @@ wildcard_constraints:
     refinement=one_of(REFINEMENTS),
     backbone=one_of(BACKBONES),
     seed=r"\d+",
-    source="[a-z0-9][a-z0-9._-]*",
+    source=one_of([*yaml.safe_load(DATASETS.read_text()), *yaml.safe_load(ENCODERS.read_text())]),
     role="interactions|items",
     batch="[a-z0-9][a-z0-9._-]*",

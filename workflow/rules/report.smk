@@ -38,6 +38,9 @@ rule write_report:
     input:
         metrics=rules.collect_metrics.output.metrics,
         runs=rules.collect_metrics.output.runs,
+        data_reports=each_run("<results>/preprocess/{dataset}/data_report.parquet"),
+        geometries=each_run("<results>/refine/{dataset}/{encoder}/{refinement}/geometry.parquet"),
+        spectra=each_run("<results>/refine/{dataset}/{encoder}/{refinement}/spectrum.parquet"),
         curves=each_run(
             "<results>/train/{dataset}/{encoder}/{refinement}/{backbone}/{seed}/training_curve.parquet"
         ),
@@ -45,6 +48,13 @@ rule write_report:
     output:
         report=report(
             "<results>/report/report.html", caption="../report/report.rst", category="Report"
+        ),
+        data=report(
+            directory("<results>/report/figures/data"),
+            patterns=["{dataset}.svg"],
+            caption="../report/data.rst",
+            category="Data",
+            labels={"dataset": "{dataset}"},
         ),
         spectra=report(
             directory("<results>/report/figures/spectra"),
