@@ -106,9 +106,8 @@ def _line(fault: ValidationError) -> str:
     if fault.validator == "enum":
         known = [str(value) for value in fault.schema["enum"]]
         return f"{place}: {unknown('value', str(fault.instance), known)}"
-    if fault.validator in ("oneOf", "anyOf") and all(
-        "required" in s for s in fault.validator_value
-    ):
+    choices = fault.validator_value if fault.validator == "oneOf" else []
+    if choices and all("required" in choice for choice in choices):
         keys = [" and ".join(choice["required"]) for choice in choices]
         given = [key for key in keys if key in fault.instance]
         found = " and ".join(given) or "none of them"
