@@ -24,50 +24,65 @@ def _tables(checkout):
     }
 
 
-def _kill_after(checkout, seconds, *, only_steps):
-    """Start the workflow, then kill its running steps, or all of it; how many processes died."""
+def _steps(process):
+    """The step processes that a Snakemake process has running."""
+    with suppress(psutil.NoSuchProcess):
+        family = psutil.Process(process.pid).children(recursive=True)
+        return [child for child in family if _is_step(child)]
+    return []
+
+
+def _is_step(child):
+    with suppress(psutil.NoSuchProcess):
+        return "ace_steps.steps." in " ".join(child.cmdline()) and "bash" not in child.name()
+    return False
+
+
+def _kill_once(checkout, seconds, *, only_steps):
+    """Start the workflow and kill it some time after a step began; False if it ended before."""
     process = subprocess.Popen(
         checkout.command(),
         cwd=checkout.folder,
         env=checkout.environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,
     )
-    try:
-        process.wait(seconds)
-        return 0
-    except subprocess.TimeoutExpired:
-        family = psutil.Process(process.pid).children(recursive=True)
-    if only_steps:
-        victims = [child for child in family if "ace_steps.steps" in " ".join(child.cmdline())]
-        for victim in victims:
-            victim.kill()
-        process.wait()
-        return len(victims)
-    process.kill()
-    process.wait()
-    for child in family:
+    while not _steps(process):
+        if process.poll() is not None:
+            assert process.returncode == 0
+            return False
+        time.sleep(0.05)
+    time.sleep(seconds)
+    victims = _steps(process)
+    if not only_steps:
+        process.kill()
+    for victim in victims:
         with suppress(psutil.NoSuchProcess):
-            child.kill()
-    psutil.wait_procs(family)
+            victim.kill()
+    process.wait()
+    psutil.wait_procs(victims)
     assert checkout.snakemake("--unlock").returncode == 0
-    return 1 + len(family)
+    return bool(victims)
 
 
 @pytest.mark.slow
 def test_ten_kills_at_random_moments_change_no_byte(finished, tmp_path):
-    moments = np.random.default_rng(time.time_ns()).uniform(4, 25, N_KILLS)
-    print("kills after", moments.round(1).tolist(), "seconds")
-    checkout = make_checkout(tmp_path / "ace")
-    killed = [
-        _kill_after(checkout, seconds, only_steps=bool(i % 2))
-        for i, seconds in enumerate(moments.tolist())
-    ]
-    assert sum(killed) > 0
-    done = checkout.snakemake()
-    assert done.returncode == 0, done.stdout + done.stderr
+    seed = time.time_ns()
+    print("seed", seed)
+    rng, n_killed, round_ = np.random.default_rng(seed), 0, 0
+    while n_killed < N_KILLS:
+        round_ += 1
+        checkout = make_checkout(tmp_path / str(round_) / "ace")
+        while n_killed < N_KILLS and _kill_once(
+            checkout, rng.uniform(0, 6), only_steps=bool(n_killed % 2)
+        ):
+            n_killed += 1
+        done = checkout.snakemake()
+        assert done.returncode == 0, done.stdout + done.stderr
+        _compare(finished, checkout)
 
+
+def _compare(finished, checkout):
     wanted, found = _tables(finished), _tables(checkout)
     assert wanted.keys() == found.keys()
     for name, file in wanted.items():
