@@ -14,26 +14,22 @@ import polars as pl
 
 from ace_steps.embed.settings import EncoderSettings
 from ace_steps.errors import InputError
-from ace_steps.files import sha256_file, sha256_text
+from ace_steps.files import sha256_text
 from ace_steps.parquet import iter_vectors, opened, vector_writer
-from ace_steps.provenance import Provenance
+from ace_steps.provenance import Provenance, code_sha256
 
-CODE = ("models", "tokens", "pooling", "encode")  # modules that decide what a vector is
+CODE = tuple(  # modules that decide what a vector is
+    f"embed/{name}.py" for name in ("models", "tokens", "pooling", "encode")
+)
 NAME_DIGITS = 32
 KEY = "text_sha256"
 READ_BY = ("prompt", "pooling", "layer", "dtype", "max_tokens")  # what a pooled vector depends on
 
 
-def _code_sha256() -> str:
-    """A digest of the code that makes vectors: after an edit of it nothing old is reused."""
-    files = [Path(__file__).with_name(f"{name}.py") for name in CODE]
-    return sha256_text("".join(sha256_file(file) for file in files))
-
-
 def store_key(model_sha256: str, settings: EncoderSettings) -> str:
     """A folder name for everything a pooled vector depends on but its text and the device."""
     parts = {name: getattr(settings, name) for name in READ_BY}
-    parts |= {"code": _code_sha256(), "model": model_sha256}
+    parts |= {"code": code_sha256(*CODE), "model": model_sha256}
     return sha256_text(json.dumps(parts, sort_keys=True))[:NAME_DIGITS]
 
 

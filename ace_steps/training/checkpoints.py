@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ace_steps.errors import InputError
-from ace_steps.provenance import Provenance
+from ace_steps.provenance import Provenance, code_sha256
 from ace_steps.tensors import read_tensors, write_tensors
 from ace_steps.training.runs import with_facts
 from ace_steps.training.state import TrainingState
@@ -15,6 +15,13 @@ log = logging.getLogger(__name__)
 
 STATE_FILE = "training_state.safetensors"  # one file, so that it is never half of two epochs
 _PARTS = ("weights", "optimiser", "best_weights")
+_CODE = (  # what an epoch's numbers depend on
+    "backbones/*.py",
+    "training/*.py",
+    "evaluation/metrics.py",
+    "evaluation/ranking.py",
+    "runtime.py",
+)
 
 
 def write_state(folder: Path, state: TrainingState, run: Provenance) -> None:
@@ -28,23 +35,26 @@ def write_state(folder: Path, state: TrainingState, run: Provenance) -> None:
     arrays = {
         f"{part}:{name}": array for part in _PARTS for name, array in getattr(state, part).items()
     }
-    write_tensors(folder / STATE_FILE, arrays, with_facts(run, curve=state.curve))
+    note = with_facts(run, code=code_sha256(*_CODE), curve=state.curve)
+    write_tensors(folder / STATE_FILE, arrays, note)
 
 
 def read_state(folder: Path, run: Provenance) -> TrainingState:
     """The state an earlier process of this very run left, or an empty one.
 
-    A state of other settings, inputs or another version is of no use here and is passed over.
+    A state of other settings, inputs, code or another version is of no use here: epochs of two
+    kinds would mix. It is passed over.
 
     Raises:
         InputError: the file is damaged.
     """
+    wanted = with_facts(run, code=code_sha256(*_CODE))  # first, so that it is of the code loaded
     path = folder / STATE_FILE
     if not path.exists():
         return TrainingState()
     arrays, found = read_tensors(path)
     curve = found.facts.pop("curve", [])
-    if found != run:
+    if found != wanted:
         log.info("%s is of other settings, inputs or code; training from the start", path)
         return TrainingState()
     parts: dict[str, dict[str, np.ndarray]] = {part: {} for part in _PARTS}

@@ -1,3 +1,4 @@
+import shutil
 import signal
 import subprocess
 import sys
@@ -5,7 +6,7 @@ import sys
 import polars as pl
 import pytest
 
-from ace_steps import tables
+from ace_steps import provenance, tables
 from ace_steps.parquet import read_provenance, read_table
 from ace_steps.steps import train_backbone
 from ace_steps.tensors import read_tensors
@@ -117,6 +118,25 @@ def test_a_state_of_other_inputs_is_passed_over(folder, monkeypatch, capsys):
     write_inputs(folder, interactions=random_interactions(seed=9))
     assert train(folder) == 0
     assert "training from the start" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        *("training/objectives.py", "training/loop.py", "backbones/sasrec.py", "runtime.py"),
+        *("evaluation/metrics.py", "evaluation/ranking.py"),
+    ],
+)
+def test_a_state_of_other_code_is_passed_over(folder, monkeypatch, capsys, edited):
+    package = shutil.copytree(provenance.PACKAGE, folder / "ace_steps")
+    with (package / edited).open("a") as module:
+        module.write("# another line\n")
+    with monkeypatch.context() as patched:
+        interrupt_after(patched, 1)
+        patched.setattr(provenance, "PACKAGE", package)
+        assert train(folder) == 130
+    assert train(folder) == 0
+    assert "of other settings, inputs or code; training from the start" in capsys.readouterr().err
 
 
 def test_a_damaged_state_is_refused_by_name(folder, capsys):
