@@ -3,10 +3,14 @@
 A store is a folder of ``text_vectors`` files for one way of making vectors. Every batch becomes a
 file as soon as it is done, so that a job that was killed loses one batch; a job that ends gathers
 its files into one. Vectors are kept as pooled, whole and unscaled, whatever is made of them later.
+
+The last digits of a vector may depend on the texts that shared its batch: where another data set or
+another number of shards filled the store first, they may differ from those of an empty store.
 """
 
 import hashlib
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +27,24 @@ CODE = tuple(  # modules that decide what a vector is
 )
 NAME_DIGITS = 32
 KEY = "text_sha256"
-READ_BY = ("prompt", "pooling", "layer", "dtype", "max_tokens")  # what a pooled vector depends on
+LIBRARIES = ("torch", "transformers")  # that compute it
+READ_BY = (  # settings that a pooled vector depends on
+    *("prompt", "pooling", "layer", "dtype", "max_tokens"),
+    "batch_tokens",  # which texts share a batch, and so the last digits
+)
 
 
-def store_key(model_sha256: str, settings: EncoderSettings) -> str:
-    """A folder name for everything a pooled vector depends on but its text and the device."""
+def store_key(model_sha256: str, settings: EncoderSettings, device: str) -> str:
+    """A folder name for everything a pooled vector depends on but its text and its batch.
+
+    Args:
+        model_sha256: Digest of the model's files.
+        settings: Of the encoder.
+        device: Its type, e.g. ``cpu``: another kind of device rounds in another way.
+    """
     parts = {name: getattr(settings, name) for name in READ_BY}
-    parts |= {"code": code_sha256(*CODE), "model": model_sha256}
+    parts |= {name: version(name) for name in LIBRARIES}
+    parts |= {"code": code_sha256(*CODE), "model": model_sha256, "device": device}
     return sha256_text(json.dumps(parts, sort_keys=True))[:NAME_DIGITS]
 
 
@@ -98,8 +113,3 @@ class VectorStore:
             rows = both["row"].to_numpy()
             matrix[rows] = piece.matrix[both["place"].to_numpy()]
             is_known[rows] = True
-
-    def _writer(self, path: Path, width: int):
-        return vector_writer(
-            path, "text_vectors", width, np.float32, Provenance(step="embed_items")
-        )

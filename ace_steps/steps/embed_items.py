@@ -43,7 +43,8 @@ def run(
     texts = texts_of_shard(distinct_texts(read_table(items, ITEMS)), part)
     encoder, facts = load_encoder(model, wanted, place), model_facts(model)
     pieces = vectors.with_name(f".{vectors.name}.pieces")  # of a broken run
-    known = VectorStore((store or pieces) / store_key(facts["model_sha256"], wanted))
+    key = store_key(facts["model_sha256"], wanted, place.type)
+    known = VectorStore((store or pieces) / key)
     found = embed_texts(texts, encoder, wanted, known)
     facts |= {"shard": str(part), "device": place.type, **found.facts(wanted)}
     note = Provenance("embed_items", wanted.as_json(), digests(items=items), facts)

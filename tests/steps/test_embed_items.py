@@ -233,6 +233,7 @@ def test_a_store_gives_every_length_and_scale_of_one_vector(embed, tmp_path):
         {"dtype": "bfloat16"},
         {"prompt": "An item: {text}"},
         {"max_tokens": 100},
+        {"batch_tokens": 300},
     ],
 )
 def test_a_store_keeps_other_ways_apart(embed, tmp_path, changes):
