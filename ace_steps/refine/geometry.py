@@ -4,6 +4,7 @@ Most measures follow from spectra; neighbours and partition look at a sample of 
 """
 
 import numpy as np
+from scipy.special import logsumexp
 
 from ace_steps.runtime import derive_seed
 
@@ -124,12 +125,13 @@ def partition_ratio(rows: np.ndarray, directions: np.ndarray) -> float:
     length = np.sqrt((rows.astype(np.float64) ** 2).sum() / len(rows))
     if not length:
         return 1.0
-    unit = (directions / length).astype(rows.dtype)
-    sums = np.zeros((2, directions.shape[1]))
+    unit = directions / length
+    logs = np.full((2, directions.shape[1]), -np.inf)  # of the sums: one far row's exp overflows
     for start in range(0, len(rows), BLOCK_ROWS):
-        exponents = rows[start : start + BLOCK_ROWS] @ unit
-        sums += [np.exp(exponents).sum(axis=0), np.exp(-exponents).sum(axis=0)]
-    return float(sums.min() / sums.max())
+        exponents = rows[start : start + BLOCK_ROWS].astype(np.float64) @ unit
+        block = [logsumexp(exponents, axis=0), logsumexp(-exponents, axis=0)]
+        logs = np.logaddexp(logs, block)
+    return float(np.exp(logs.min() - logs.max()))
 
 
 def neighbours(rows: np.ndarray) -> np.ndarray:

@@ -82,6 +82,26 @@ def test_partition_ratio_is_the_ratio_of_plain_sums():
     assert geometry.partition_ratio(np.zeros((2, 2)), np.eye(2)) == 1
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_partition_ratio_of_one_row_far_from_all_others_is_a_number(dtype):
+    n = 20_000
+    rows = np.zeros((n, 2), dtype)
+    rows[777] = [1000.0, 0.0]  # the others are zero: the root mean square is 1000 / sqrt(n)
+    far = math.sqrt(n)  # exp(141) is beyond float32
+    wanted = math.log((n - 1 + math.exp(-far)) / (n - 1 + math.exp(far)))
+    found = geometry.partition_ratio(rows, np.eye(2))
+    assert math.log(found) == pytest.approx(wanted, rel=1e-12)
+
+
+def test_partition_ratio_is_a_number_where_even_a_double_overflows():
+    n = 600_000
+    rows = np.zeros((n, 1))
+    rows[0] = 1.0
+    far = math.sqrt(n)  # exp(775); log(n - 1 + exp(far)) is far to the last digit
+    found = geometry.partition_ratio(rows, np.eye(1))
+    assert found == pytest.approx((n - 1) * math.exp(-far / 2) * math.exp(-far / 2), rel=1e-9)
+
+
 def test_neighbours_are_the_ten_nearest_by_cosine(monkeypatch):
     monkeypatch.setattr(geometry, "BLOCK_ROWS", 7)  # several blocks
     rows = made_vectors(30, 5).astype(np.float32)
