@@ -1,8 +1,11 @@
 """Shards of text vectors joined to the items, in bounded memory."""
 
+import errno
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import polars as pl
@@ -14,6 +17,7 @@ from ace_steps.provenance import Provenance
 
 CHUNK_ROWS = 16_384
 COUNTS = ("n_texts", "n_tokens", "n_truncated")
+CANNOT_RESERVE = (errno.EINVAL, errno.EOPNOTSUPP)  # what some file systems answer
 OF_ONE_SHARD = (*COUNTS, "shard", "device")
 
 
@@ -42,31 +46,46 @@ def merged_facts(shards: list[Path]) -> tuple[dict, dict]:
     return settings, {**facts, **sums, "device": ", ".join(devices)}
 
 
-def vectors_of_items(items: pl.DataFrame, shards: list[Path], width: int) -> Iterator[Vectors]:
+def vectors_of_items(
+    items: pl.DataFrame, shards: list[Path], width: int, *, scratch_folder: Path
+) -> Iterator[Vectors]:
     """Every item's vector in the order of the items, in chunks.
 
     Args:
         items: The table items.
         shards: Files of text vectors that together hold each distinct text once.
         width: Entries of a vector.
+        scratch_folder: Where the temporary file goes.
 
     Raises:
         InputError: a text has no vector, or a vector no item.
+        OSError: the disk is full.
 
     Cost:
-        Memory of one chunk; the distinct vectors lie once in a temporary file without a name in
-        the system's temporary folder, ``n_texts * width * 4`` bytes.
+        Memory of one chunk; the distinct vectors lie once in a temporary file without a name,
+        ``n_texts * width * 4`` bytes.
     """
     items = items.sort("item")
     texts = distinct_texts(items).with_row_index("row")
-    with tempfile.TemporaryFile() as scratch:
-        scratch.truncate(max(1, len(texts) * width * 4))
+    with tempfile.TemporaryFile(dir=scratch_folder) as scratch:
+        _reserve(scratch, max(1, len(texts) * width * 4), scratch_folder)
         matrix = np.memmap(scratch, np.float32, "r+", shape=(len(texts), width))
         _fill(matrix, texts, shards)
         for start in range(0, len(items), CHUNK_ROWS):
             chunk = items[start : start + CHUNK_ROWS]
             rows = chunk.join(texts, on="text_sha256", how="left", maintain_order="left")["row"]
             yield Vectors(chunk["item"].to_numpy(), chunk["item_id"], matrix[rows.to_numpy()])
+
+
+def _reserve(file: BinaryIO, n_bytes: int, folder: Path) -> None:
+    """Give a file its size on disk: in a sparse one, mapped, a full disk would be a crash."""
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        try:
+            os.posix_fallocate(file.fileno(), 0, n_bytes)
+        except OSError as refusal:
+            if refusal.errno not in CANNOT_RESERVE:
+                raise OSError(refusal.errno, refusal.strerror, str(folder)) from None
+    file.truncate(n_bytes)
 
 
 def _fill(matrix: np.ndarray, texts: pl.DataFrame, shards: list[Path]) -> None:

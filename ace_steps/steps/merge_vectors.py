@@ -30,7 +30,7 @@ def run(*, items: Path, shards: list[Path], vectors: Path) -> None:
     )
     width = facts["width"]
     with vector_writer(vectors, "item_vectors", width, np.float32, note) as writer:
-        for piece in vectors_of_items(table, shards, width):
+        for piece in vectors_of_items(table, shards, width, scratch_folder=vectors.parent):
             keys = {"item": piece.index, "item_id": piece.ids.to_arrow()}
             writer.write(keys, piece.matrix)
     log.info(

@@ -45,7 +45,8 @@ def shards(items, tmp_path):
 
 
 def merged(items, shards):
-    pieces = list(vectors_of_items(items, shards, 3))
+    folder = shards[0].parent
+    pieces = list(vectors_of_items(items, shards, 3, scratch_folder=folder))
     ids = pl.concat([piece.ids for piece in pieces]).to_list()
     index = np.concatenate([piece.index for piece in pieces])
     return index, ids, np.concatenate([piece.matrix for piece in pieces])

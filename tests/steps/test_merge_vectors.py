@@ -1,5 +1,8 @@
 """The step merge_vectors, through its command line; what it computes is in tests/embed."""
 
+import errno
+import os
+
 import pytest
 
 from ace_steps.parquet import read_provenance
@@ -50,3 +53,34 @@ def test_a_file_that_is_no_shard_is_refused(merge):
     code, log = merge("items.parquet", "2.parquet")
     assert code == 2
     assert "items.parquet: no shard of text vectors; embed_items writes one." in log
+
+
+def answering(number):
+    """A reservation of disk space that the system refuses."""
+
+    def refuse(handle, offset, length):
+        assert (offset, length) == (0, 40 * 3 * 4)  # every distinct text once, in float32
+        raise OSError(number, os.strerror(number))
+
+    return refuse
+
+
+def test_a_full_disk_is_one_line_that_names_the_folder(merge, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "posix_fallocate", answering(errno.ENOSPC), raising=False)
+    before = set(tmp_path.iterdir())
+    code, log = merge("1.parquet", "2.parquet")
+    assert code == 2
+    assert log.endswith(f"{tmp_path}: No space left on device\n")
+    assert log.count("\n") == 1
+    assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EINVAL])
+def test_a_file_system_that_cannot_reserve_space_is_no_obstacle(merge, monkeypatch, number):
+    monkeypatch.setattr(os, "posix_fallocate", answering(number), raising=False)
+    assert merge("1.parquet", "2.parquet")[0] == 0
+
+
+def test_a_system_without_such_a_call_is_no_obstacle(merge, monkeypatch):
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    assert merge("1.parquet", "2.parquet")[0] == 0
