@@ -98,13 +98,13 @@ def read_provenance(path: Path) -> Provenance:
     """How the file was made.
 
     Raises:
-        InputError: the file is not Parquet, or does not say how it was made.
+        InputError: the file is not Parquet, or does not say how it was made as ours do.
     """
     with opened(path) as file:
         note = (file.schema_arrow.metadata or {}).get(METADATA_KEY.encode())
     if note is None:
         raise InputError(f"{path}: Parquet without this package's provenance.")
-    return Provenance.from_json(note.decode())
+    return Provenance.from_json(note, path)
 
 
 @contextmanager

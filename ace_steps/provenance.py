@@ -1,11 +1,12 @@
 """How an artifact was made: the note that every Parquet and safetensors file carries."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from pathlib import Path
 
 import ace_steps
+from ace_steps.errors import InputError
 from ace_steps.files import sha256_file, sha256_text
 
 PACKAGE = Path(ace_steps.__file__).parent
@@ -35,9 +36,29 @@ class Provenance:
         return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: str) -> "Provenance":
-        """The note that ``to_json`` wrote."""
-        return cls(**json.loads(text))
+    def from_json(cls, text: str | bytes, where: Path) -> "Provenance":
+        """The note that ``to_json`` wrote.
+
+        Args:
+            text: The note.
+            where: The file that carries it, for the error line.
+
+        Raises:
+            InputError: it is no such note.
+        """
+        try:
+            found = json.loads(text)
+        except ValueError:
+            raise InputError(f"{where}: its provenance is not JSON.") from None
+        if not isinstance(found, dict):
+            raise InputError(f"{where}: its provenance is {found!r:.40}, but an object is wanted.")
+        wanted = {part.name: str if part.type is str else dict for part in fields(cls)}
+        for name in sorted(wanted.keys() | found.keys()):
+            if name not in wanted:
+                raise InputError(f"{where}: its provenance holds '{name}', which is unknown.")
+            if not isinstance(found.get(name), wanted[name]):
+                raise InputError(f"{where}: its provenance has no usable '{name}'.")
+        return cls(**found)
 
 
 def digests(**inputs: Path | list[Path]) -> dict[str, str]:

@@ -39,14 +39,14 @@ def read_tensors(path: Path, *names: str) -> tuple[dict[str, np.ndarray], Proven
         raise InputError(f"{path}: no such file.") from None
     except (SafetensorError, ValueError) as damage:
         raise InputError(f"{path}: not a readable safetensors file ({damage}).") from None
-    if note is None:
+    if not (isinstance(note, dict) and note.keys() >= {"provenance", "sha256"}):
         raise InputError(f"{path}: safetensors without this package's provenance.")
     if note["sha256"] != _digest(arrays):
         raise InputError(f"{path}: damaged, its checksum differs; delete it and run again.")
     missing = [name for name in names if name not in arrays]
     if missing:
         raise InputError(f"{path}: tensor '{missing[0]}' is missing; found {', '.join(arrays)}.")
-    return arrays, Provenance.from_json(note["provenance"])
+    return arrays, Provenance.from_json(str(note["provenance"]), path)
 
 
 def _digest(arrays: dict[str, np.ndarray]) -> str:

@@ -1,5 +1,7 @@
 """Parquet: declared tables, streamed vectors, refusals."""
 
+import re
+
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -10,6 +12,7 @@ from ace_steps import parquet
 from ace_steps.errors import InputError
 from ace_steps.provenance import Provenance
 from ace_steps.tables import INTERACTIONS, ITEMS, TABLES, USERS, item_vectors
+from tests.test_provenance import UNUSABLE
 
 NOTE = Provenance(step="test", settings={"x": 1})
 USERS_TABLE = pl.DataFrame({"user_id": ["b", "a"], "user": [1, 0]})
@@ -29,6 +32,14 @@ def test_a_table_comes_back_sorted_with_its_provenance(tmp_path):
     assert found.to_dict(as_series=False) == {"user": [0, 1], "user_id": ["a", "b"]}
     assert parquet.read_provenance(path) == NOTE
     assert parquet.count_rows(path) == 2
+
+
+@pytest.mark.parametrize(("text", "message"), [*UNUSABLE.items(), (b"\xff", "is not JSON.")])
+def test_a_note_that_cannot_be_used_is_refused_by_the_files_name(tmp_path, text, message):
+    path = tmp_path / "users.parquet"
+    pq.write_table(pa.table({"x": [1]}).replace_schema_metadata({"ace": text}), path)
+    with pytest.raises(InputError, match=re.escape(f"users.parquet: its provenance {message}")):
+        parquet.read_provenance(path)
 
 
 def test_every_column_carries_its_meaning(tmp_path):
