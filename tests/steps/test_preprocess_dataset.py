@@ -74,26 +74,31 @@ def test_a_mistake_is_one_line_exit_code_2_and_no_output(tmp_path, capfd, log, c
     if log is not None:
         raw = tmp_path / "raw"
         raw.write_text(log)
-    assert main(arguments(tmp_path / "out", raw, **changes)) == 2
+    refused(capfd, message, arguments(tmp_path / "out", raw, **changes), tmp_path / "out")
+
+
+def refused(capfd, message, options, folder):
+    """One line on standard error with the message, exit code 2, and nothing in the folder."""
+    assert main(options) == 2
     error = capfd.readouterr().err
     assert message in error
     assert error.count("\n") == 1
-    assert not list(tmp_path.glob("out/*"))
+    assert not list(folder.glob("*"))
 
 
-def test_a_missing_raw_file_is_named(tmp_path, capfd):
-    assert main(arguments(tmp_path, tmp_path / "none.inter")) == 2
-    assert "none.inter: no such file." in capfd.readouterr().err
+@pytest.mark.parametrize("which", ["log", "catalogue"])
+def test_a_missing_raw_file_is_named(tmp_path, capfd, which):
+    out, missing = tmp_path / "out", {which: tmp_path / "none.gz"}
+    refused(capfd, "none.gz: no such file.", arguments(out, **missing), out)
 
 
 def test_an_event_whose_item_has_no_text_row_is_refused_with_examples(tmp_path, capfd):
     catalogue = tmp_path / "short.item"
     lines = (ROOT / "data/toy/toy.item").read_text().splitlines(keepends=True)
     catalogue.write_text("".join(lines[:-4]))
-    assert main(arguments(tmp_path, catalogue=catalogue)) == 2
-    assert "3 items of the log have no row in the items file, e.g. i21, i22, i23" in (
-        capfd.readouterr().err
-    )
+    message = "3 items of the log have no row in the items file, e.g. i21, i22, i23"
+    out = tmp_path / "out"
+    refused(capfd, message, arguments(out, catalogue=catalogue), out)
 
 
 def naive_five_core(rows):

@@ -169,7 +169,11 @@ def test_vectors_that_cannot_be_factored_are_refused(tmp_path, capfd, vectors, m
     assert not (tmp_path / "factor.safetensors").exists()
 
 
-def test_an_id_that_comes_twice_is_refused(tmp_path, capfd):
+@pytest.mark.parametrize("n_rows", [7, 1000])
+def test_an_id_that_comes_twice_is_refused_in_one_chunk_or_two(
+    tmp_path, capfd, monkeypatch, n_rows
+):
+    monkeypatch.setattr("ace_steps.refine.artifacts.chunk_rows", lambda width: n_rows)
     ids = [f"i{row}" for row in range(89)] + ["i7"]
     write_vectors(tmp_path / "vectors.parquet", VECTORS, ids=ids)
     message = r"column 'item_id' holds 'i7' more than once; 1 such ids"
