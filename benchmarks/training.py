@@ -1,6 +1,6 @@
 """Training and ranking SASRec here, in RecBole and in RecTools, on one atomic .inter file.
 
-python benchmarks/training.py --inter amazon-beauty.inter --work /tmp/peers --epochs 2
+python benchmarks/training.py --inter amazon-beauty.inter --work build/peers --epochs 2
 
 Same width, layers, heads, length, dropouts, loss (softmax over all items), targets (every prefix)
 and split (leave one out in file order) for all. Each runs in a process of its own, one after the

@@ -1,5 +1,6 @@
 """The workflow read as text: one name for rule, step, log, benchmark and test."""
 
+import ast
 import re
 
 import pytest
@@ -56,3 +57,12 @@ def test_parquet_is_read_and_written_in_one_module(file):
     found = re.search(r"pyarrow\.parquet|(read|scan|write|sink)_parquet\(", file.read_text())
     allowed = "preprocess" in file.parts  # the reader of anyone's own log
     assert not found or allowed
+
+
+EXAMPLES = [*(ROOT / "ace_steps/steps").glob("[a-z]*.py"), *(ROOT / "benchmarks").glob("*.py")]
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES), ids=lambda file: file.stem)
+def test_an_example_to_paste_names_no_place_of_one_machine(file):
+    doc = ast.get_docstring(ast.parse(file.read_text())) or ""
+    assert not re.search(r"(?:^|[\s=\"'])[/~]\w", doc)
