@@ -32,7 +32,7 @@ rule preprocess_dataset:
     input:
         interactions=raw_file("interactions"),
         item_table=raw_file("items"),
-        code=sources("preprocess/*.py", "steps/preprocess_dataset.py"),
+        code=sources("preprocess/*.py", "runtime.py", "steps/preprocess_dataset.py"),
     output:
         interactions="<results>/preprocess/{dataset}/interactions.parquet",
         users="<results>/preprocess/{dataset}/users.parquet",

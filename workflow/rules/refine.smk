@@ -62,7 +62,7 @@ rule refine_vectors:
     input:
         vectors="<results>/embed/{dataset}/{encoder}/item_vectors.parquet",
         factor="<results>/factor/{dataset}/{encoder}/factor.safetensors",
-        code=sources("refine/*.py", "steps/refine_vectors.py"),
+        code=sources("refine/*.py", "runtime.py", "steps/refine_vectors.py"),
     output:
         refined="<results>/refine/<vectors>/item_vectors.parquet",
         map="<results>/refine/<vectors>/refinement.safetensors",

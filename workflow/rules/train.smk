@@ -8,6 +8,7 @@ rule train_backbone:
             "training/*.py",
             "evaluation/metrics.py",
             "evaluation/ranking.py",
+            "runtime.py",
             "steps/train_backbone.py",
         ),
     output:
