@@ -33,7 +33,7 @@ class Checkout:
     def environment(self) -> dict[str, str]:
         """The toy encoder's place, and this interpreter first on the path."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return {**os.environ, "PATH": path, "ACE_TOY_ENCODER": str(self.folder / "encoder")}
+        return {**os.environ, "PATH": path, "ACE_TOY_ENCODER": "encoder"}
 
     def snakemake(self, *options: str) -> subprocess.CompletedProcess:
         """Run Snakemake to its end."""
@@ -81,6 +81,7 @@ def finished(tmp_path_factory) -> Checkout:
     checkout = make_checkout(tmp_path_factory.mktemp("finished") / "ace")
     done = checkout.snakemake()
     assert done.returncode == 0, done.stdout + done.stderr
+    (checkout.folder.parent / "printed.txt").write_text(done.stdout)
     return checkout
 
 

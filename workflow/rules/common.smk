@@ -33,9 +33,12 @@ def one_of(names):
 
 
 def sources(*parts):
-    """The package files a step's numbers depend on; listed as inputs so that an edit reruns it."""
+    """The package files a step's numbers depend on; listed as inputs so that an edit reruns it.
+
+    Relative to the run's folder: a checkout that is moved with its results reruns nothing.
+    """
     package = Path(workflow.basedir) / "ace_steps"
-    found = sorted(file for part in parts for file in package.glob(part))
+    found = sorted(os.path.relpath(file) for part in parts for file in package.glob(part))
     if not found:
         raise WorkflowError(f"no source file matches {parts} under {package}")
     return found
