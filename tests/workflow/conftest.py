@@ -52,7 +52,7 @@ class Checkout:
         assert done.returncode == 0, done.stdout + done.stderr
         _, _, table = (done.stdout + done.stderr).partition("Job stats:\n")
         rows = (line.split() for line in table.split("\n\n")[0].splitlines()[2:])
-        return {name: int(count) for name, count in rows}
+        return {name: int(count) for name, count in rows if name != "total"}
 
     def edit(self, path: str, old: str, new: str) -> None:
         """Replace text in a file of the copy."""
