@@ -8,9 +8,7 @@ sys.path.insert(0, str(workflow.basedir))
 
 # Steps import ace_steps from this checkout, whatever directory the run is in. Threads that wait
 # sleep: where they spin, one other busy process slows a step of two threads tenfold.
-shell.prefix(
-    f"export PYTHONPATH={quote(str(workflow.basedir))} OMP_WAIT_POLICY=${{OMP_WAIT_POLICY:-passive}}; "
-)
+shell.prefix(f"export PYTHONPATH={quote(str(workflow.basedir))} OMP_WAIT_POLICY=passive; ")
 
 
 # A configuration given with --configfile stands alone; --config changes single keys of either.
