@@ -2,6 +2,7 @@ import json
 import os
 import re
 import sys
+import time
 from pathlib import Path
 
 import yaml
@@ -10,6 +11,8 @@ from ace_steps import configuration, grid
 from ace_steps.embed.registry import public_encoder
 from ace_steps.errors import InputError
 from ace_steps.preprocess.registry import step_settings
+
+STARTED = time.time()  # seconds since 1970, when this run read its rules
 
 
 def refuse(mistake):
@@ -135,9 +138,9 @@ def each_run(pattern):
 
 
 def print_summary():
-    """Show the table that the report step wrote, at the end of a run that wrote one."""
+    """Show the table of the report, at the end of a run that wrote one; never an older one."""
     summary = Path(path("<results>/report/summary.txt"))
-    if summary.is_file():
+    if summary.is_file() and summary.stat().st_mtime >= STARTED:
         print(summary.read_text(), flush=True)
 
 

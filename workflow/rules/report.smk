@@ -10,7 +10,9 @@ rule collect_metrics:
             "steps/collect_metrics.py",
         ),
     output:
-        metrics="<results>/report/metrics.parquet",
+        metrics=report(
+            "<results>/report/metrics.parquet", caption="../report/metrics.rst", category="Metrics"
+        ),
         runs="<results>/report/runs.parquet",
     log:
         "<logs>/collect_metrics/all.log",
