@@ -24,7 +24,8 @@ from ace_steps.parquet import iter_vectors, opened, vector_writer
 from ace_steps.provenance import Provenance, code_sha256
 
 CODE = tuple(  # modules that decide what a vector is
-    f"embed/{name}.py" for name in ("models", "tokens", "pooling", "encode")
+    f"embed/{name}.py"
+    for name in ("models", "fused", "tokens", "prefix", "cores", "pooling", "encode")
 )
 NAME_DIGITS = 32
 KEY = "text_sha256"

@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+from ace_steps.embed import encode
+from ace_steps.steps import embed_items
 from tests.conftest import ROOT
 from tests.embed.conftest import SETTINGS
 from tests.embed.fault_server import KEY, Reply, fault_server
@@ -41,6 +43,21 @@ def start_and_kill(folder, model, n_more):
         time.sleep(0.001)
     os.kill(job.pid, signal.SIGKILL)
     assert job.wait() == -signal.SIGKILL
+
+
+def test_a_batch_is_on_disk_before_the_next_one_is_begun(decoder_folder, tmp_path, monkeypatch):
+    """So that a kill, whenever it comes, can cost one batch and no more."""
+    write_items(tmp_path / "items.parquet", [f"text {n} " * (n % 5 + 1) for n in range(300)])
+    kept, begin = [], encode._vectors
+
+    def begun(*arguments):
+        kept.append(n_pieces(tmp_path))
+        return begin(*arguments)
+
+    monkeypatch.setattr(encode, "_vectors", begun)
+    assert embed_items.main(command(tmp_path, decoder_folder, "killed.parquet")[3:]) == 0
+    assert len(kept) > N_KILLS
+    assert kept == list(range(len(kept)))
 
 
 @pytest.mark.slow

@@ -2,12 +2,14 @@
 
 import importlib.metadata
 import json
+import re
 
 import pytest
 
-from ace_steps.embed.store import store_key
+from ace_steps.embed.store import CODE, store_key
 from ace_steps.parquet import read_provenance
 from ace_steps.steps import embed_items
+from tests.conftest import ROOT
 from tests.embed.conftest import SETTINGS, encoder_settings
 from tests.steps.test_embed_items import write_items
 
@@ -18,6 +20,22 @@ def key(device="cpu", **changes):
 
 def test_what_is_made_of_a_pooled_vector_later_shares_its_folder():
     assert key(truncate_dim=5) == key(normalise=False) == key()
+
+
+IS_NO_NUMBER = {"settings", "registry", "texts", "api_texts"}  # names, texts, and what is asked for
+
+
+def imported_by(module):
+    """The modules of the embed package that a module imports, and those that they import."""
+    source = (ROOT / "ace_steps/embed" / f"{module}.py").read_text()
+    found = set(re.findall(r"^from ace_steps\.embed\.(\w+) import", source, re.MULTILINE))
+    found -= IS_NO_NUMBER
+    return found.union(*(imported_by(name) for name in found))
+
+
+def test_every_module_that_computes_a_vector_is_part_of_the_key():
+    wanted = {"encode", "models"} | imported_by("encode") | imported_by("models")
+    assert {f"embed/{name}.py" for name in wanted} == set(CODE)
 
 
 def test_devices_and_budgets_have_folders_of_their_own():
