@@ -40,8 +40,8 @@ include: "workflow/rules/embed.smk"
 include: "workflow/rules/refine.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/compare.smk"
-include: "workflow/rules/report.smk"
 include: "workflow/rules/common_recommend.smk"
+include: "workflow/rules/report.smk"
 include: "workflow/rules/recommend.smk"
 
 
@@ -57,7 +57,8 @@ if "recommend" in config:
 
     rule recommend:
         input:
-            recommended("recommendations.parquet", "index_items.parquet"),
+            *recommended("recommendations.parquet"),
+            *recommended("index_items.parquet"),
         localrule: True
 
 
@@ -65,7 +66,7 @@ if "cold_items" in config:
 
     rule cold_items:
         input:
-            recommended("cold_items.parquet"),
+            *recommended("cold_items.parquet"),
         localrule: True
 
 

@@ -253,7 +253,7 @@ GAPS = TableSpec(
     schema=pa.schema(
         [
             *_identity(*RUN),
-            _column("stage", pa.string(), "First step of the run whose output is not there."),
+            _column("stage", pa.string(), "Step that the run stopped at: its output is not there."),
             _column("reason", pa.string(), "Last line of that step's log; empty if it has none."),
         ]
     ),

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from ace_steps.errors import InputError
-from ace_steps.evaluation.gaps import first_gap, reason
+from ace_steps.evaluation.gaps import Places
 from ace_steps.evaluation.ranks import ranks_path
 from ace_steps.evaluation.selection import chosen_run
 from ace_steps.grid import Cell, Plan, Run
@@ -51,23 +51,23 @@ def find_runs(config: dict, results: Path, logs: Path) -> Found:
             damaged or holds other points than its grid.
     """
     tables, wanted = _wanted(Plan(config), results)
+    places = Places(results, logs, config)
     is_partial = config.get("report_on") == FINISHED
     stages = {
-        run: None
-        if not is_partial and ranks_path(run, results).is_file()
-        else first_gap(run, results)
+        run: None if not is_partial and ranks_path(run, results).is_file() else places.lacking(run)
         for run in wanted
     }
     missing = [run for run, stage in stages.items() if stage]
     if len(missing) == len(wanted) or (missing and not is_partial):
-        name, stage = "/".join(map(str, missing[0])), stages[missing[0]]
+        name, stage = "/".join(map(str, missing[0])), stages[missing[0]].rule
         raise InputError(
             f"{results}: {len(missing)} of {len(wanted)} runs are missing; the first is {name}, of "
             f"which {stage} left nothing."
         )
     if not tables:
         raise InputError(f"{results}/select: no choice is there; select_points makes them.")
-    rows = [(*run, stages[run], reason(run, stages[run], logs, config)) for run in missing]
+    reasons = [places.stopped_at(stages[run], run).last_line for run in missing]
+    rows = [(*run, stages[run].rule, why) for run, why in zip(missing, reasons, strict=True)]
     schema = [(name, pl.Int64 if name == "seed" else pl.String) for name in GAPS.schema.names]
     return Found(
         runs=[run for run, stage in stages.items() if not stage],

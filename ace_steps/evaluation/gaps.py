@@ -1,72 +1,218 @@
-"""What a run leaves behind stage by stage, and why a run that was asked for is not there."""
+"""What a run lacks and why: the stage that left nothing, and the last word of its job's log."""
 
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import polars as pl
+
 from ace_steps.grid import Run
+from ace_steps.tables import RUN
 
-# Each step a run goes through: what it leaves, and the logs of the work up to it. {run} and
-# {vectors} are the identity of the run and of its refined vectors. Of several outputs the one that
-# a report reads: a person may delete vectors and weights of a run that is done.
-STAGES = {
-    "preprocess_dataset": (
-        "preprocess/{dataset}/interactions.parquet",
-        ("fetch_dataset/{dataset_source}/*.log", "preprocess_dataset/{dataset}.log"),
-    ),
-    "merge_vectors": (
-        "embed/{dataset}/{encoder}/item_vectors.parquet",
-        (
-            "fetch_encoder/{encoder_source}.log",
-            "embed_items/{dataset}/{encoder}/*.log",
-            "merge_vectors/{dataset}/{encoder}.log",
-        ),
-    ),
-    "refine_vectors": (
-        "refine/{vectors}/geometry.parquet",
-        (
-            "gram_vectors/{dataset}/{encoder}/*.log",
-            "factor_vectors/{dataset}/{encoder}.log",
-            "refine_vectors/{vectors}.log",
-        ),
-    ),
-    "train_backbone": ("train/{run}/training_curve.parquet", ("train_backbone/{run}.log",)),
-    "merge_ranks": (
-        "rank/{run}/ranks.parquet",
-        ("rank_targets/{run}/*.log", "merge_ranks/{run}.log"),
-    ),
-}
+N_CHARS = 300  # of a log's line that are shown
+TAIL_BYTES = 65_536  # of a log that are read: enough for any last line
 
 
-def first_gap(run: Run, results: Path) -> str | None:
-    """The first step of a run whose output is not there; None if all of them are."""
-    for stage, (output, _) in STAGES.items():
-        if not (results / output.format(**_names(run))).is_file():
-            return stage
-    return None
+@dataclass(frozen=True)
+class Job:
+    """One rule's part in a stage.
 
-
-def reason(run: Run, stage: str, logs: Path, config: dict) -> str:
-    """The last line of the newest log of a step; empty if it has none or nothing is in it.
-
-    Args:
-        run: A run.
-        stage: One of ``STAGES``.
-        logs: The folder of logs.
-        config: The configuration, for what dataset and encoder are fetched as.
+    Attributes:
+        rule: Its name, which its logs and benchmarks lie under.
+        n_parts: Parts of a run's identity that name them.
+        is_scattered: Whether it is many jobs, each of which leaves a shard and a log.
     """
-    sources = {
-        "dataset_source": config["datasets"][run.dataset].get("source", "none"),
-        "encoder_source": config["encoders"][run.encoder].get("source", "none"),
-    }
-    patterns = [log.format(**_names(run), **sources) for log in STAGES[stage][1]]
-    found = [path for pattern in patterns for path in logs.glob(pattern)]
-    for path in sorted(found, key=lambda file: file.stat().st_mtime_ns, reverse=True):
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        written = [line.strip() for line in lines if line.strip()]
-        if written:
-            return written[-1]
-    return ""
+
+    rule: str
+    n_parts: int
+    is_scattered: bool = False
 
 
-def _names(run: Run) -> dict[str, str | int]:
-    whole, vectors = ("/".join(map(str, part)) for part in (run, run[:3]))
-    return {**run._asdict(), "run": whole, "vectors": vectors}
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a run.
+
+    Attributes:
+        folder: Its folder of the results.
+        n_parts: Parts of a run's identity that name its artifact.
+        file: The artifact; of several one that is small and that a report reads: vectors and
+            weights of a run that is done may be deleted.
+        jobs: What makes it, in the order they run; the last one's rule stands for the stage.
+        is_kept: Whether a run that is done still has it.
+    """
+
+    folder: str
+    n_parts: int
+    file: str
+    jobs: tuple[Job, ...]
+    is_kept: bool = True
+
+    @property
+    def rule(self) -> str:
+        """The stage as the table ``gaps`` names it."""
+        return self.jobs[-1].rule
+
+
+CHAIN = (  # what a run goes through, in this order
+    Stage("preprocess", 1, "data_report.parquet", (Job("preprocess_dataset", 1),)),
+    Stage(
+        "embed",
+        2,
+        "item_vectors.parquet",
+        (
+            Job("embed_items", 2, is_scattered=True),
+            Job("request_vectors", 2, is_scattered=True),
+            Job("import_vectors", 2),
+            Job("merge_vectors", 2),
+        ),
+    ),
+    Stage(
+        "factor",
+        2,
+        "factor.safetensors",
+        (Job("gram_vectors", 2, is_scattered=True), Job("factor_vectors", 2)),
+        is_kept=False,
+    ),
+    Stage("refine", 3, "spectrum.parquet", (Job("refine_vectors", 3),)),
+    Stage("train", 5, "training_curve.parquet", (Job("train_backbone", 5),)),
+    Stage(
+        "rank",
+        5,
+        "ranks.parquet",
+        (Job("rank_targets", 5, is_scattered=True), Job("merge_ranks", 5)),
+    ),
+)
+BESIDE = Stage("recommend", 5, "cold_items.parquet", (Job("rank_cold_items", 5),))
+STAGES = {stage.folder: stage for stage in (*CHAIN, BESIDE)}
+FETCHED = {"preprocess": ("datasets", "fetch_dataset"), "embed": ("encoders", "fetch_encoder")}
+
+
+@dataclass(frozen=True)
+class Gap:
+    """One thing that is not there.
+
+    Attributes:
+        what: The artifact's path, or a few words.
+        n_runs: Runs that have no metrics because of it.
+        log: Path of the log of the job that was to make it; empty where none was started.
+        last_line: What that log ends with.
+    """
+
+    what: str
+    n_runs: int = 0
+    log: str = ""
+    last_line: str = ""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a run leaves its artifacts and its logs, and the configuration it is of."""
+
+    results: Path
+    logs: Path
+    config: dict
+
+    def artifact(self, stage: str, identity: tuple, name: str) -> Path:
+        """``<results>/<stage>/<identity>/<name>``."""
+        return self.results.joinpath(stage, *map(str, identity), name)
+
+    def lacking(self, run: Run) -> Stage | None:
+        """The stage that a run stopped at; None where everything is there that a done run keeps.
+
+        It is the one after the last that left something: an artifact before that may have been
+        deleted once it had served. Where the last stage is there, it is the first that is not.
+        """
+        found = [self.artifact(s.folder, run[: s.n_parts], s.file).is_file() for s in CHAIN]
+        lost = [place for place, s in enumerate(CHAIN) if s.is_kept and not found[place]]
+        if not lost:
+            return None
+        n_done = max((place for place, is_there in enumerate(found, 1) if is_there), default=0)
+        return CHAIN[n_done] if n_done < len(CHAIN) else CHAIN[lost[0]]
+
+    def gap(self, stage: str, identity: tuple, name: str) -> Gap:
+        """What a missing artifact leaves open: its job's log tells why.
+
+        Args:
+            stage: Folder of the artifact's stage, in ``STAGES``.
+            identity: What names the artifact within it, e.g. dataset, encoder, refinement.
+            name: The artifact's file name.
+        """
+        what = "/".join((shown(self.results), stage, *map(str, identity), name))
+        logs = list(enumerate(self._logs(STAGES[stage], identity)))
+        if not logs:
+            return Gap(what)
+        _, log = max(logs, key=lambda pair: (pair[1].stat().st_mtime_ns, pair[0]))
+        return self._told(what, log)
+
+    def stopped_at(self, stage: Stage, run: Run) -> Gap:
+        """What the stage that a run stopped at leaves open."""
+        return self.gap(stage.folder, run[: stage.n_parts], stage.file)
+
+    def cause(self, run: Run) -> Gap:
+        """Why a run has no metrics: what it lacks, or that they were not collected."""
+        stage = self.lacking(run)
+        if stage:
+            return self.stopped_at(stage, run)
+        what = f"the metrics of the run {'/'.join(map(str, run))}"
+        log = self.logs / "collect_metrics" / "all.log"
+        return self._told(what, log) if log.is_file() else Gap(what)
+
+    def recorded(self, gaps: pl.DataFrame) -> list[Gap]:
+        """What the table ``gaps`` holds, each run a gap; its reason where the log is gone."""
+        by_rule = {stage.rule: stage for stage in CHAIN}
+        found = []
+        for row in gaps.to_dicts():
+            gap = self.stopped_at(by_rule[row["stage"]], Run(*(row[key] for key in RUN)))
+            last = gap.last_line if gap.log else row["reason"]
+            found.append(replace(gap, n_runs=1, last_line=last))
+        return found
+
+    def _logs(self, stage: Stage, identity: tuple) -> Iterator[Path]:
+        """The logs of a stage's jobs in the order they run; of shards those that are not there."""
+        yield from self._logs_of_fetching(stage, identity)
+        for job in stage.jobs:
+            folder = self.logs.joinpath(job.rule, *map(str, identity[: job.n_parts]))
+            if not job.is_scattered:
+                log = folder.with_name(f"{folder.name}.log")
+                yield from [log] if log.is_file() else []
+                continue
+            shards = self.artifact(stage.folder, identity, "shards").glob("*")
+            done = {path.stem for path in shards}
+            yield from (log for log in sorted(folder.glob("*.log")) if log.stem not in done)
+
+    def _logs_of_fetching(self, stage: Stage, identity: tuple) -> list[Path]:
+        kind, rule = FETCHED.get(stage.folder, ("", ""))
+        source = self.config.get(kind, {}).get(identity[-1], {}).get("source")
+        if not source:
+            return []
+        folder = self.logs / rule / source
+        return [*sorted(folder.glob("*.log")), *folder.parent.glob(f"{source}.log")]
+
+    def _told(self, what: str, log: Path) -> Gap:
+        return Gap(what, 0, f"{shown(self.logs)}/{log.relative_to(self.logs)}", last_line(log))
+
+
+def shown(folder: Path) -> str:
+    """A folder as the report writes it: as given, but of an absolute path the last name alone."""
+    return folder.name if folder.is_absolute() else folder.as_posix()
+
+
+def merged(gaps: list[Gap]) -> list[Gap]:
+    """Each thing that is missing once, with all runs that wait for it."""
+    found: dict[str, Gap] = {}
+    for gap in gaps:
+        known = found.setdefault(gap.what, replace(gap, n_runs=0))
+        found[gap.what] = replace(known, n_runs=known.n_runs + gap.n_runs)
+    return list(found.values())
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log that holds anything; of a progress bar what it showed last."""
+    with log.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - TAIL_BYTES))
+        text = stream.read().decode(errors="replace")
+    lines = [line.strip() for line in text.replace("\r", "\n").split("\n") if line.strip()]
+    line = lines[-1] if lines else "the log is empty"
+    return line if len(line) <= N_CHARS else f"{line[:N_CHARS]}…"

@@ -8,11 +8,11 @@ import polars as pl
 import polars.exceptions
 
 from ace_steps.errors import InputError
+from ace_steps.evaluation.gaps import STAGES, Gap, Places, merged, shown
 from ace_steps.grid import Plan, Run
 from ace_steps.parquet import read_provenance, read_table
 from ace_steps.provenance import Provenance
-from ace_steps.reporting.gaps import MAKERS, Gap, Places, merged, shown
-from ace_steps.reporting.summary import in_order
+from ace_steps.reporting.summary import in_order, spread
 from ace_steps.tables import (
     COMPARISONS,
     DATA_REPORT,
@@ -25,6 +25,7 @@ from ace_steps.tables import (
     TRAINING_CURVE,
     TableSpec,
 )
+from ace_steps.tables_of_use import COLD_ITEMS
 
 BENCHMARK = {"s": "seconds", "max_rss": "memory_mb", "cpu_time": "cpu_s"}  # Snakemake's columns
 
@@ -46,6 +47,7 @@ class Artifacts:
         devices: What each run was trained on.
         benchmarks: One row per job: rule, job, seconds, memory_mb, cpu_s.
         comparisons: The table ``comparisons``; empty where it was not written.
+        cold_items: Those tables of the chosen points, on the first seed; empty where none is there.
         missing: What could not be read because it is not there, each thing once.
     """
 
@@ -64,6 +66,7 @@ class Artifacts:
     devices: dict[Run, str]
     benchmarks: pl.DataFrame
     comparisons: pl.DataFrame
+    cold_items: pl.DataFrame
     missing: list[Gap]
 
 
@@ -79,7 +82,7 @@ def read_artifacts(config: dict, results: Path, benchmarks: Path, logs: Path) ->
     Raises:
         InputError: a required table is missing; any file is damaged or of another kind.
     """
-    reader = _Reader(Places(results, logs))
+    reader = _Reader(Places(results, logs, config))
     plan = Plan(config)
     runs = _collected(plan, results / "report", reader)
     # A refinement that knows nothing of the encoder has files for the first encoder alone.
@@ -104,6 +107,7 @@ def read_artifacts(config: dict, results: Path, benchmarks: Path, logs: Path) ->
         devices=_devices(trained, results),
         benchmarks=_benchmarks(benchmarks, trained, reader.missing),
         comparisons=_optional(results / "report" / "comparisons.parquet", COMPARISONS),
+        cold_items=spread(_cold_items(config, plan, runs, reader), plan),
         missing=merged(reader.missing),
     )
 
@@ -158,6 +162,16 @@ def _data_reports(datasets: Iterable[str], reader: _Reader) -> pl.DataFrame:
     )
 
 
+def _cold_items(config: dict, plan: Plan, runs: pl.DataFrame, reader: _Reader) -> pl.DataFrame:
+    """How new items rank: what is there, and where the report is to have it what is not."""
+    first = runs.filter("is_chosen", seed=config["seeds"][0]).select(RUN)
+    wanted = list(dict.fromkeys(plan.home_run(Run(*row)) for row in first.iter_rows()))
+    if not config.get("cold_items", {}).get("in_report"):
+        name = f"{COLD_ITEMS.name}.parquet"
+        wanted = [r for r in wanted if reader.places.artifact("recommend", r, name).is_file()]
+    return reader.tables("recommend", wanted, COLD_ITEMS)
+
+
 def _encoders(pairs: list[tuple[str, str]], reader: _Reader) -> dict[tuple[str, str], Provenance]:
     paths = {pair: reader.existing("embed", pair, "item_vectors.parquet") for pair in pairs}
     return {pair: read_provenance(path) for pair, path in paths.items() if path}
@@ -185,7 +199,7 @@ def _devices(trained: list[Run], results: Path) -> dict[Run, str]:
 
 def _benchmarks(folder: Path, runs: list[Run], missing: list[Gap]) -> pl.DataFrame:
     """One row per benchmark file of these runs; what Snakemake could not measure is null."""
-    n_parts = dict(pair for pairs in MAKERS.values() for pair in pairs)
+    n_parts = {job.rule: job.n_parts for stage in STAGES.values() for job in stage.jobs}
     known = {tuple(map(str, run[:n])) for run in runs for n in n_parts.values()}
     schema = {"rule": pl.String, "job": pl.String} | dict.fromkeys(BENCHMARK.values(), pl.Float64)
     frames = [pl.DataFrame(schema=schema)]

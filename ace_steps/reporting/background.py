@@ -12,7 +12,6 @@ from ace_steps.reporting import wording
 from ace_steps.reporting.artifacts import Artifacts
 from ace_steps.reporting.page import Cell, Code, Column, Section, Table, Text
 
-TIMES = " \N{MULTIPLICATION SIGN} "
 PACKAGES = (
     "torch",
     "transformers",
@@ -38,10 +37,9 @@ def run_section(artifacts: Artifacts) -> Section:
         wording.plural(len(config["seeds"]), "seed"),
     ]
     text = (
-        f"{wording.plural(len(runs), 'run')}: {TIMES.join(counts)}. Of each entry that holds a "
-        f"grid, the point with the best {selection} on the validation targets, mean over seeds, "
-        "stands for the entry; "
-        "test targets play no part in the choice."
+        f"{wording.plural(len(runs), 'run')} of {', '.join(counts)}. Every point of a grid runs on "
+        f"seed {config['seeds'][0]}; the one with the best {selection} on the validation targets "
+        "stands for its entry and runs on all seeds. Test targets play no part in the choice."
     )
     written = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     blocks = (

@@ -4,6 +4,7 @@ from ace_steps import grid
 from ace_steps.reporting import wording
 from ace_steps.reporting.artifacts import Artifacts
 from ace_steps.reporting.background import run_section
+from ace_steps.reporting.cold_items import cold_section
 from ace_steps.reporting.cost import cost_section
 from ace_steps.reporting.data import data_section
 from ace_steps.reporting.differences import difference_section
@@ -27,12 +28,14 @@ def build(artifacts: Artifacts) -> Page:
         data_section(artifacts),
         geometry_section(artifacts, looks),
         recommendation_section(artifacts, found, looks),
+        cold_section(artifacts, found),
         cost_section(artifacts),
         missing_section(artifacts.missing, artifacts.folder),
     )
     kinds = ("datasets", "encoders", "backbones")
     subtitle = " · ".join(", ".join(artifacts.config[kind]) for kind in kinds)
-    return numbered(Page("Refined item vectors in sequential recommendation", subtitle, sections))
+    title = "Refined item vectors in sequential recommendation"
+    return numbered(Page(title, subtitle, tuple(filter(None, sections))))
 
 
 def plain_summary(artifacts: Artifacts, report: str) -> str:

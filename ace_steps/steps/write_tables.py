@@ -13,7 +13,7 @@ import yaml
 from ace_steps import command, configuration
 from ace_steps.files import write_text
 from ace_steps.parquet import read_table
-from ace_steps.reporting import tables_text
+from ace_steps.reporting import tables_latex, tables_text
 from ace_steps.reporting.tables import sheets
 from ace_steps.tables import COMPARISONS, METRICS, RUNS
 
@@ -31,9 +31,9 @@ def run(
     found = sheets(settings, *measured, compared, theirs)
     alpha = settings["statistics"]["alpha"]
     write_text(tables / "results.md", tables_text.results_markdown(found, alpha))
-    write_text(tables / "results.tex", tables_text.results_latex(found, alpha))
+    write_text(tables / "results.tex", tables_latex.results_latex(found, alpha))
     write_text(tables / "comparisons.md", tables_text.comparisons_markdown(compared))
-    write_text(tables / "comparisons.tex", tables_text.comparisons_latex(compared))
+    write_text(tables / "comparisons.tex", tables_latex.comparisons_latex(compared))
     log.info("wrote %d tables of results and %d comparisons", len(found), len(compared))
 
 

@@ -7,12 +7,13 @@ import numpy as np
 import polars as pl
 
 from ace_steps import grid
+from ace_steps.evaluation.gaps import Gap
 from ace_steps.evaluation.metrics import CUTOFFS, METRICS
 from ace_steps.evaluation.slices import SLICES
 from ace_steps.provenance import Provenance
 from ace_steps.reporting.artifacts import Artifacts
-from ace_steps.reporting.gaps import Gap
 from ace_steps.tables import RUN, VECTORS
+from ace_steps.tables_of_use import COLD_ITEMS
 from tests.reporting.made_results import made_config
 
 DATASETS = ("beauty", "toys", "yelp", "ml-20m")
@@ -71,6 +72,7 @@ def paper_artifacts(config: dict) -> Artifacts:
         devices=dict.fromkeys(runs.select(RUN).iter_rows(), "cuda"),
         benchmarks=_benchmarks(runs),
         comparisons=_comparisons(config, generator),
+        cold_items=pl.from_arrow(COLD_ITEMS.schema.empty_table()),
         missing=[gap],
     )
 

@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from ace_steps.evaluation.gaps import STAGES
+from ace_steps.evaluation.gaps import CHAIN
 from ace_steps.grid import Plan
 from ace_steps.parquet import read_provenance, read_table, write_table
 from ace_steps.steps import collect_metrics
@@ -108,9 +108,8 @@ def test_writes_the_same_bytes_twice(folder):
 def leave_all_stages(folder):
     """What the stages before the ranks leave, as far as their presence is asked for."""
     for run in RUNS_OF_ALL:
-        names = {"run": "/".join(map(str, run)), "vectors": "/".join(map(str, run[:3]))}
-        for output, _ in STAGES.values():
-            path = folder / output.format(**names, **run._asdict())
+        for stage in CHAIN:
+            path = folder.joinpath(stage.folder, *map(str, run[: stage.n_parts]), stage.file)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
 

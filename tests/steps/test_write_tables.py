@@ -1,14 +1,24 @@
 import re
+import shutil
+import subprocess
 
 import polars as pl
 import pytest
 import yaml
 
 from ace_steps.parquet import write_table
-from ace_steps.reporting.tables_text import escape
+from ace_steps.reporting.tables import Block, Entry, Sheet
+from ace_steps.reporting.tables_latex import comparisons_latex, escape, results_latex
 from ace_steps.steps import write_tables
 from ace_steps.tables import COMPARISONS, METRICS, RUNS
 from tests.conftest import ROOT
+from tests.reporting.made_grid import (
+    BACKBONES,
+    DATASETS,
+    ENCODERS,
+    paper_artifacts,
+    paper_config,
+)
 from tests.reporting.made_results import MADE, as_option, made_config
 
 CONFIG = made_config([5], [1, 2], ("random", "whitening"))
@@ -92,13 +102,49 @@ def test_the_latex_is_balanced_and_every_row_has_every_column(written):
         for rule in ("toprule", "midrule", "bottomrule"):
             assert rf"\{rule}" in text
         assert len(re.findall(r"(?<!\\)\$", text)) % 2 == 0
-        width = 3 if name == "results.tex" else 16
+        width = 3 if name == "results.tex" else 9
         rows = [line for line in text.splitlines() if line.endswith(r"\\")]
-        assert {cells(line) for line in rows if "multicolumn" not in line} == {width}
+        whole = [line for line in rows if not re.search(r"\\multicolumn|\\caption", line)]
+        assert {cells(line) for line in whole} == {width}
     latex = (written / "results.tex").read_text()
     assert r"\textbf{0.1500}$^{*}$" in latex
     assert r"\textbf{0.0750}$^{\downarrow}$" in latex
     assert r"whitenrec\_plus" not in latex
+
+
+def compiled(folder, *tables: str) -> tuple[str, bytes]:
+    """The log and the PDF of an article that holds these tables."""
+    pdflatex = shutil.which("pdflatex")
+    if pdflatex is None:
+        pytest.skip("no pdflatex: `apt-get install texlive-latex-recommended`")
+    packages = {line for text in tables for line in re.findall(r"(?m)^% needs (.*)$", text)}
+    parts = (r"\documentclass{article}", *sorted(packages), r"\begin{document}", *tables)
+    (folder / "a.tex").write_text("\n".join([*parts, r"\end{document}"]))
+    command = [pdflatex, "-interaction=nonstopmode", "-halt-on-error", "a.tex"]
+    for _ in range(3):  # a longtable settles its widths from run to run
+        done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
+        assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
+    return (folder / "a.log").read_text(errors="replace"), (folder / "a.pdf").read_bytes()
+
+
+def test_the_latex_compiles_with_the_packages_it_names(written, tmp_path):
+    tables = [(written / name).read_text() for name in ("results.tex", "comparisons.tex")]
+    log, pdf = compiled(tmp_path, *tables)
+    assert pdf.startswith(b"%PDF")
+    assert "Overfull" not in log
+
+
+def test_tables_of_the_papers_size_keep_to_the_page(tmp_path):
+    columns = [(name, metric, 20) for name in DATASETS for metric in ("recall", "ndcg")]
+    entry = Entry(0.1234, 0.0012, "best", "*†")
+    rows = [(name, [entry] * len(columns)) for name in ("random", "whitenrec_plus", "ace")]
+    blocks = [Block(name, rows) for name in BACKBONES]
+    found = [Sheet(name, columns, blocks, ["a source & more"]) for name in ENCODERS]
+    config = paper_config(encoders=("qwen3-600m_x",))
+    compared = paper_artifacts(config).comparisons.with_columns(relative=-12.3456)
+    log, _ = compiled(tmp_path, results_latex(found, 0.05), comparisons_latex(compared))
+    assert "Overfull" not in log
+    assert "Missing character" not in log
 
 
 def test_names_are_text_never_commands():

@@ -237,8 +237,10 @@ def test_a_commit_of_ones_own_goes_before_the_registrys(tmp_path):
 
 
 def test_recommendations_are_made_on_request(checkout):
+    """Until the choice in the grid of ace is made, only the point of random is known."""
     jobs = checkout.jobs("--", "recommend")
-    assert jobs["recommend_items"] == jobs["export_index"] == jobs["train_backbone"] == 3
+    assert jobs["recommend_items"] == jobs["export_index"] == jobs["select_points"] == 1
+    assert jobs["train_backbone"] == 3
     assert "recommend_items" not in checkout.jobs()
 
 
@@ -257,6 +259,11 @@ def test_without_its_section_there_is_no_target_to_recommend(tmp_path):
 
 def test_cold_items_are_ranked_on_request(checkout):
     jobs = checkout.jobs("--", "cold_items")
-    assert jobs["rank_cold_items"] == 3
-    assert not {"train_backbone", "refine_vectors"} & jobs.keys()
+    assert jobs["rank_cold_items"] == jobs["select_points"] == 1
     assert "rank_cold_items" not in checkout.jobs()
+
+
+def test_a_report_that_is_to_show_cold_items_asks_for_them(tmp_path):
+    checkout = make_checkout(tmp_path / "ace")
+    checkout.edit("workflow/config/toy.yaml", "in_report: false", "in_report: true")
+    assert checkout.jobs()["rank_cold_items"] == 1  # of random; of ace once it is known

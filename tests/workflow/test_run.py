@@ -1,6 +1,9 @@
 """The toy workflow, run: tables, reruns, edits."""
 
+import re
+
 import pyarrow.parquet as pq
+import pytest
 
 from ace_steps import configuration, grid, parquet
 from ace_steps.evaluation.found import selection_path
@@ -118,6 +121,48 @@ def test_editing_the_formula_reruns_refinement_and_not_embedding(copied):
     assert jobs["refine_vectors"] == len(grid.expand(_config(copied)["refinements"]))
     kept = {"preprocess_dataset", "embed_items", "merge_vectors", "gram_vectors", "factor_vectors"}
     assert not kept & jobs.keys()
+
+
+def _chosen(checkout):
+    """The run of each cell's chosen point on the first seed, as a path."""
+    plan, results = grid.Plan(_config(checkout)), checkout.folder / "results"
+    tables = [
+        parquet.read_table(selection_path(cell, results), SELECTION).filter("is_chosen")
+        for cell in plan.cells
+    ]
+    return {"/".join(map(str, chosen_run(table))) for table in tables}
+
+
+@pytest.mark.parametrize(
+    ("target", "file"),
+    [
+        ("recommend", "recommendations.parquet"),
+        ("recommend", "index_items.parquet"),
+        ("cold_items", "cold_items.parquet"),
+    ],
+)
+def test_a_trained_model_is_used_at_the_chosen_points_alone(finished, target, file):
+    done = finished.snakemake("--dry-run", "--", target)
+    assert done.returncode == 0, done.stdout + done.stderr
+    planned = re.findall(rf"results/recommend/(\S+)/{file}", done.stdout + done.stderr)
+    chosen = _chosen(finished)
+    assert set(planned) == chosen
+    assert len(chosen) == 2  # random's only point and one of ace's two
+
+
+def test_cold_items_come_into_the_report_where_it_is_to_have_them(copied):
+    copied.edit("workflow/config/toy.yaml", "in_report: false", "in_report: true")
+    jobs = copied.jobs()
+    assert (jobs["rank_cold_items"], jobs["write_report"]) == (2, 1)
+    assert "train_backbone" not in jobs
+
+
+def test_a_table_of_cold_items_that_appears_makes_the_report_anew_and_nothing_else(copied):
+    (run, *_) = sorted(_chosen(copied))
+    table = copied.folder / "results/recommend" / run / "cold_items.parquet"
+    table.parent.mkdir(parents=True)
+    table.touch()
+    assert copied.jobs() == {"write_report": 1, "all": 1}
 
 
 def test_snakemakes_own_report_builds(finished, tmp_path):

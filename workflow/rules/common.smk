@@ -12,7 +12,7 @@ from ace_steps import configuration, grid
 from ace_steps.embed import entries
 from ace_steps.errors import InputError
 from ace_steps.evaluation.found import FINISHED
-from ace_steps.evaluation.gaps import first_gap
+from ace_steps.evaluation.gaps import Places
 from ace_steps.evaluation.selection import chosen_run
 from ace_steps.files import sha256_file, write_text
 from ace_steps.parquet import read_table
@@ -155,7 +155,8 @@ def is_there(run):
     that went through every stage."""
     if config.get("report_on") != FINISHED:
         return True
-    return first_gap(run, Path(path("<results>"))) is None
+    places = Places(Path(path("<results>")), Path(path("<logs>")), config)
+    return places.lacking(run) is None
 
 
 FIRST = {
@@ -186,14 +187,17 @@ def points_of_cell(wildcards):
     return filled(RANKS, FIRST[grid.Cell(*names)])
 
 
-def runs_of(cell):
-    """The runs of a cell, as soon as it is known which point goes on to all seeds."""
+def chosen_of(cell):
+    """The point of a cell that goes on to all seeds, on the first, as soon as it is known."""
     if len(FIRST[cell]) == 1:
-        chosen = FIRST[cell][0]
-    else:
-        made = checkpoints.select_points.get(**cell._asdict()).output[0]
-        chosen = read_choice(str(made), os.stat(made).st_mtime_ns)
-    return list(filter(is_there, PLAN.runs(cell, chosen)))
+        return FIRST[cell][0]
+    made = checkpoints.select_points.get(**cell._asdict()).output[0]
+    return read_choice(str(made), os.stat(made).st_mtime_ns)
+
+
+def runs_of(cell):
+    """The runs of a cell: every point on the first seed, the chosen one on all."""
+    return list(filter(is_there, PLAN.runs(cell, chosen_of(cell))))
 
 
 @cache

@@ -20,8 +20,24 @@ def hiding_options(wildcards):
     return "--share {share} --hiding-seed {seed}".format(**config["cold_items"])
 
 
-def recommended(*names):
-    """The named files of every run on the first seed."""
-    folder = "<results>/recommend/{dataset}/{encoder}/{refinement}/{backbone}/{seed}"
-    runs = [run._asdict() for each in FIRST.values() for run in each]
-    return [f"{folder}/{name}".format(**run) for run in runs for name in names]
+def recommended(name):
+    """Input functions, one a cell: a file of the chosen point's run, on the first seed."""
+    pattern = (
+        f"<results>/recommend/{{dataset}}/{{encoder}}/{{refinement}}/{{backbone}}/{{seed}}/{name}"
+    )
+    return [lambda wildcards, cell=cell: filled(pattern, [chosen_of(cell)]) for cell in FIRST]
+
+
+def cold_tables():
+    """Inputs of the report: how new items rank, if the configuration wants it there."""
+    is_wanted = config.get("cold_items", {}).get("in_report", False)
+    return recommended("cold_items.parquet") if is_wanted else []
+
+
+def found_cold_tables(wildcards):
+    """A params function: the tables of new items that are there although the report waits for none;
+    where others appear, it is written anew."""
+    if cold_tables():
+        return []
+    folder = Path(path("<results>")) / "recommend"
+    return sorted(file.as_posix() for file in folder.glob("*/*/*/*/*/cold_items.parquet"))

@@ -1,6 +1,7 @@
 rule write_report:
     input:
         *each_cell(CURVES),
+        *cold_tables(),
         metrics=rules.collect_metrics.output.metrics,
         runs=rules.collect_metrics.output.runs,
         selection=rules.collect_metrics.output.selection,
@@ -11,7 +12,7 @@ rule write_report:
             "<results>/refine/{dataset}/{encoder}/{refinement}/geometry.parquet"
         ),
         spectra=each_first_run("<results>/refine/{dataset}/{encoder}/{refinement}/spectrum.parquet"),
-        code=sources("grid.py", "reporting/*.*", "steps/write_report.py"),
+        code=sources("grid.py", "evaluation/gaps.py", "reporting/*.*", "steps/write_report.py"),
     output:
         report=report(
             "<results>/report/report.html", caption="../report/report.rst", category="Report"
@@ -89,6 +90,7 @@ rule write_report:
         results=lambda wildcards, output: Path(output.report).parents[1],
         benchmarks=path("<benchmarks>"),
         logs=path("<logs>"),
+        found_cold_tables=found_cold_tables,
         figures=lambda wildcards, output: Path(output.spectra).parent,
     shell:
         "python -m ace_steps.steps.write_report"
