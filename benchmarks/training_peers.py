@@ -1,0 +1,239 @@
+"""SASRec here, in RecBole and in RecTools, trained epoch by epoch for benchmarks/training.py.
+
+Each function trains one of them in its own environment and reports every epoch; it ends when the
+report says so. Same width, layers, heads, length, dropouts, loss (softmax over all items), targets
+(every prefix), split (leave one out in file order) and, where given, initial item table.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+WIDTH, LAYERS, HEADS, INNER, LENGTH = 128, 2, 2, 256, 50
+DROPOUT, ATTENTION_DROPOUT, LR = 0.5, 0.3, 1e-3
+CUTOFF = 10
+
+
+@dataclass
+class Curve:
+    """What was seen after each epoch, written line by line, and when to stop.
+
+    Attributes:
+        path: A line of JSON an epoch.
+        epochs: At most so many.
+        patience: Epochs without a better validation NDCG@10 before the end.
+    """
+
+    path: Path
+    epochs: int
+    patience: int
+    seconds: float = 0.0
+    best: list[float] = field(default_factory=list)
+
+    def add(self, *, train_s: float, rank_s: float, targets: int, found: dict) -> bool:
+        """Keep an epoch; True where it was the last."""
+        self.seconds += train_s + rank_s
+        self.best.append(found["ndcg@10"])
+        row = {"epoch": len(self.best), "train_s": train_s, "rank_s": rank_s, "targets": targets}
+        with self.path.open("a") as file:
+            file.write(json.dumps(row | {"elapsed_s": self.seconds} | found) + "\n")
+        since = len(self.best) - 1 - self.best.index(max(self.best))
+        return len(self.best) == self.epochs or since >= self.patience
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every trainer is given.
+
+    Attributes:
+        inter: RecBole atomic file of user, item and time.
+        folder: Its own, empty.
+        vectors: Initial vectors (128,) by raw item id, or None for each library's own start.
+        precision: Of our products with the catalogue.
+    """
+
+    inter: Path
+    folder: Path
+    vectors: Callable[[str], object] | None
+    precision: str
+
+
+def train_ours(work: Work, curve: Curve) -> None:
+    """This package, in its own loop."""
+    import polars as pl
+    import torch
+
+    from ace_steps.backbones.recommender import build_recommender
+    from ace_steps.backbones.registry import parse_backbone
+    from ace_steps.preprocess.splits import leave_one_out
+    from ace_steps.training.histories import read_histories
+    from ace_steps.training.loop import train
+    from ace_steps.training.state import TrainingState
+    from ace_steps.training.tasks import build_task
+
+    parsed = parse_backbone(json.dumps(_our_settings(work, curve)), "benchmark")
+    events = pl.read_csv(work.inter, separator="\t", new_columns=["user_id", "item_id", "time"])
+    raw_ids = events["item_id"].unique().sort().to_list()
+    events = events.select(
+        user=pl.col("user_id").rank("dense").cast(pl.Int32) - 1,
+        item=pl.col("item_id").rank("dense").cast(pl.Int32),
+    ).sort("user", maintain_order=True)
+    events = leave_one_out(events).with_columns(position=pl.int_range(pl.len()).over("user"))
+    histories = read_histories(events, len(raw_ids))
+    table = 0.02 * torch.randn(len(raw_ids), WIDTH)
+    if work.vectors:
+        table = torch.stack([torch.from_numpy(work.vectors(raw)) for raw in raw_ids])
+    table = torch.cat([torch.zeros(1, WIDTH), table])
+    model = build_recommender(table, {"kind": "table"}, parsed, seed=1)
+    task = build_task(histories, parsed, model.network, len(raw_ids))
+    times = [time.perf_counter()]
+
+    def keep(state: TrainingState) -> None:
+        times.append(time.perf_counter())
+        last = state.curve[-1]
+        curve.add(
+            train_s=last["seconds"],
+            rank_s=times[-1] - times[-2] - last["seconds"],
+            targets=task.n_targets,
+            found={"recall@20": last["valid_recall_20"], "ndcg@10": last["valid_ndcg_10"]},
+        )
+
+    train(model, histories, task, settings=parsed, seed=1, state=TrainingState(), keep=keep)
+
+
+def _our_settings(work: Work, curve: Curve) -> dict:
+    training = {
+        **{"train_targets": "all", "window_stride": 25, "negatives": 0, "batch_sequences": 128},
+        **{"optimiser": "adam", "lr": LR, "weight_decay": 0.0, "warmup_steps": 0},
+        **{"precision": work.precision, "epochs": curve.epochs, "patience": curve.patience},
+        **{"metric": "ndcg", "cutoff": CUTOFF},
+    }
+    return {
+        **{"model": "sasrec", "width": WIDTH, "layers": LAYERS, "heads": HEADS, "inner": INNER},
+        **{"max_length": LENGTH, "dropout": DROPOUT, "attention_dropout": ATTENTION_DROPOUT},
+        **{"training": training, "ranking": {"tie_policy": "expected", "mask_seen": False}},
+    }
+
+
+def train_recbole(work: Work, curve: Curve) -> None:
+    """RecBole: a training row of every prefix, batches of 256 rows."""
+    import torch
+    from recbole.config import Config
+    from recbole.data import create_dataset, data_preparation
+    from recbole.utils import get_model, get_trainer, init_seed
+
+    (work.folder / "data").mkdir()
+    (work.folder / "data" / "data.inter").write_bytes(work.inter.read_bytes())
+    settings = _recbole_settings(work, curve)
+    config = Config(model="SASRec", dataset="data", config_dict=settings)
+    init_seed(1, True)
+    train_data, valid_data, _ = data_preparation(config, create_dataset(config))
+    model = get_model("SASRec")(config, train_data.dataset)
+    if work.vectors:
+        raw_ids = train_data.dataset.field2id_token["item_id"]
+        with torch.no_grad():
+            for row, raw in enumerate(raw_ids[1:], start=1):  # 0 is padding
+                model.item_embedding.weight[row] = torch.from_numpy(work.vectors(raw))
+    trainer = get_trainer(config["MODEL_TYPE"], "SASRec")(config, model)
+    is_over, epoch = False, 0
+    while not is_over:
+        begun = time.perf_counter()
+        trainer._train_epoch(train_data, epoch)
+        trained = time.perf_counter()
+        found = trainer.evaluate(valid_data, load_best_model=False)
+        is_over = curve.add(
+            train_s=trained - begun,
+            rank_s=time.perf_counter() - trained,
+            targets=len(train_data.dataset),
+            found={name: float(found[name]) for name in ("recall@20", "ndcg@10")},
+        )
+        epoch += 1
+
+
+def _recbole_settings(work: Work, curve: Curve) -> dict:
+    return {
+        **{"data_path": str(work.folder), "checkpoint_dir": str(work.folder), "use_gpu": False},
+        **{"show_progress": False, "state": "ERROR", "seed": 1, "benchmark_filename": None},
+        "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
+        "eval_args": {
+            **{"split": {"LS": "valid_and_test"}, "group_by": "user"},
+            **{"order": "TO", "mode": "full"},
+        },
+        **{"MAX_ITEM_LIST_LENGTH": LENGTH, "train_neg_sample_args": None, "loss_type": "CE"},
+        **{"n_layers": LAYERS, "n_heads": HEADS, "hidden_size": WIDTH, "inner_size": INNER},
+        **{"hidden_dropout_prob": DROPOUT, "attn_dropout_prob": ATTENTION_DROPOUT},
+        **{"learning_rate": LR, "train_batch_size": 256, "eval_batch_size": 1024},
+        **{"epochs": curve.epochs, "metrics": ["Recall", "NDCG"], "topk": [CUTOFF, 20]},
+        **{"valid_metric": f"NDCG@{CUTOFF}", "stopping_step": curve.epochs},
+    }
+
+
+def train_rectools(work: Work, curve: Curve) -> None:
+    """RecTools: a history's positions in one pass, batches of 128 histories."""
+    import pandas as pd
+    from rectools.dataset import Dataset
+    from rectools.models import SASRecModel
+
+    events = pd.read_csv(work.inter, sep="\t").iloc[:, :2].set_axis(["user_id", "item_id"], axis=1)
+    from_end = events.groupby("user_id").cumcount(ascending=False)
+    order = pd.to_timedelta(events.groupby("user_id").cumcount(), unit="s")
+    events = events.assign(weight=1.0, datetime=pd.Timestamp("2020-01-01") + order)
+    train, valid = events[from_end >= 2], events[from_end == 1].set_index("user_id")["item_id"]
+    dataset = Dataset.construct(train)
+    model = SASRecModel(
+        **{"n_factors": WIDTH, "n_blocks": LAYERS, "n_heads": HEADS, "session_max_len": LENGTH},
+        **{"dropout_rate": DROPOUT, "loss": "softmax", "lr": LR, "batch_size": 128},
+        **{"epochs": curve.epochs, "deterministic": True},
+        get_trainer_func=lambda: _lightning_trainer(work, lambda: model),
+    )
+    is_over = False
+    while not is_over:
+        begun = time.perf_counter()
+        model.fit_partial(dataset, min_epochs=1, max_epochs=1)
+        trained = time.perf_counter()
+        found = _rectools_metrics(model, dataset, valid)
+        is_over = curve.add(
+            train_s=trained - begun,
+            rank_s=time.perf_counter() - trained,
+            targets=int((train.groupby("user_id").size() - 1).sum()),
+            found=found,
+        )
+
+
+def _lightning_trainer(work: Work, model_of: Callable[[], object]) -> object:
+    """A quiet trainer that puts the initial table in after RecTools' own initialisation."""
+    import torch
+    from pytorch_lightning import Trainer
+    from pytorch_lightning.callbacks import Callback
+
+    class InitialTable(Callback):
+        def on_train_epoch_start(self, trainer: object, _: object) -> None:
+            if trainer.current_epoch or work.vectors is None:
+                return
+            model = model_of()
+            raw_ids = model.data_preparator.item_id_map.external_ids
+            weight = model.torch_model.item_model.item_net_blocks[0].ids_emb.weight
+            with torch.no_grad():
+                for row, raw in enumerate(raw_ids[1:], start=1):  # 0 is padding
+                    weight[row] = torch.from_numpy(work.vectors(raw))
+
+    quiet = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+    return Trainer(
+        max_epochs=1,
+        callbacks=[InitialTable()],
+        accelerator="cpu",
+        **dict.fromkeys(quiet, False),
+    )
+
+
+def _rectools_metrics(model: object, dataset: object, valid: object) -> dict:
+    top = model.recommend(valid.index.to_numpy(), dataset, k=20, filter_viewed=False)
+    ranks = top.loc[top["item_id"] == top["user_id"].map(valid), "rank"]
+    gains = sum(1 / math.log2(1 + rank) for rank in ranks if rank <= CUTOFF)
+    return {"recall@20": len(ranks) / len(valid), "ndcg@10": gains / len(valid)}
+
+
+TRAINERS = {"ours": train_ours, "recbole": train_recbole, "rectools": train_rectools}
