@@ -1,5 +1,7 @@
 """Writes a page as one self-contained HTML file or as Markdown; the same content in both."""
 
+import base64
+import gzip
 import re
 from pathlib import Path
 from urllib.parse import quote
@@ -12,6 +14,7 @@ from ace_steps.reporting.page import Page, figures_of
 from ace_steps.reporting.svg import variables
 
 N_INLINE_PARTS = 4  # parts of a section that are written out at once
+N_INLINE_ROWS = 60  # rows of a folded table that are
 IN_URI = ",/:;=@+ ~!$*()'"  # what a data: URI in an attribute may hold as it is
 SPECIAL = re.compile(r"([\\`*_|<>\[\]#])")
 
@@ -19,8 +22,9 @@ SPECIAL = re.compile(r"([\\`*_|<>\[\]#])")
 def html(page: Page, figures: str) -> str:
     """One HTML file: styles, figures and data inside, no request to anywhere.
 
-    Where a section has many parts, each waits as text until a reader comes near or the browser is
-    idle: parsing the paper's whole grid at once would take the browser many seconds.
+    Where a section has many parts, each waits packed until a reader comes near or the browser is
+    idle, and so does a long folded table: the paper's whole grid is 19 MB, and reading that at
+    once takes a browser seconds.
 
     Args:
         page: The report.
@@ -36,6 +40,7 @@ def html(page: Page, figures: str) -> str:
         looks=looks,
         colors=variables(),
         n_inline_parts=N_INLINE_PARTS,
+        n_inline_rows=N_INLINE_ROWS,
         version=ace_steps.__version__,
     )
 
@@ -52,6 +57,11 @@ def markdown(page: Page, figures: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", text)
 
 
+def _packed(text: str) -> str:
+    """Text for the page's script to unpack: gzip without a time, in base64."""
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
+
 def _sort_key(value: float | str) -> str:
     """A cell's value as its column is sorted by it; six digits tell any two apart that differ."""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
@@ -66,6 +76,7 @@ def _environment(*, is_markup: bool) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["data_uri"] = lambda text: quote(text, safe=IN_URI)
+    environment.filters["packed"] = _packed
     environment.filters["sort_key"] = _sort_key
     environment.filters["escaped"] = lambda text: SPECIAL.sub(r"\\\1", text)
     return environment

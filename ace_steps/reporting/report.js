@@ -46,39 +46,48 @@ const makeSortable = (root) => {
 };
 makeSortable(document);
 
-// Parts of a long section wait as text until they come near, are asked for, or time is idle.
-const waiting = [...document.querySelectorAll("section.waiting")];
-const show = (part) => {
-  if (!part.classList.contains("waiting")) return;
-  part.classList.replace("waiting", "shown");
+// What a page of hundreds of tables and figures holds waits packed until it comes near, is asked
+// for, or time is idle: a browser would take seconds to read it all at once.
+const waiting = [...document.querySelectorAll(".waiting")];
+const unpacked = (text) => {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).text();
+};
+const open = async (part) => {
   const held = part.querySelector("script");
-  held.outerHTML = held.textContent;
+  held.outerHTML = await unpacked(held.textContent);
+  part.classList.replace("waiting", "shown");
   makeSortable(part);
 };
-const showAll = () => waiting.forEach(show);
+const opened = new Map();
+const show = (part) => {
+  if (!opened.has(part)) opened.set(part, open(part));
+  return opened.get(part);
+};
+const showAll = () => Promise.all(waiting.map(show));
 const near = new IntersectionObserver(
   (seen) => seen.filter((one) => one.isIntersecting).forEach((one) => show(one.target)),
   { rootMargin: "1200px" },
 );
 waiting.forEach((part) => near.observe(part));
 
-const showTarget = () => {
+const showTarget = async () => {
   const name = decodeURIComponent(location.hash.slice(1));
   if (!name) return;
-  if (!document.getElementById(name)) showAll();
+  if (!document.getElementById(name)) await showAll();
   const target = document.getElementById(name);
-  if (target?.classList.contains("waiting")) show(target);
+  if (target?.classList.contains("waiting")) await show(target);
   target?.scrollIntoView();
 };
 addEventListener("hashchange", showTarget);
-addEventListener("beforeprint", showAll);
 if (waiting.length) showTarget();
 
 const idle = window.requestIdleCallback ?? ((work) => setTimeout(work, 200));
-const showNext = () => {
+const showNext = async () => {
   const next = waiting.find((part) => part.classList.contains("waiting"));
   if (!next) return;
-  show(next);
+  await show(next);
   idle(showNext);
 };
-if (waiting.length) addEventListener("load", () => setTimeout(() => idle(showNext), 2000));
+if (waiting.length) addEventListener("load", () => setTimeout(() => idle(showNext), 500));

@@ -10,27 +10,35 @@ from ace_steps.reporting.summary import relative
 
 
 def result_section(artifacts: Artifacts, setups: list[Setup]) -> Section:
-    """The main table of each setup, with its best entry in a sentence."""
+    """The main table of each setup, with its best entry in a sentence; of several a part each."""
+    found = [_blocks(artifacts, setup) for setup in setups]
+    remark = "One seed: how much the scores vary from training to training is not known."
+    remarks = [Text(remark)] if len(artifacts.config["seeds"]) == 1 else []
+    if len(setups) == 1:
+        return Section("Result", "result", (*found[0], *remarks))
+    parts = [
+        Section(
+            setup.title,
+            "-".join(("result", setup.dataset, setup.encoder, setup.backbone_entry)),
+            tuple(blocks),
+        )
+        for setup, blocks in zip(setups, found, strict=True)
+    ]
+    return Section("Result", "result", tuple(remarks), tuple(parts))
+
+
+def _blocks(artifacts: Artifacts, setup: Setup) -> list[Block]:
+    """What came out in one setup."""
     selection = artifacts.config["selection"]
-    blocks: list[Block] = []
-    for setup in setups:
-        blocks.append(Text(_headline(setup, selection)))
-        caption = (
-            f"The chosen points on the targets they were chosen by (valid) and on the test "
-            f"targets, {setup.title}. Best of a column bold, second underlined{against(setup)}."
-        )
-        chosen_by = ("valid", selection["metric"], selection["cutoff"])
-        columns = [chosen_by, *(("test", *metric) for metric in HEADLINE)]
-        source = f"{artifacts.folder}/report/metrics.parquet"
-        blocks.append(score_table(setup, setup.chosen, columns, caption=caption, source=source))
-    if len(artifacts.config["seeds"]) == 1:
-        blocks.append(
-            Text(
-                "One seed, and no test of significance: small differences between rows of a "
-                "table may be chance."
-            )
-        )
-    return Section("Result", "result", tuple(blocks))
+    caption = (
+        f"The chosen points on the targets they were chosen by (valid) and on the test "
+        f"targets, {setup.title}. Best of a column bold, second underlined{against(setup)}."
+    )
+    chosen_by = ("valid", selection["metric"], selection["cutoff"])
+    columns = [chosen_by, *(("test", *metric) for metric in HEADLINE)]
+    source = f"{artifacts.folder}/report/metrics.parquet"
+    table = score_table(setup, setup.chosen, columns, caption=caption, source=source)
+    return [Text(_headline(setup, selection)), table]
 
 
 def best_by_validation(setup: Setup, selection: dict) -> tuple[dict, float]:

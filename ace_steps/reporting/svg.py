@@ -188,6 +188,7 @@ def _bare(svg: str, name: str) -> str:
     wanted = set(re.findall(r"(?:href=\"#|url\(#)([^\")]+)", svg))
     svg = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in wanted else "", svg)
     svg = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    svg = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", svg)  # no turn at all
     svg = re.sub(r"font-family: [^;\"]*", f"font-family: {FONT}", svg)
     svg = re.sub(r' (?:d|x|y|x1|x2|y1|y2|transform)="[^"]*"', _rounded, svg)
     return re.sub(r"\s*\n\s*", "\n", re.sub(r">\s+<", "><", svg)).strip() + "\n"
