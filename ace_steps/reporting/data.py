@@ -139,7 +139,10 @@ def _data_warnings(counts: dict[str, dict[str, float]]) -> list[Text]:
 
 def _phrase(statistic: str) -> str:
     """A statistic's name as words, numbers within it without the zeros they are sorted by."""
-    return re.sub(r"\b0+(?=\d)", "", wording.phrase(statistic))
+    words = re.sub(r"\b0+(?=\d)", "", wording.phrase(statistic))
+    return words.replace("Text chars", "Characters of a text,").replace(
+        "History length", "Events of a history,"
+    )
 
 
 def _count(value: float) -> Cell:

@@ -8,6 +8,7 @@ from ace_steps.reporting.page import Block, Cell, Column, Section, Table, Text
 
 SETUP = ("dataset", "encoder", "backbone_entry")
 PAIR = ("refinement_a", "refinement_b")
+NO_BREAK = "\N{NO-BREAK SPACE}"
 NOTHING_SHOWN = "no significant difference"
 FOLDED_FROM = 13  # rows of a table that a reader unfolds first
 
@@ -63,7 +64,8 @@ def _of_one(rows: pl.DataFrame, alpha: float) -> str:
     size = ", ".join(filter(None, map(str, _size(row))))
     interval = f"interval {wording.signed(row['low'])} to {wording.signed(row['high'])}"
     p = wording.p_value(row["p_holm"])
-    return f"{verdict(row, alpha)} ({size}; {interval}; p {p if p[0] == '<' else f'= {p}'})"
+    told = f"p {p}" if p[0] == "<" else f"p = {p}"
+    return f"{verdict(row, alpha)} ({size}; {interval}; {told.replace(' ', NO_BREAK)})"
 
 
 def _size(row: dict) -> tuple[str, str]:
@@ -91,7 +93,11 @@ def _table(artifacts: Artifacts, rows: pl.DataFrame) -> Table:
     )
     alpha = artifacts.config["statistics"]["alpha"]
     made = tuple(_row(row, alpha, has_setups=has_setups) for row in rows.to_dicts())
-    caption = "Every comparison on all test targets; those on slices are in the file."
+    caption = (
+        "Every comparison on all test targets; those on slices are in the file. Low and high: the "
+        "ends of the interval of the difference. p over seeds: t-test of the seeds' differences, "
+        f"not corrected. Verdict {wording.NOTHING}: {NOTHING_SHOWN}."
+    )
     source = f"{artifacts.folder}/report/comparisons.parquet"
     return Table(caption, columns, made, source, is_folded=len(made) >= FOLDED_FROM)
 
@@ -101,7 +107,7 @@ def _row(row: dict, alpha: float, *, has_setups: bool) -> tuple[Cell, ...]:
     name = wording.metric(row["metric"], row["cutoff"])
     change = wording.change(row["relative"])
     said = verdict(row, alpha)
-    short = "not significant" if said == NOTHING_SHOWN else said
+    short = wording.NOTHING if said == NOTHING_SHOWN else said
     return (
         *([Cell(setup, setup)] if has_setups else []),
         *(Cell(row[key], row[key]) for key in PAIR),

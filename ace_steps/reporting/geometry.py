@@ -23,7 +23,10 @@ MEASURES = {
     "top_share": ("Top share", "Energy in the strongest direction, s₁² over the sum."),
     "participation_ratio": ("Participation ratio", "(sum s²)² / sum s⁴, in directions."),
     "neighbour_overlap": ("Neighbours kept", "Share of the ten nearest raw items that stay so."),
-    "reconstruction_error": ("Reconstruction error", "Energy the linear autoencoder loses."),
+    "reconstruction_error": (
+        "Reconstr. error",
+        "Energy the linear autoencoder loses.",
+    ),
 }
 RAW = "raw vectors"
 

@@ -10,6 +10,7 @@ from ace_steps.reporting import wording
 from ace_steps.reporting.svg import INK, MUTED, Drawing, Style
 
 LINE_MARKERS = "oP*hp"
+LAMBDAS = ("lambda", "lambda_rel")
 SPLIT_LOOKS = {"valid": ("on validation", "-"), "test": ("on test, no part in the choice", ":")}
 
 
@@ -34,7 +35,7 @@ class GridLine:
 
 
 def grid_lines(means: pl.DataFrame) -> tuple[str, list[GridLine]]:
-    """The grids of refinements as lines over their main key, the one with the most values.
+    """The grids of refinements as lines over their main key: lambda, else that of most values.
 
     Args:
         means: Means of one metric, one row per point, in the runs' order.
@@ -48,7 +49,7 @@ def grid_lines(means: pl.DataFrame) -> tuple[str, list[GridLine]]:
         for key, value in row["at"].items():
             if isinstance(value, int | float) and not isinstance(value, bool):
                 seen.setdefault(key, set()).add(value)
-    key = max(seen, key=lambda name: len(seen[name]), default="")
+    key = max(seen, key=lambda k: (k in LAMBDAS and len(seen[k]) > 1, len(seen[k])), default="")
     if not key or len(seen[key]) < 2:
         return "", []
     groups: dict[tuple[str, str], list[dict]] = {}

@@ -70,11 +70,15 @@ def signed(value: float) -> str:
 
 
 def number(value: float | None) -> str:
-    """Any number: whole ones in full with thin spaces between thousands, others to four digits."""
+    """Any number: whole ones in full with thin spaces between thousands, others to four digits,
+    tiny ones to two.
+    """
     if value is None or math.isnan(value):
         return NOTHING
     if math.isinf(value):
         return f"{value:g}"
+    if 0 < abs(value) < 1e-4:
+        return f"{value:.1e}".replace("e-0", "e-").replace("-", "\N{MINUS SIGN}")
     text = f"{value:,.0f}" if value == int(value) or abs(value) >= 1e4 else f"{value:.4g}"
     return text.replace(",", "\N{NARROW NO-BREAK SPACE}").replace("-", "\N{MINUS SIGN}")
 

@@ -60,7 +60,8 @@ def test_a_difference_is_one_only_below_the_level(difference, p_holm, wanted):
 def test_one_comparison_is_told_with_its_size_interval_and_p():
     assert sentence(comparisons({}), ALPHA) == (
         "ace against random: NDCG@20 better "
-        "(+0.0050, +10.0 %; interval +0.0030 to +0.0070; p = 0.004)."
+        "(+0.0050, +10.0 %; interval +0.0030 to +0.0070; "
+        "p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}0.004)."
     )
 
 

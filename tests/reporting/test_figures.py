@@ -69,6 +69,13 @@ def test_a_grid_is_a_line_in_the_order_of_its_values():
     assert (line.x, line.y) == ([0, 50], [0.3, 0.1])
 
 
+def test_the_curve_is_over_lambda_wherever_there_is_a_grid_of_it():
+    points = [("random", {"std": x}, 0.1) for x in (0.02, 0.1, 0.5)]
+    points += [("ace", {"lambda": x}, 0.2) for x in (0, 5)]
+    assert grid_lines(means_of(points))[0] == "lambda"
+    assert grid_lines(means_of(points[:4]))[0] == "std"  # one lambda is no grid
+
+
 def test_two_crossed_grids_are_a_line_for_each_value_of_the_shorter():
     points = [
         ("ace", {"lambda": x, "gamma": g}, x * g) for x in (0, 5, 50) for g in (0.1, 0.2)

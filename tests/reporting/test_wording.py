@@ -15,6 +15,8 @@ THIN = "\N{NARROW NO-BREAK SPACE}"
         (134515008, f"134{THIN}515{THIN}008"),
         (12345.6, f"12{THIN}346"),
         (-0.0027968, "\N{MINUS SIGN}0.002797"),
+        (-7.189e-06, "\N{MINUS SIGN}7.2e\N{MINUS SIGN}6"),
+        (0.0001, "0.0001"),
         (None, wording.NOTHING),
         (float("nan"), wording.NOTHING),
         (float("inf"), "inf"),
