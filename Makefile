@@ -19,9 +19,9 @@ test: $(READY)
 test-slow: $(READY)
 	python -m pytest -m slow
 
-# A real Slurm on this machine (as root), and runs that are killed in every way.
+# A real Slurm on this machine (as root; installs its packages), and what Kubernetes would be sent.
 test-cluster: $(READY)
-	python -m pytest -m cluster tests/cluster
+	python -m pytest -rs --durations=10 -m cluster tests/cluster
 
 # Other software on the same models: sentence-transformers, and a server of OpenAI's API.
 test-references: $(READY)

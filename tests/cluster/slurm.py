@@ -17,6 +17,7 @@ HERE = Path(__file__).parent
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "squeue")
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
 NODES = ("n1", "n2")
+MORTAL = ("setpriv", "--pdeathsig", "KILL")  # a daemon does not outlive the tests, however they end
 PATIENCE_S = 180
 
 
@@ -33,10 +34,10 @@ def install() -> str | None:
         return None
     if not shutil.which("apt-get"):
         return "no Slurm, and no apt-get to install it"
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    # RUNLEVEL: the system's own services are not started with it; ours run in a folder.
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     options = ["-q", "-y", "--no-install-recommends"]
     for command in (["apt-get", "-q", "update"], ["apt-get", "install", *options, *PACKAGES]):
-        # Where the system would start services, it is told not to: ours run in a folder.
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     return None if is_installed() else f"apt-get could not install Slurm: {done.stderr.strip()}"
 
@@ -187,7 +188,9 @@ class Slurm:
     def _start(self, name: str, *command: str) -> None:
         environment = {**self.environment(), "ACE_SLURM_NODE": name}
         with (self.base / "log" / f"{name}.out").open("a") as log:
-            self._daemons[name] = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+            self._daemons[name] = subprocess.Popen(
+                [*MORTAL, *command], env=environment, stdout=log, stderr=log
+            )
 
     def _kill(self, name: str) -> None:
         self._daemons[name].send_signal(signal.SIGKILL)
@@ -209,13 +212,20 @@ def _free_ports(count: int) -> int:
 
 @contextmanager
 def running() -> Iterator[Slurm]:
-    """A cluster that runs as long as the block."""
+    """A cluster that runs as long as the block, also where the process is told to end in it."""
     base = Path(tempfile.mkdtemp(prefix="ace-slurm-"))  # short: a socket's path is limited
     base.chmod(0o755)
     cluster = Slurm(base)
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         cluster.start()
         yield cluster
     finally:
         cluster.stop()
+        signal.signal(signal.SIGTERM, before)
         shutil.rmtree(base, ignore_errors=True)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    """As Ctrl-C does: pytest then ends its fixtures one after the other."""
+    raise KeyboardInterrupt

@@ -12,29 +12,40 @@ from tests.conftest import ROOT
 from tests.workflow.conftest import make_checkout
 
 PLUGINS = ("snakemake-executor-plugin-kubernetes", "snakemake-storage-plugin-fs")
+SCHEMAS = "kubernetes-validate==1.37.0"  # what the API of each version takes, as JSON schemas
+VERSIONS = ("1.28", "1.37")
 PROFILE = ROOT / "workflow/profiles/kubernetes/config.yaml"
-# The plugin's own code builds the request; only the call to the cluster is replaced.
-REQUEST = """
+# The plugin's own code builds each job; only the call to the cluster is replaced.
+MANIFESTS = """
 import json, logging, sys
+from pathlib import Path
 from types import SimpleNamespace
-from snakemake_executor_plugin_kubernetes import Executor
+from kubernetes.client import ApiClient
+from snakemake_executor_plugin_kubernetes import Executor, PersistentVolume
 executor = Executor.__new__(Executor)
 sent = []
 vars(executor).update(
     run_namespace="run", namespace="default", container_image="image", privileged=False,
-    persistent_volumes=[], k8s_cpu_scalar=0.95, k8s_service_account_name=None, secret_envvars={},
+    persistent_volumes=[PersistentVolume("ace", Path("/mnt/ace"))], k8s_cpu_scalar=0.95,
+    k8s_service_account_name=None, secret_envvars={"key": "ACE_KEY"},
     batchapi=SimpleNamespace(create_namespaced_job=lambda space, body: sent.append(body)),
     workflow=SimpleNamespace(), _logger=logging.getLogger("x"), logger=logging.getLogger("x"),
 )
 executor.format_job_exec = lambda job: "true"
 executor._kubernetes_retry = lambda call: call()
 executor.report_job_submission = lambda info: None
-job = SimpleNamespace(
-    resources=json.loads(sys.argv[1]), jobid=1, attempt=1, is_containerized=False
-)
-executor.run_job(job)
-container = sent[0].spec.template.spec.containers[0]
-print(json.dumps({"requests": container.resources.requests, "limits": container.resources.limits}))
+for resources in json.loads(sys.argv[1]):
+    executor.run_job(
+        SimpleNamespace(resources=resources, jobid=1, attempt=1, is_containerized=False)
+    )
+print(json.dumps(ApiClient().sanitize_for_serialization(sent)))
+"""
+VALIDATE = """
+import json, sys
+from kubernetes_validate import validate
+for manifest in json.load(sys.stdin):
+    for version in sys.argv[1:]:
+        validate({"apiVersion": "batch/v1", "kind": "Job", **manifest}, version, strict=True)
 """
 
 
@@ -44,7 +55,7 @@ def environment(tmp_path_factory):
     folder = tmp_path_factory.mktemp("plugins")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run(
-        [*pip, "--target", str(folder), "-c", str(ROOT / "requirements.lock"), *PLUGINS],
+        [*pip, "--target", str(folder), "-c", str(ROOT / "requirements.lock"), *PLUGINS, SCHEMAS],
         capture_output=True,
         text=True,
         check=False,
@@ -71,26 +82,60 @@ def test_it_plans_with_a_volume_that_holds_the_checkout(environment, tmp_path):
     assert "train_backbone" in done.stdout + done.stderr
 
 
-def asked_of_kubernetes(environment, **resources):
+def run_python(environment, code, *arguments, given=None):
     done = subprocess.run(
-        [sys.executable, "-c", REQUEST, json.dumps(resources)],
+        [sys.executable, "-c", code, *arguments],
         env=environment,
+        input=given,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return done.returncode, done.stdout, done.stderr
 
 
-def test_a_gpu_job_asks_for_a_limit_of_one_gpu_and_another_job_for_none(environment):
+@pytest.fixture(scope="module")
+def manifests(environment):
+    """The job that Kubernetes would be sent for each rule of the profile, and for one more."""
+    given = yaml.safe_load(PROFILE.read_text())["set-resources"] | {"preprocess_dataset": {}}
+    jobs = [{"mem_mb": 4000, "disk_mb": 1000, "_cores": 2, **each} for each in given.values()]
+    code, printed, said = run_python(environment, MANIFESTS, json.dumps(jobs))
+    assert code == 0, said
+    return dict(zip(given, json.loads(printed.splitlines()[-1]), strict=True))
+
+
+def container_of(manifest):
+    (container,) = manifest["spec"]["template"]["spec"]["containers"]
+    return container
+
+
+def test_a_gpu_job_asks_for_a_limit_of_one_gpu_and_another_job_for_none(manifests):
     given = yaml.safe_load(PROFILE.read_text())["set-resources"]
-    for rule, resources in given.items():
-        asked = asked_of_kubernetes(environment, mem_mb=4000, _cores=2, **resources)
+    for rule, manifest in manifests.items():
+        asked = container_of(manifest)["resources"]
         assert asked["requests"]["memory"] == "4000M"
         assert asked["requests"]["cpu"] == "1900m"
-        if "gpu" in resources:  # Kubernetes refuses a request for a GPU without the same limit
-            assert asked["requests"]["nvidia.com/gpu"] == "1", rule
-            assert asked["limits"]["nvidia.com/gpu"] == "1", rule
-        else:
-            assert "nvidia.com/gpu" not in {**asked["requests"], **(asked["limits"] or {})}, rule
+        # Kubernetes refuses a request for a GPU without the same limit.
+        gpus = [asked.get(part, {}).get("nvidia.com/gpu") for part in ("requests", "limits")]
+        assert gpus == (["1", "1"] if "gpu" in given.get(rule, {}) else [None, None]), rule
+
+
+def test_every_job_mounts_the_volume_and_takes_its_keys_from_a_secret(manifests):
+    for manifest in manifests.values():
+        container = container_of(manifest)
+        assert {"name": "ace", "mountPath": "/mnt/ace"} in container["volumeMounts"]
+        assert [list(each) for each in container["env"]] == [["name", "valueFrom"]]
+
+
+def test_the_api_of_kubernetes_takes_every_job(environment, manifests):
+    jobs = list(manifests.values())
+    code, _, said = run_python(environment, VALIDATE, *VERSIONS, given=json.dumps(jobs))
+    assert code == 0, said
+
+
+def test_a_job_that_the_api_does_not_know_would_be_found(environment, manifests):
+    wrong = json.loads(json.dumps(manifests["embed_items"]))
+    container_of(wrong)["resources"]["gpu"] = 1
+    code, _, said = run_python(environment, VALIDATE, *VERSIONS, given=json.dumps([wrong]))
+    assert code == 1
+    assert "'gpu' was unexpected" in said

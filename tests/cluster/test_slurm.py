@@ -7,24 +7,26 @@ import time
 import pytest
 
 from tests.cluster import slurm
-from tests.cluster.conftest import assert_same_tables, copy_of, make_small
+from tests.cluster.conftest import make_small
+from tests.workflow.same import assert_same_tables, copy_of
 
 WITH_GPU = ("embed_items", "train_backbone", "rank_targets")  # by the profile
 PATIENCE_S = 1500  # a machine of two cores may be busy with other things
 SCATTERED = ("embed_items", "gram_vectors", "rank_targets")
-SHARDS = [f"results/embed/toy/toy/shards/{number}-of-2.parquet" for number in (1, 2)]
+SHARDS = [f"results/factor/toy/toy/shards/{number}-of-2.safetensors" for number in (1, 2)]
+FOLDER = "factor/toy/toy/shards"  # of the shards that the faults happen to
 
 
 def command(checkout, *options):
     """Snakemake with the profile as it is, but for what this machine is too small for."""
     return [
-        *(sys.executable, "-m", "snakemake"),
+        *(sys.executable, str(slurm.HERE / "often.py")),
         *("--workflow-profile", "workflow/profiles/slurm"),
         *("--configfile", "workflow/config/toy.yaml"),
         *("--set-scatter", "embed=2", "gram=2", "rank=2"),
         *("--set-threads", *(f"{rule}=1" for rule in (*WITH_GPU, "refine_vectors"))),
         *("--group-components", "points=2", "ranks=2"),
-        *("--latency-wait", "10", "--slurm-init-seconds-before-status-checks", "8"),
+        *("--latency-wait", "10"),
         *options,
     ]
 
@@ -67,7 +69,7 @@ def finish(checkout, process):
 
 
 @pytest.fixture(scope="module")
-def through_slurm(one_core, cluster, tmp_path_factory):
+def through_slurm(begun_on_one_core, cluster, tmp_path_factory):
     checkout = without_real_gpus(make_small(tmp_path_factory.mktemp("slurm") / "ace"))
     finish(checkout, start(checkout, cluster))
     return checkout
@@ -101,9 +103,9 @@ def test_a_gpu_job_had_one_gpu_and_no_other_job_had_any(through_slurm, cluster):
 
 
 @pytest.fixture
-def embedding(one_core, cluster, tmp_path):
-    """A checkout that stands before the embedding, whose shards are sent to Slurm."""
-    checkout = without_real_gpus(copy_of(one_core, tmp_path / "ace", "preprocess"))
+def summing(one_core, cluster, tmp_path):
+    """A checkout that stands before the Gram matrix, whose shards are sent to Slurm."""
+    checkout = without_real_gpus(copy_of(one_core, tmp_path / "ace", "preprocess", "embed"))
     process = start(checkout, cluster, "--", *SHARDS)
     yield checkout, process
     process.kill()
@@ -111,10 +113,10 @@ def embedding(one_core, cluster, tmp_path):
 
 
 def running_job(cluster, checkout):
-    """Wait until one of the checkout's embeddings runs; that job."""
+    """Wait until one of the checkout's shards runs; that job."""
     return slurm.wait_until(
         lambda: next(
-            (j for j in jobs_of(cluster, checkout, "embed_items") if j["JobState"] == "RUNNING"),
+            (j for j in jobs_of(cluster, checkout, "gram_vectors") if j["JobState"] == "RUNNING"),
             None,
         ),
         "a running job",
@@ -122,46 +124,46 @@ def running_job(cluster, checkout):
 
 
 def states(cluster, checkout):
-    return [job["JobState"] for job in jobs_of(cluster, checkout, "embed_items")]
+    return [job["JobState"] for job in jobs_of(cluster, checkout, "gram_vectors")]
 
 
-def test_a_job_that_is_cancelled_is_sent_again_with_more_memory(embedding, one_core, cluster):
-    checkout, process = embedding
+def test_a_job_that_is_cancelled_is_sent_again_with_more_memory(summing, one_core, cluster):
+    checkout, process = summing
     cluster.run("scancel", running_job(cluster, checkout)["JobId"])
     finish(checkout, process)
-    jobs = jobs_of(cluster, checkout, "embed_items")
+    jobs = jobs_of(cluster, checkout, "gram_vectors")
     assert sorted(job["JobState"] for job in jobs) == ["CANCELLED", "COMPLETED", "COMPLETED"]
     memory = [int(job["MinMemoryNode"].removesuffix("M")) for job in jobs]
     assert memory[2] > memory[0] == memory[1]
-    assert_same_tables(checkout, one_core, under="embed/toy/toy/shards")
+    assert_same_tables(checkout, one_core, under=FOLDER)
 
 
-def test_a_node_that_dies_with_its_job_costs_the_job_alone(embedding, one_core, cluster):
-    checkout, process = embedding
+def test_a_node_that_dies_with_its_job_costs_the_job_alone(summing, one_core, cluster):
+    checkout, process = summing
     node = running_job(cluster, checkout)["NodeList"]
     cluster.kill_node(node)
     finish(checkout, process)
-    assert_same_tables(checkout, one_core, under="embed/toy/toy/shards")
-    assert any(job["NodeList"] != node for job in jobs_of(cluster, checkout, "embed_items"))
+    assert_same_tables(checkout, one_core, under=FOLDER)
+    assert any(job["NodeList"] != node for job in jobs_of(cluster, checkout, "gram_vectors"))
     cluster.start_node(node)
     slurm.wait_until(lambda: cluster.node_states()[node] == "idle", "the node's return")
 
 
-def test_a_controller_that_is_restarted_loses_no_job(embedding, one_core, cluster):
-    checkout, process = embedding
+def test_a_controller_that_is_restarted_loses_no_job(summing, one_core, cluster):
+    checkout, process = summing
     running_job(cluster, checkout)
     cluster.stop_controller()
     time.sleep(3)  # so that Snakemake asks in vain
     cluster.start_controller()
     finish(checkout, process)
     assert states(cluster, checkout) == ["COMPLETED", "COMPLETED"]
-    assert_same_tables(checkout, one_core, under="embed/toy/toy/shards")
+    assert_same_tables(checkout, one_core, under=FOLDER)
 
 
 def test_snakemake_that_is_killed_and_started_again_does_not_mind_its_old_jobs(
-    embedding, one_core, cluster
+    summing, one_core, cluster
 ):
-    checkout, process = embedding
+    checkout, process = summing
     running_job(cluster, checkout)
     process.kill()
     process.wait()
@@ -170,4 +172,4 @@ def test_snakemake_that_is_killed_and_started_again_does_not_mind_its_old_jobs(
     assert "--unlock" in printed(checkout)
     finish(checkout, start(checkout, cluster, "--unlock"))
     finish(checkout, start(checkout, cluster, "--", *SHARDS))
-    assert_same_tables(checkout, one_core, under="embed/toy/toy/shards")
+    assert_same_tables(checkout, one_core, under=FOLDER)
