@@ -140,6 +140,11 @@ class Slurm:
         ]
         return [row for row in rows if "JobId" in row]
 
+    def steps(self) -> list[str]:
+        """What the running jobs have begun, e.g. 7.0: the first step of job 7."""
+        found = self.run("squeue", "--steps", "--noheader", "-o", "%i").split()
+        return [step for step in found if step.rpartition(".")[2].isdigit()]
+
     def _pids(self) -> set[int]:
         return {daemon.pid for daemon in self._daemons.values()}
 

@@ -151,7 +151,7 @@ def test_a_node_that_dies_with_its_job_costs_the_job_alone(summing, one_core, cl
 
 def test_a_controller_that_is_restarted_loses_no_job(summing, one_core, cluster):
     checkout, process = summing
-    running_job(cluster, checkout)
+    slurm.wait_until(lambda: len(cluster.steps()) == len(SHARDS), "both jobs at work")
     cluster.stop_controller()
     time.sleep(3)  # so that Snakemake asks in vain
     cluster.start_controller()
