@@ -13,6 +13,7 @@ from tests.workflow.same import assert_same_tables, copy_of, tables_of
 
 N_KILLS = 20
 WITH_SNAKEMAKE = (7, 14)  # at these kills, Snakemake dies too
+LONGEST_PAUSE_S = 4.0  # on average, between two kills
 PATIENCE_S = 600
 RUN = "train/toy/toy/random/sasrec/1"
 VECTORS = "results/embed/toy/toy/item_vectors.parquet"
@@ -119,7 +120,7 @@ def test_twenty_kills_at_random_moments_change_no_byte(finished, tmp_path):
     while n_killed < N_KILLS:
         round_ += 1
         checkout = make_checkout(tmp_path / str(round_) / "ace")
-        pause_s = seconds_of(finished) / (1.5 * N_KILLS)
+        pause_s = min(seconds_of(finished) / (1.5 * N_KILLS), LONGEST_PAUSE_S)
         n_killed = kill_and_go_on(checkout, pause_s, rng, n_killed)
         assert_same_tables(checkout, finished)
         assert left_over(checkout) == []
