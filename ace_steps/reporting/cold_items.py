@@ -65,7 +65,7 @@ def _table(artifacts: Artifacts, setup: Setup, found: pl.DataFrame) -> Table:
     caption = (
         f"New items as test targets, {setup.title}, seed {seed}: {n_new} of {n_all} items hidden. "
         f"Guessing finds a target among the first K of the {n_new} new items with probability "
-        f"K / {n_new}."
+        f"K / {n_new}, at most 1."
     )
     heads = [f"{TARGETS[kind]}: {wording.metric(*pair)}" for kind, *pair in SHOWN]
     columns = (
