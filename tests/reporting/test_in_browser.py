@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -251,15 +252,21 @@ def paper_page() -> Page:
     return numbered(replace(page, sections=tuple(sections)))
 
 
+def seconds_to_open(browser: Browser, path: Path) -> float:
+    """Processor time of the page's main thread until it is loaded; it can do nothing before."""
+    browser.call("Performance.enable", timeDomain="threadTicks")
+    browser.open(path)
+    found = browser.call("Performance.getMetrics")["metrics"]
+    browser.call("Performance.disable")
+    return {each["name"]: each["value"] for each in found}["TaskDuration"]
+
+
 def test_a_page_of_the_papers_size_opens_in_two_seconds(browser, tmp_path):
     path = tmp_path / "report.html"
     path.write_text(render.html(paper_page(), "figures"))
     assert path.stat().st_size < 6_000_000  # bytes; unpacked it is some 20 million
-    times = []
-    for _ in range(3):
-        browser.open(path)
-        times.append(browser.run("performance.getEntriesByType('navigation')[0].loadEventEnd"))
-    assert min(times) < 2000  # ms; the fastest of three, as other work may share the machine
+    # The page's own seconds of processor time: what else the machine does is not counted.
+    assert min(seconds_to_open(browser, path) for _ in range(3)) < 0.6
     assert browser.run(f"{N_ELEMENTS} - {N_UNPACKED}") < 5000  # what that time depends on
     browser.open(path, PHONE)
     assert browser.run("document.documentElement.scrollWidth") <= PHONE[0]
