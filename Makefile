@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
-.PHONY: demo test test-slow test-cluster test-references check format clean
+.PHONY: demo test test-slow test-cluster check format clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -16,16 +16,13 @@ demo: $(READY)
 test: $(READY)
 	python -m pytest
 
+# Kills, statistics over many grids, and other software on the same models.
 test-slow: $(READY)
 	python -m pytest -m slow
 
 # A real Slurm on this machine (as root; installs its packages), and what Kubernetes would be sent.
 test-cluster: $(READY)
 	python -m pytest -rs --durations=10 -m cluster tests/cluster
-
-# Other software on the same models: sentence-transformers, and a server of OpenAI's API.
-test-references: $(READY)
-	python -m pytest -m slow tests/embed/test_reference.py tests/embed/test_real_server.py
 
 check: $(READY)
 	ruff check .

@@ -18,9 +18,18 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.cluster)
 
 
+RANDOM = """  random:
+    method: random
+    width: 16
+    std: 0.02
+    seed: 0
+"""
+
+
 def make_small(folder: Path) -> Checkout:
-    """A checkout with the toy configuration on one seed and one point of each grid."""
+    """A checkout with the toy configuration on one seed and one point of one refinement."""
     checkout = make_checkout(folder)
+    checkout.edit("workflow/config/toy.yaml", RANDOM, "")
     checkout.edit("workflow/config/toy.yaml", "lambda: [0, 5]", "lambda: [5]")
     checkout.edit("workflow/config/toy.yaml", "seeds: [1, 2]", "seeds: [1]")
     return checkout

@@ -68,7 +68,7 @@ def finish(checkout, process):
         process.kill()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # as one_core is, which would else be waited for before this runs
 def through_slurm(begun_on_one_core, cluster, tmp_path_factory):
     checkout = without_real_gpus(make_small(tmp_path_factory.mktemp("slurm") / "ace"))
     finish(checkout, start(checkout, cluster))

@@ -11,6 +11,8 @@ import pytest
 from tests.workflow.conftest import make_checkout
 from tests.workflow.same import assert_same_tables, copy_of, tables_of
 
+pytestmark = pytest.mark.slow
+
 N_KILLS = 20
 WITH_SNAKEMAKE = (7, 14)  # at these kills, Snakemake dies too
 LONGEST_PAUSE_S = 4.0  # on average, between two kills
