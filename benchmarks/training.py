@@ -14,13 +14,15 @@ virtual environments under --work, made there on first use:
 RecBole makes a training row of every prefix (batches of 256 rows); RecTools and this package train
 a history's positions in one pass (batches of 128 histories). Validation after every epoch is part
 of the time to converge. Whatever was seen is kept in --work as a line of JSON an epoch; a peer that
-has ended there is not run again, and one that was killed starts anew. Then a table: the least
+has ended there is not run again, one that was killed starts anew, and what was measured on other
+data or with other options is refused, never shown as if it were this. Then a table: the least
 seconds of an epoch and microseconds per trained target, the least seconds to rank the validation
 targets, peak memory, the best validation metrics, and the seconds until they were reached; and
 seconds until each peer's best NDCG@10 was reached by the others.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import resource
@@ -53,7 +55,7 @@ def python_of(peer: str, work: Path) -> str:
 
 
 def run_peer(peer: str, options: argparse.Namespace) -> list[dict]:
-    """Epochs of one peer, out of an earlier run or its own process; the last line is its memory."""
+    """Epochs of one peer, out of an earlier run or its own process; the last line tells of all."""
     path = options.work / f"{peer}.jsonl"
     if not path.exists() or "peak_mb" not in path.read_text():
         path.unlink(missing_ok=True)
@@ -61,26 +63,45 @@ def run_peer(peer: str, options: argparse.Namespace) -> list[dict]:
         here = {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}
         if peer == "ours":
             here["PYTHONPATH"] = str(Path(__file__).parents[1])
-        command = [python_of(peer, options.work), __file__, *sys.argv[1:], "--only", peer]
+        command = [python_of(peer, options.work), __file__, *arguments(options), "--only", peer]
         with tempfile.TemporaryDirectory() as folder:
             found = subprocess.run(command, env=os.environ | here, cwd=folder, capture_output=True)
         if found.returncode:
             raise SystemExit(f"{peer} ended with {found.returncode}:\n{found.stderr.decode()}")
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    if rows[-1]["asked"] != asked(options):
+        raise SystemExit(
+            f"{path}: measured with {rows[-1]['asked']}, asked for is {asked(options)}; "
+            "give another --work or delete the file."
+        )
+    return rows
 
 
-def vectors_by_id(path: Path | None, work: Path) -> Path | None:
-    """The initial table as a NumPy file, which the peers' environments can read."""
-    if path is None:
-        return None
+def arguments(options: argparse.Namespace) -> list[str]:
+    """The options for a process that runs in a folder of its own: every path absolute."""
+    names = ("inter", "work", "vectors", "epochs", "patience", "precision")
+    given = {name: getattr(options, name) for name in names}
+    return [x for name, value in given.items() if value for x in (f"--{name}", str(value))]
+
+
+def asked(options: argparse.Namespace) -> dict:
+    """All that decides what is measured: the files by their content, and the options."""
+    digests = {}
+    for name in ("inter", "vectors"):
+        path = getattr(options, name)
+        digests[name] = path and hashlib.sha256(path.read_bytes()).hexdigest()
+    return digests | {name: getattr(options, name) for name in ("epochs", "patience", "precision")}
+
+
+def keep_vectors(path: Path, work: Path) -> None:
+    """Put the initial table into a NumPy file, which the peers' environments can read."""
     from ace_steps.parquet import read_vectors
 
     vectors = read_vectors(path)
     if vectors.matrix.shape[1] != WIDTH:
         raise SystemExit(f"{path} has vectors of {vectors.matrix.shape[1]} entries, not {WIDTH}")
-    kept = work / "vectors.npz"
-    np.savez(kept, ids=vectors.ids.to_numpy().astype(str), matrix=vectors.matrix)
-    return kept
+    ids = vectors.ids.to_numpy().astype(str)
+    np.savez(work / "vectors.npz", ids=ids, matrix=vectors.matrix)
 
 
 def train_alone(options: argparse.Namespace) -> None:
@@ -95,6 +116,7 @@ def train_alone(options: argparse.Namespace) -> None:
     TRAINERS[options.only](work, Curve(path, options.epochs, options.patience or options.epochs))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     about = {"peak_mb": peak, "torch": version("torch"), "version": version(PACKAGES[options.only])}
+    about["asked"] = asked(options)
     with path.open("a") as file:
         file.write(json.dumps(about) + "\n")
 
@@ -137,6 +159,7 @@ def options_of() -> argparse.Namespace:
     options.add_argument("--only", choices=REQUIREMENTS, help=argparse.SUPPRESS)
     chosen = options.parse_args()
     chosen.inter, chosen.work = chosen.inter.resolve(), chosen.work.resolve()
+    chosen.vectors = chosen.vectors and chosen.vectors.resolve()
     return chosen
 
 
@@ -146,7 +169,8 @@ def main() -> None:
         train_alone(options)
         return
     options.work.mkdir(parents=True, exist_ok=True)
-    vectors_by_id(options.vectors, options.work)
+    if options.vectors:
+        keep_vectors(options.vectors, options.work)
     show({peer: run_peer(peer, options) for peer in options.peers})
 
 

@@ -25,23 +25,25 @@ class Curve:
         path: A line of JSON an epoch.
         epochs: At most so many.
         patience: Epochs without a better validation NDCG@10 before the end.
+        seconds: Wall time of training and validation so far.
+        scores: Validation NDCG@10 after each epoch.
     """
 
     path: Path
     epochs: int
     patience: int
     seconds: float = 0.0
-    best: list[float] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
 
     def add(self, *, train_s: float, rank_s: float, targets: int, found: dict) -> bool:
         """Keep an epoch; True where it was the last."""
         self.seconds += train_s + rank_s
-        self.best.append(found["ndcg@10"])
-        row = {"epoch": len(self.best), "train_s": train_s, "rank_s": rank_s, "targets": targets}
+        self.scores.append(found["ndcg@10"])
+        row = {"epoch": len(self.scores), "train_s": train_s, "rank_s": rank_s, "targets": targets}
         with self.path.open("a") as file:
             file.write(json.dumps(row | {"elapsed_s": self.seconds} | found) + "\n")
-        since = len(self.best) - 1 - self.best.index(max(self.best))
-        return len(self.best) == self.epochs or since >= self.patience
+        since = len(self.scores) - 1 - self.scores.index(max(self.scores))
+        return len(self.scores) == self.epochs or since >= self.patience
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from tests.cluster import slurm
 from tests.workflow.conftest import Checkout, make_checkout
 
 HERE = Path(__file__).parent
+PATIENCE_S = 1500  # a machine of two cores may be busy with other things
 
 
 def pytest_collection_modifyitems(items):
@@ -56,7 +57,8 @@ def begun_on_one_core(tmp_path_factory):
 def one_core(begun_on_one_core) -> Checkout:
     """A checkout in which the toy workflow has run on one core; not to be changed by a test."""
     checkout, process = begun_on_one_core
-    assert process.wait() == 0, (checkout.folder.parent / "printed.txt").read_text()
+    code = process.wait(timeout=PATIENCE_S)
+    assert code == 0, (checkout.folder.parent / "printed.txt").read_text()
     return checkout
 
 

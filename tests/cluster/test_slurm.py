@@ -7,11 +7,10 @@ import time
 import pytest
 
 from tests.cluster import slurm
-from tests.cluster.conftest import make_small
+from tests.cluster.conftest import PATIENCE_S, make_small
 from tests.workflow.same import assert_same_tables, copy_of
 
 WITH_GPU = ("embed_items", "train_backbone", "rank_targets")  # by the profile
-PATIENCE_S = 1500  # a machine of two cores may be busy with other things
 SCATTERED = ("embed_items", "gram_vectors", "rank_targets")
 SHARDS = [f"results/factor/toy/toy/shards/{number}-of-2.safetensors" for number in (1, 2)]
 FOLDER = "factor/toy/toy/shards"  # of the shards that the faults happen to

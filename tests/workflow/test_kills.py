@@ -96,9 +96,11 @@ def seconds_of(checkout):
 
 def kill_and_go_on(checkout, pause_s, rng, n_killed):
     """Kill a random step at a random moment, again and again until the run ends; kills in all."""
-    process = start(checkout, "--retries", str(N_KILLS))
+    process, n_lost = start(checkout, "--retries", str(N_KILLS)), 0
     while is_at_work(checkout, process):
         if process.poll() is not None:
+            n_lost += 1
+            assert n_lost <= N_KILLS  # a kill loses it once at most
             process = start(checkout, "--retries", str(N_KILLS))
         time.sleep(rng.exponential(pause_s))
         running = steps(process)
