@@ -14,6 +14,7 @@ import numpy as np
 
 KEY = "sk-very-secret/0123456789+abc"
 WIDTH = 8
+PATIENCE_S = 60.0
 
 
 def vector_of(text: str, width: int = WIDTH) -> np.ndarray:
@@ -57,7 +58,12 @@ class FaultServer:
     reply: Callable[[int, Call], Reply | None] = lambda number, call: None
     n_at_once: int = 0
     most_at_once: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    came: threading.Condition = field(default_factory=threading.Condition)
+
+    def wait_for(self, n_calls: int) -> None:
+        """Return when so many calls have come, whatever the machine has to do besides."""
+        with self.came:
+            assert self.came.wait_for(lambda: len(self.calls) >= n_calls, PATIENCE_S)
 
     def texts_sent(self) -> list[str]:
         return [text for call in self.calls for text in call.texts]
@@ -95,14 +101,15 @@ def fault_server() -> Iterator[FaultServer]:
             length = int(self.headers["Content-Length"])
             payload = json.loads(self.rfile.read(length))
             call = Call(self.path, dict(self.headers), payload, time.monotonic())
-            with state.lock:
+            with state.came:
                 number = len(state.calls)
                 state.calls.append(call)
+                state.came.notify_all()
                 state.n_at_once += 1
                 state.most_at_once = max(state.most_at_once, state.n_at_once)
             reply = state.reply(number, call) or Reply()
             time.sleep(reply.seconds)
-            with state.lock:
+            with state.came:
                 state.n_at_once -= 1
             self._answer(reply, body_of(call) if reply.body is None else reply.body)
 

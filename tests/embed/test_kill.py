@@ -16,9 +16,9 @@ from ace_steps.steps import embed_items
 from tests.conftest import ROOT
 from tests.embed.conftest import SETTINGS
 from tests.embed.fault_server import KEY, Reply, fault_server
-from tests.steps.test_embed_items import write_items
-from tests.steps.test_request_vectors import CONNECTION
-from tests.steps.test_request_vectors import SETTINGS as API_SETTINGS
+from tests.steps.made_items import write_items
+from tests.steps.made_requests import CONNECTION
+from tests.steps.made_requests import SETTINGS as API_SETTINGS
 
 N_TEXTS, N_KILLS, PATIENCE_S = 2000, 10, 120
 

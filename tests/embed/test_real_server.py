@@ -16,8 +16,8 @@ from ace_steps.steps import embed_items, request_vectors
 from tests.conftest import ROOT
 from tests.embed.conftest import SETTINGS
 from tests.packages import installed, public_model
-from tests.steps.test_embed_items import write_items
-from tests.steps.test_request_vectors import CONNECTION
+from tests.steps.made_items import write_items
+from tests.steps.made_requests import CONNECTION
 
 pytestmark = pytest.mark.slow
 

@@ -17,7 +17,7 @@ from ace_steps.steps import embed_items
 from tests.conftest import ROOT
 from tests.embed.conftest import SETTINGS
 from tests.packages import installed, public_model
-from tests.steps.test_embed_items import write_items
+from tests.steps.made_items import write_items
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from ace_steps.parquet import read_provenance
 from ace_steps.steps import embed_items
 from tests.conftest import ROOT
 from tests.embed.conftest import SETTINGS, encoder_settings
-from tests.steps.test_embed_items import write_items
+from tests.steps.made_items import write_items
 
 
 def key(device="cpu", **changes):

@@ -7,33 +7,16 @@ import re
 import shutil
 
 import numpy as np
-import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from ace_steps.embed.store import VectorStore
-from ace_steps.files import sha256_text
-from ace_steps.parquet import read_provenance, read_vectors, write_table
-from ace_steps.provenance import Provenance
+from ace_steps.parquet import read_provenance, read_vectors
 from ace_steps.steps import embed_items, merge_vectors
-from ace_steps.tables import ITEMS
 from tests.embed.conftest import SETTINGS
+from tests.steps.made_items import write_damaged_items, write_items
 from tests.toy import TOY_WIDTH, save_toy_encoder
 
 TEXTS = ["red shoe", "blue shoe", "red shoe", "a green hat", "y" * 100_000]
-
-
-def write_items(path, texts):
-    columns = {
-        "item": pl.Series(range(1, len(texts) + 1), dtype=pl.Int32),
-        "item_id": [f"id{number}" for number in range(1, len(texts) + 1)],
-        "text": texts,
-        "text_sha256": [sha256_text(text) for text in texts],
-        "train_count": pl.Series([1] * len(texts), dtype=pl.Int32),
-    }
-    write_table(pl.DataFrame(columns), ITEMS, path, Provenance(step="test"))
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -282,14 +265,6 @@ def test_a_full_disk_is_one_line_and_what_is_done_is_kept(embed, tmp_path, monke
     assert 0 < n_left < 100
     whole = (tmp_path / "unbroken.parquet").read_bytes()
     assert (tmp_path / "shard.parquet").read_bytes() == whole
-
-
-def write_damaged_items(path):
-    """A table whose second text is no UTF-8, as no writer of ours makes one."""
-    table = pq.read_table(write_items(path, ["red shoe", "a hat"]))
-    place = table.schema.get_field_index("text")
-    damaged = pa.array([b"red shoe", b"a h\xe9t"], pa.binary()).view(pa.string())
-    pq.write_table(table.set_column(place, table.schema.field(place), damaged), path)
 
 
 def test_a_text_that_is_no_utf8_is_refused_with_its_item(embed, tmp_path):

@@ -4,8 +4,8 @@ import json
 
 from ace_steps.embed.settings import ApiSettings
 from ace_steps.steps.estimate_requests import main
-from tests.steps.test_embed_items import write_items
-from tests.steps.test_request_vectors import CONNECTION, SETTINGS
+from tests.steps.made_items import write_items
+from tests.steps.made_requests import CONNECTION, SETTINGS
 from tests.toy import save_toy_encoder
 
 

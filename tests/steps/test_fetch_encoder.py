@@ -13,7 +13,7 @@ from ace_steps.files import sha256_file
 from ace_steps.steps.fetch_encoder import main
 from tests.conftest import ROOT
 from tests.embed.conftest import encoder_settings
-from tests.steps.test_request_vectors import CONNECTION, SETTINGS
+from tests.steps.made_requests import CONNECTION, SETTINGS
 
 COMMON = {
     "title": "Tiny",

@@ -14,7 +14,7 @@ from ace_steps import parquet
 from ace_steps.steps.import_vectors import main
 from tests.refine.made import SETTINGS, made_vectors
 from tests.refine.runs import factor, refine, settings_of
-from tests.steps.test_embed_items import write_items
+from tests.steps.made_items import write_items
 
 N, WIDTH = 30, 5
 IDS = [f"id{number}" for number in range(1, N + 1)]  # as write_items names them

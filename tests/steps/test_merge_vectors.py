@@ -9,7 +9,7 @@ from ace_steps.parquet import read_provenance
 from ace_steps.steps.merge_vectors import main
 from tests.embed.test_merge import TEXTS, write_shard
 from tests.embed.test_texts import items_of
-from tests.steps.test_embed_items import write_items
+from tests.steps.made_items import write_items
 
 
 @pytest.fixture

@@ -1,0 +1,47 @@
+"""The step request_vectors with a server that does wrong on request."""
+
+import json
+
+import pytest
+
+from ace_steps.embed import api
+from ace_steps.steps.request_vectors import main
+from tests.embed.fault_server import KEY, fault_server
+from tests.steps.made_items import write_items
+from tests.steps.made_requests import CONNECTION, SETTINGS, TEXTS
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setattr(api, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setenv("ACE_TEST_KEY", KEY)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with fault_server() as running:
+        yield running
+
+
+@pytest.fixture
+def request_vectors(server, tmp_path, capsys):
+    """The step on the texts above, with some of its settings changed; its exit code and log.
+
+    Wherever anything is written or said, the key must not be in it.
+    """
+    write_items(tmp_path / "items.parquet", TEXTS)
+
+    def run(*more, shard="1-of-1", name="shard.parquet", settings=None, **changes):
+        connection = {**CONNECTION, "base_url": server.url, **changes}
+        given = {**SETTINGS, "api": connection, **(settings or {})}
+        code = main(
+            [
+                *("--items", str(tmp_path / "items.parquet"), "--shard", shard),
+                *("--settings", json.dumps(given), "--vectors", str(tmp_path / name), *more),
+            ]
+        )
+        said = capsys.readouterr()
+        files = [path for path in tmp_path.rglob("*") if path.is_file()]
+        for secret in (KEY, KEY.replace("/", "%2F").replace("+", "%2B")):
+            assert secret not in said.out + said.err
+            assert not any(secret.encode() in path.read_bytes() for path in files)
+        return code, said.err
+
+    return run

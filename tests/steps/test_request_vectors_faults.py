@@ -1,0 +1,266 @@
+"""The step request_vectors against a server that does wrong, a full disk and bad input."""
+
+import errno
+import itertools
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+
+from ace_steps.embed.store import VectorStore
+from tests.embed.fault_server import KEY, WIDTH, Reply, body_of, error
+from tests.steps.made_items import write_damaged_items, write_items
+from tests.steps.made_requests import (
+    TEXTS,
+    estimate_of,
+    expected,
+    found_in,
+    last_line,
+)
+
+
+def first(n, reply):
+    """The reply to the first ``n`` calls."""
+    return lambda number, call: reply(call) if number < n else None
+
+
+PASSING = {
+    "429": lambda call: error(429, "slow down"),
+    "500": lambda call: Reply(500, b"<html>oops</html>"),
+    "503": lambda call: error(503, "loading"),
+    "truncated JSON": lambda call: Reply(body=body_of(call)[:-30]),
+    "a body cut short": lambda call: Reply(lose=30),
+    "half a batch": lambda call: Reply(
+        body=body_of(call, data=json.loads(body_of(call))["data"][:2])
+    ),
+    "one vector twice": lambda call: Reply(
+        body=body_of(call, data=json.loads(body_of(call))["data"][:3] * 2)
+    ),
+    "an error with status 200": lambda call: Reply(body=b'{"error": "no"}'),
+    "no JSON": lambda call: Reply(body=b""),
+    "a list": lambda call: Reply(body=b"[]"),
+}
+
+
+@pytest.mark.parametrize("name", PASSING)
+def test_what_may_pass_is_tried_again(request_vectors, server, tmp_path, name):
+    server.reply = first(2, PASSING[name])
+    code, log = request_vectors()
+    assert code == 0
+    assert log.count("attempt ") == 2
+    np.testing.assert_array_equal(found_in(tmp_path / "shard.parquet", TEXTS), expected(TEXTS))
+
+
+def numbers(call, value):
+    data = json.loads(body_of(call))["data"]
+    for row in data:
+        row["embedding"] = [1.0] * WIDTH
+    data[1]["embedding"][3] = value
+    return Reply(body=json.dumps({"data": data}).encode())
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, None, 1e300])
+def test_a_vector_that_is_not_finite_is_asked_for_again_and_then_refused(
+    request_vectors, server, tmp_path, value
+):
+    server.reply = lambda number, call: numbers(call, value)
+    code, log = request_vectors()
+    assert code == 2
+    assert len(server.calls) == 3
+    assert "a vector that holds NaN or infinity, after 3 attempts" in last_line(log)
+    assert not (tmp_path / "shard.parquet").exists()
+
+
+def test_a_vector_of_zeros_is_refused_with_its_item(request_vectors, server):
+    zeros = {"data": [{"index": 0, "embedding": [0.0] * WIDTH}]}
+    server.reply = lambda number, call: Reply(body=json.dumps(zeros).encode())
+    code, log = request_vectors(max_inputs=1)
+    assert code == 2
+    assert re.search(r"item 'id\d+': the model's vector is all zeros", last_line(log))
+
+
+def test_retry_after_is_obeyed_by_every_request(request_vectors, server):
+    def reply(number, call):
+        server.wait_for(2)
+        slow = error(429, "slow", headers={"Retry-After": "1"})
+        return slow if number == 0 else Reply(seconds=0.5 if number == 1 else 0.0)
+
+    server.reply = reply
+    assert request_vectors(concurrency=2)[0] == 0
+    begun = server.calls[0].at
+    later = [call.at - begun for call in server.calls[2:]]
+    assert len(later) == 4
+    assert min(later) >= 1.0
+
+
+def test_a_rest_that_is_too_long_ends_the_step(request_vectors, server):
+    server.reply = lambda number, call: error(429, "x", headers={"Retry-After": "86400"})
+    code, log = request_vectors()
+    assert code == 2
+    assert "HTTP 429, and wants to be left alone for 86400 s" in last_line(log)
+    assert len(server.calls) == 1
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_batch_that_is_too_large_is_split_until_it_passes(
+    request_vectors, server, tmp_path, status
+):
+    server.reply = lambda number, call: error(status, "too many") if len(call.texts) > 2 else None
+    code, log = request_vectors(max_inputs=16)
+    assert code == 0
+    assert f"16 texts in one request: HTTP {status} (too many); sending halves" in log
+    np.testing.assert_array_equal(found_in(tmp_path / "shard.parquet", TEXTS), expected(TEXTS))
+
+
+def test_one_text_that_is_refused_is_named_and_the_others_are_kept(
+    request_vectors, server, tmp_path
+):
+    server.reply = lambda number, call: error(400, "no") if TEXTS[7] in call.texts else None
+    store = ["--store", str(tmp_path / "store")]
+    code, log = request_vectors(*store, max_inputs=20)
+    assert code == 2
+    assert "item 'id8': the server refuses its text of 14 characters alone, HTTP 400 (no)" in log
+    n_kept = 20 - estimate_of(request_vectors(*store, "--dry-run")[1])["new"]
+    assert 0 < n_kept < 20
+    server.reply = lambda number, call: None
+    server.calls.clear()
+    assert request_vectors(*store)[0] == 0
+    assert len(server.texts_sent()) == 20 - n_kept
+
+
+def test_a_server_that_hangs_is_given_up(request_vectors, server):
+    server.reply = lambda number, call: Reply(seconds=1.0)
+    code, log = request_vectors(timeout_s=0.2, attempts=2)
+    assert code == 2
+    assert "no answer within 0.2 s (ReadTimeout), after 2 attempts" in last_line(log)
+
+
+def test_a_server_that_dribbles_meets_the_same_deadline(request_vectors, server):
+    server.reply = lambda number, call: Reply(seconds_a_byte=0.02)
+    code, log = request_vectors(timeout_s=1, attempts=1)
+    assert code == 2
+    assert "no whole answer within 1 s" in last_line(log)
+
+
+FINAL = {
+    "a refused key": (401, f"Incorrect API key provided: {KEY}", r"the key in ACE_TEST_KEY is"),
+    "a forbidden key": (403, "no", r"HTTP 403, the key in ACE_TEST_KEY is refused \(no\)"),
+    "an unknown model": (404, "no such model", r"HTTP 404 for model 'toy' \(no such model\)"),
+    "a redirection": (302, "", r"HTTP 302, a redirection"),
+}
+
+
+@pytest.mark.parametrize(("status", "words", "text"), FINAL.values(), ids=FINAL)
+def test_what_does_not_pass_is_one_line_at_once(request_vectors, server, status, words, text):
+    server.reply = lambda number, call: error(status, words)
+    code, log = request_vectors(concurrency=1)
+    assert code == 2
+    assert re.search(text, last_line(log))
+    assert len(server.calls) == 1
+    assert "Traceback" not in log
+
+
+def test_money_that_is_spent_is_not_waited_for(request_vectors, server):
+    code_of = {"code": "insufficient_quota"}
+    server.reply = lambda number, call: error(429, "You exceeded your quota", error=code_of)
+    code, log = request_vectors()
+    assert code == 2
+    assert "(You exceeded your quota)" in last_line(log)
+    assert len(server.calls) == 1
+
+
+def test_no_network_is_one_line_that_says_what_to_do(request_vectors):
+    code, log = request_vectors(base_url="http://127.0.0.1:9/v1")
+    assert code == 2
+    assert "no connection, or it broke (ConnectionError), after 3 attempts" in last_line(log)
+    assert "run again to go on" in last_line(log)
+
+
+def test_a_width_that_changes_midway_is_refused_and_what_is_done_is_kept(
+    request_vectors, server, tmp_path
+):
+    server.reply = lambda number, call: Reply(body=body_of(call, width=6)) if number == 3 else None
+    code, log = request_vectors()
+    assert code == 2
+    assert f"a vector of 6 entries, but width = {WIDTH}" in last_line(log)
+    assert len(server.calls) == 4
+    assert not (tmp_path / "shard.parquet").exists()
+    server.reply = lambda number, call: None
+    assert request_vectors()[0] == 0
+    assert len(server.calls) == 4 + 2  # the two requests that were not answered
+    np.testing.assert_array_equal(found_in(tmp_path / "shard.parquet", TEXTS), expected(TEXTS))
+
+
+def test_requests_under_way_when_another_fails_are_kept(request_vectors, server):
+    def reply(number, call):
+        server.wait_for(3)
+        return error(404, "gone") if number == 0 else Reply(seconds=0.3)
+
+    server.reply = reply
+    assert request_vectors(concurrency=3)[0] == 2
+    n_answered = len(server.calls) - 1
+    assert n_answered >= 2
+    server.reply = lambda number, call: None
+    assert request_vectors()[0] == 0
+    assert len(server.calls) == 1 + 5  # the refused one, and each of the five once
+
+
+def test_a_full_disk_is_one_line_and_what_is_done_is_kept(request_vectors, server, monkeypatch):
+    add, calls = VectorStore.add, itertools.count()
+
+    def guarded(self, hashes, vectors):
+        if next(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device", "shard.parquet")
+        add(self, hashes, vectors)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(VectorStore, "add", guarded)
+        code, log = request_vectors()
+    assert code == 2
+    assert "shard.parquet: No space left on device" in last_line(log)
+    n_before = len(server.calls)
+    assert request_vectors()[0] == 0
+    assert len(server.calls) == n_before + 3
+
+
+@pytest.mark.parametrize("text", ["", "   \n"])
+def test_a_blank_text_is_refused_with_its_item_before_anything_is_sent(
+    request_vectors, server, tmp_path, text
+):
+    write_items(tmp_path / "items.parquet", ["red shoe", text])
+    code, log = request_vectors()
+    assert code == 2
+    assert "item 'id2': its text" in log
+    assert "is blank" in log
+    assert not server.calls
+    assert request_vectors(settings={"prompt": "An item: {text}"})[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"base_url": "https://user:secret@host/v1"}, "key_variable is for the key"),
+        ({"base_url": "ftp://host"}, "an address such as https://api.openai.com/v1 is wanted"),
+        ({"encoding_format": "int8"}, "key 'api.encoding_format'"),
+        ({"chars_per_token": 0}, "key 'api.chars_per_token'"),
+        ({"tokenizer": "nowhere"}, "no usable tokenizer.json"),
+    ],
+)
+def test_settings_that_cannot_be_followed_are_refused(request_vectors, changes, text):
+    code, log = request_vectors(**changes)
+    assert code == 2
+    assert text in log
+    assert "secret@" not in log
+    assert len(log.strip().splitlines()) == 1
+
+
+def test_a_text_that_is_no_utf8_is_refused_before_anything_is_sent(
+    request_vectors, server, tmp_path
+):
+    write_damaged_items(tmp_path / "items.parquet")
+    code, log = request_vectors()
+    assert code == 2
+    assert "item 'id2': its text is not UTF-8" in log
+    assert not server.calls
