@@ -78,20 +78,22 @@ class Trainer:
     def queries(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Queries (m, query width) of the trained positions, and the items to score.
 
-        In bfloat16 the network computes in it on a GPU alone: on a CPU, its many shapes of product
-        gain little there, and the library behind them keeps a kernel of some megabytes for each.
+        In bfloat16 the item encoder computes in it everywhere, the network on a GPU alone: on a
+        CPU, its many shapes of product gain little there, and the library behind them keeps a
+        kernel of some megabytes for each.
         """
         is_half = self.training.precision == "bfloat16"
         network = self.recommender.network
-        is_autocast = is_half and self.device.type == "cuda"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=is_autocast):
-            items = self.recommender.items()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=is_half):
+            items = self.recommender.items().float()
+        is_half_network = is_half and self.device.type == "cuda"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=is_half_network):
             states = [
                 network(block.history, items, block.packing).flatten(0, 1)[block.trained]
                 for block in batch.blocks
             ]
         queries = torch.cat(states)
-        scored = network.scored_items(items.float())
+        scored = network.scored_items(items)
         return queries.to(torch.bfloat16) if is_half else queries, scored
 
     def _objective(self, epoch: int) -> Objective:

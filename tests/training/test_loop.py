@@ -28,12 +28,13 @@ from tests.training.made import (
 )
 
 TABLE = {"kind": "table"}
+MLP = {"kind": "mlp", "parts": [8], "hidden": 12, "width": 8, "activation": "relu"}
 
 
-def run(model="sasrec", *, seed=0, state=None, keep=lambda state: None, **training):
+def run(model="sasrec", *, seed=0, state=None, keep=lambda state: None, items=TABLE, **training):
     """Train a small recommender; its final state and itself."""
     settings, histories = small_settings(model, **training), random_histories()
-    recommender = build_recommender(random_matrix(), TABLE, settings, seed)
+    recommender = build_recommender(random_matrix(), items, settings, seed)
     task = build_task(histories, settings, recommender.network, N_ITEMS)
     state = train(
         recommender,
@@ -126,10 +127,11 @@ def test_other_objectives_find_the_pattern_too_and_resume(changed):
     assert same(resumed.weights, state.weights)
 
 
+@pytest.mark.parametrize("items", [TABLE, MLP], ids=["table", "mlp"])
 @pytest.mark.parametrize("model", BACKBONES)
-def test_bfloat16_trains_every_backbone_to_nearly_the_same_loss(model):
+def test_bfloat16_trains_every_backbone_to_nearly_the_same_loss(model, items):
     half, whole = (
-        run(model, dropout=0.0, precision=precision, epochs=2)[0].curve[-1]["loss"]
+        run(model, items=items, dropout=0.0, precision=precision, epochs=2)[0].curve[-1]["loss"]
         for precision in ("bfloat16", "float32")
     )
     assert half != whole
