@@ -15,6 +15,7 @@ from ace_steps.refine.settings import (
     LlmembSettings,
     WhitenrecPlusSettings,
 )
+from ace_steps.refine.spectral import entry_std, scale_to
 from ace_steps.refine.trained import rescaled
 
 NOISE = 1e-6  # of the largest singular value: squaring left no digits below
@@ -43,8 +44,10 @@ def whitenrec_plus(settings: WhitenrecPlusSettings, source: Source) -> Plan:
     full = kept.directions / kept.singular_values @ kept.directions.T
     weights = np.hstack([full, group_zca(kept, settings.groups)])
     encoder = _network(settings.width, [width, width], "relu")
-    facts = {"scale": 1.0, "rank": factor.rank}
-    return mapped(factor, weights, np.ones(factor.rank), item_encoder=encoder, facts=facts)
+    scale = _scale(settings.gamma, weights, factor)
+    facts = {"scale": scale, "rank": factor.rank}
+    gain = np.ones(factor.rank)
+    return mapped(factor, weights, gain, scale=scale, item_encoder=encoder, facts=facts)
 
 
 def group_zca(kept: Factor, groups: int) -> np.ndarray:
@@ -68,20 +71,21 @@ def group_zca(kept: Factor, groups: int) -> np.ndarray:
 
 
 def alpharec(settings: AlpharecSettings, source: Source) -> Plan:
-    """The unit vectors as they are.
+    """The unit vectors as they are, but for their scale.
 
     Source:
         Sheng et al., ICLR 2025; here without its graph and contrastive loss.
     """
     factor = source.raw
-    width = len(factor.mean)
-    encoder = _network(settings.width, [width], "leaky_relu")
+    weights = np.eye(len(factor.mean))
+    scale = _scale(settings.gamma, weights, factor)
     return mapped(
         factor,
-        np.eye(width),
+        weights,
         factor.singular_values,
-        item_encoder=encoder,
-        facts={"scale": 1.0},
+        scale=scale,
+        item_encoder=_network(settings.width, [len(weights)], "leaky_relu"),
+        facts={"scale": scale},
     )
 
 
@@ -95,8 +99,10 @@ def llmemb(settings: LlmembSettings, source: Source) -> Plan:
     kept = factor.leading(min(settings.pca_width, _all_of(factor)))
     n_kept = len(kept.singular_values)
     encoder = _network(settings.width, [n_kept], "identity")
-    facts = {"scale": 1.0, "pca_width": n_kept}
-    return mapped(factor, kept.directions, kept.singular_values, item_encoder=encoder, facts=facts)
+    weights, gain = kept.directions, kept.singular_values
+    scale = _scale(settings.gamma, weights, factor)
+    facts = {"scale": scale, "pca_width": n_kept}
+    return mapped(factor, weights, gain, scale=scale, item_encoder=encoder, facts=facts)
 
 
 def alphafuse(settings: AlphafuseSettings, source: Source) -> Plan:
@@ -116,6 +122,16 @@ def alphafuse(settings: AlphafuseSettings, source: Source) -> Plan:
     }
     gain = np.ones(settings.width)
     return rescaled(factor, kept, gain, gamma=settings.gamma, item_encoder=encoder)
+
+
+def _scale(gamma: float | None, weights: np.ndarray, factor: Factor) -> float:
+    """What brings the entries of (E - mean) W to standard deviation gamma; 1 where it is None."""
+    if gamma is None:
+        return 1.0
+    lengths = np.linalg.norm(
+        factor.singular_values[:, None] * (factor.directions.T @ weights), axis=0
+    )
+    return scale_to(gamma, entry_std(weights, lengths, factor))
 
 
 def _network(width: int, parts: list[int], activation: str) -> dict:

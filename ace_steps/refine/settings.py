@@ -92,6 +92,7 @@ class WhitenrecPlusSettings(Settings):
 
     method: Literal["whitenrec_plus"]
     width: Count
+    gamma: Positive | None
     groups: Count
 
 
@@ -100,6 +101,7 @@ class AlpharecSettings(Settings):
 
     method: Literal["alpharec"]
     width: Count
+    gamma: Positive | None
 
 
 class LlmembSettings(Settings):
@@ -107,6 +109,7 @@ class LlmembSettings(Settings):
 
     method: Literal["llmemb"]
     width: Count
+    gamma: Positive | None
     pca_width: Count
 
 

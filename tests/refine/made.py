@@ -17,9 +17,9 @@ SETTINGS = {  # one of each method, for vectors of at least 9 entries
     "svd": {"width": 8, "gamma": 0.1, "center": False},
     "whitening": {"width": 8, "gamma": 0.1, "center": False},
     "ace": {"width": 8, "gamma": 0.1, "center": False, "lambda": 2.0},
-    "whitenrec_plus": {"width": 8, "groups": 3},
-    "alpharec": {"width": 8},
-    "llmemb": {"width": 8, "pca_width": 1536},
+    "whitenrec_plus": {"width": 8, "gamma": None, "groups": 3},
+    "alpharec": {"width": 8, "gamma": None},
+    "llmemb": {"width": 8, "gamma": None, "pca_width": 1536},
     "alphafuse": {"width": 8, "gamma": 1.0, "trainable_last": 3, "std": 1.0},
 }
 

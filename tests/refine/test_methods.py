@@ -206,6 +206,13 @@ def test_llmemb_takes_fewer_items_than_entries():
     assert planned("llmemb", rows=unit(made_vectors(7, D))).width == 6  # centring takes one
 
 
+@pytest.mark.parametrize("method", ["whitenrec_plus", "alpharec", "llmemb"])
+def test_gamma_sets_the_size_of_frozen_vectors_and_nothing_else(method):
+    as_made, found = carried_out(method), carried_out(method, gamma=0.7)
+    assert found.std() == pytest.approx(0.7, rel=1e-6)
+    np.testing.assert_allclose(found, as_made * (0.7 / as_made.std()), rtol=1e-6, atol=1e-9)
+
+
 def test_alphafuse_has_unit_variance_in_every_column():
     found = carried_out("alphafuse")
     np.testing.assert_allclose(found.T @ found / N, np.eye(K), atol=1e-9)

@@ -19,7 +19,7 @@ from tests.training.made import N_ITEMS, interactions_of, random_interactions
 METHODS = {
     "ace": {"method": "ace", "width": 8, "lambda": 0.5, "gamma": 0.1, "center": False},
     "random": {"method": "random", "width": 8, "std": 0.1, "seed": 0},
-    "alpharec": {"method": "alpharec", "width": 8},
+    "alpharec": {"method": "alpharec", "width": 8, "gamma": None},
 }
 
 

@@ -13,7 +13,7 @@ BROKEN = "whitenrec_plus"  # its groups do not divide the toy encoder's width
 def failed(tmp_path_factory):
     """A checkout whose run went on after one refinement could not be made."""
     checkout = make_checkout(tmp_path_factory.mktemp("failed") / "ace")
-    entry = f"  {BROKEN}:\n    method: {BROKEN}\n    width: 16\n    groups: 3\n"
+    entry = f"  {BROKEN}:\n    method: {BROKEN}\n    width: 16\n    gamma: null\n    groups: 3\n"
     checkout.edit("workflow/config/toy.yaml", "refinements:\n", f"refinements:\n{entry}")
     done = checkout.snakemake("--keep-going")
     assert done.returncode == 1, done.stdout + done.stderr
