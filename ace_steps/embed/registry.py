@@ -189,25 +189,35 @@ def _unpack(archive: Archive, folder: Path, downloads: Path, *, advice: str) -> 
 def _copy_repository(hub: Hub, folder: Path, downloads: Path) -> None:
     """Download into ``downloads``, where a broken download goes on, and link from there."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalEntryNotFoundError
 
     kept = downloads / "hub" / f"{hub.repo.replace('/', '--')}-{hub.revision[:12]}"
     where = f"{hub.repo} at {hub.revision[:12]}"
     try:
         snapshot_download(hub.repo, revision=hub.revision, local_dir=kept, allow_patterns=HUB_FILES)
     except LocalEntryNotFoundError as refusal:
-        raise InputError(
-            f"{where}: the hub cannot be reached ({type(refusal.__cause__).__name__}); run this "
-            f"step where there is a network, or put the repository's files into {kept}."
-        ) from None
+        raise _not_reached(where, refusal.__cause__, kept) from None
     except HfHubHTTPError as refusal:
-        reason = " ".join(str(refusal).split())[:200]
-        raise InputError(f"{where}: refused by the hub ({reason}).") from None
+        raise InputError(f"{where}: refused by the hub ({_reason(refusal)}).") from None
+    except (HTTPError, RuntimeError) as refusal:  # a proxy's, a broken connection's, hf_xet's own
+        raise _not_reached(where, refusal, kept) from None
     for path in sorted(kept.rglob("*")):
         name = path.relative_to(kept)
         if path.is_file() and not name.parts[0].startswith("."):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             _link(path, folder / name)
+
+
+def _not_reached(where: str, cause: BaseException | None, kept: Path) -> InputError:
+    return InputError(
+        f"{where}: the hub cannot be reached ({_reason(cause)}); run this step where there is a "
+        f"network (what has come is kept), or put the repository's files into {kept}."
+    )
+
+
+def _reason(cause: BaseException | None) -> str:
+    """A library's refusal in a few words."""
+    return f"{type(cause).__name__}: {' '.join(str(cause).split())[:200]}"
 
 
 def _link(source: Path, target: Path) -> None:

@@ -1,6 +1,9 @@
 """The step fetch_encoder, through its command line, with small wheels made here; no network."""
 
 import json
+import os
+import subprocess
+import sys
 import zipfile
 
 import pytest
@@ -12,6 +15,7 @@ from ace_steps.fetch import read_registry
 from ace_steps.files import sha256_file
 from ace_steps.steps.fetch_encoder import main
 from tests.conftest import ROOT
+from tests.embed.broken_hub import REPO, REVISION, breaking_hub, refusing_proxy
 from tests.embed.conftest import encoder_settings
 from tests.steps.made_requests import CONNECTION, SETTINGS
 
@@ -113,6 +117,40 @@ def test_the_hub_without_a_network_is_one_line_that_says_what_to_do(fetch, tmp_p
     assert "put the repository's files into" in log
     assert len(log.strip().splitlines()) == 1
     assert not list((tmp_path / "out").iterdir())
+
+
+BROKEN = {
+    "a proxy that refuses": (refusing_proxy, "ProxyError: 403 Forbidden"),
+    "a connection that breaks": (breaking_hub, "ReadError"),
+}
+
+
+@pytest.mark.parametrize(("broken", "reason"), BROKEN.values(), ids=BROKEN)
+def test_a_hub_that_breaks_is_one_line_that_says_what_to_do(tmp_path, broken, reason):
+    """In a process of its own: whether the hub may be asked is read when it is imported."""
+    command = [sys.executable, "-m", "ace_steps.steps.fetch_encoder", "--source", "own--model"]
+    command += ["--hub", json.dumps({"repo": REPO, "revision": REVISION})]
+    command += ["--output", str(tmp_path / "out/model"), "--downloads", str(tmp_path / "kept")]
+    with broken() as environment:
+        online = {**os.environ, "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path), **environment}
+        done = subprocess.run(command, cwd=ROOT, env=online, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    line = done.stderr.strip().splitlines()[-1]
+    assert f"own/model at 000000000000: the hub cannot be reached ({reason}" in line
+    assert "put the repository's files into" in line
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_refusal_of_the_library_that_carries_large_files_is_the_same_line(fetch, monkeypatch):
+    def refuse(*_, **__):  # what hf_xet raises, which no server made here speaks with
+        raise RuntimeError("Data processing error:\nCAS service error")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+    code, log = fetch("hub")
+    assert code == 2
+    assert "cannot be reached (RuntimeError: Data processing error: CAS service error)" in log
+    assert len(log.strip().splitlines()) == 1
 
 
 ENTRIES = read_registry(ROOT / "data/encoders.yaml", PublicEncoder)
