@@ -15,8 +15,12 @@ os.environ.setdefault("MPLBACKEND", "agg")
 from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
+
+settings.register_profile("any machine", deadline=None)  # however busy it is
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """The vectors of a catalogue's texts, from the store or new, whatever kind of encoder made them."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ace_steps.embed.progress import shown
 from ace_steps.embed.store import VectorStore
 from ace_steps.embed.texts import check_vectors
+from ace_steps.progress import counted
+
+log = logging.getLogger(__name__)
 
 Batches = Iterator[tuple[np.ndarray, np.ndarray]]
 
@@ -81,7 +84,10 @@ def embed_new(
     is_known = store.load(texts["text_sha256"], matrix)
     new_tokens = int(lengths[~is_known].sum())
     begun = time.monotonic()
-    for rows, vectors in shown(batches(is_known), lengths, new_tokens):
+    new = counted(
+        batches(is_known), lambda it: int(lengths[it[0]].sum()), new_tokens, "tokens", log
+    )
+    for rows, vectors in new:
         check_vectors(vectors, rows, texts)
         store.add(texts["text_sha256"].gather(rows), vectors)
         matrix[rows] = vectors

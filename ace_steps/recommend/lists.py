@@ -1,16 +1,14 @@
 """What is written for users and for an index, in pieces: lists of items, item vectors, queries."""
 
 import logging
-import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
 from torch import Tensor
-from tqdm import tqdm
 
 from ace_steps.evaluation.ranking import check_finite
+from ace_steps.progress import counted
 from ace_steps.recommend.top import Top, query_pieces, top_items
 from ace_steps.recommend.trained import Trained
 from ace_steps.recommend.users import Asked
@@ -18,10 +16,8 @@ from ace_steps.tables import PADDING
 
 log = logging.getLogger(__name__)
 
-Piece = TypeVar("Piece")
 ROWS_AT_ONCE = 1_000_000  # of recommendations in memory
 ITEMS_AT_ONCE = 65_536
-LINE_EVERY_S = 30.0
 
 Rows = tuple[dict[str, object], np.ndarray]  # key columns by name, and their vectors
 
@@ -42,7 +38,7 @@ def list_pieces(
     tops = top_items(trained.recommender, asked.histories, asked.targets, k=k, mask_seen=mask_seen)
     held: list[Top] = []
     n_done = n_held = 0
-    for top in _shown(tops, lambda top: len(top.item), len(asked.user_ids)):
+    for top in counted(tops, lambda top: len(top.item), len(asked.user_ids), "users", log):
         held.append(top)
         n_held += len(top.item)
         if n_held * k >= ROWS_AT_ONCE:
@@ -74,7 +70,7 @@ def user_pieces(trained: Trained, asked: Asked, scored: Tensor) -> Iterator[Rows
     """
     pieces = query_pieces(trained.recommender, asked.histories, asked.targets)
     done = 0
-    for some, queries in _shown(pieces, lambda piece: len(piece[1]), len(asked.user_ids)):
+    for some, queries in counted(pieces, lambda it: len(it[1]), len(asked.user_ids), "users", log):
         ids = asked.user_ids[done : done + len(some.user)]
         done += len(some.user)
         check_finite(queries, scored)
@@ -93,18 +89,3 @@ def _rows(tops: list[Top], user_ids: pl.Series, item_ids: pl.Series) -> pl.DataF
         "score": score.reshape(-1)[is_left],
     }
     return pl.DataFrame(columns)
-
-
-def _shown(pieces: Iterable[Piece], size: Callable[[Piece], int], total: int) -> Iterator[Piece]:
-    """The pieces as they come, their users counted in a bar, or a line now and then in a log."""
-    done, begun = 0, time.monotonic()
-    told = begun
-    with tqdm(total=total, unit=" users", disable=None) as bar:
-        for piece in pieces:
-            yield piece
-            bar.update(size(piece))
-            done, now = done + size(piece), time.monotonic()
-            if bar.disable and now - told > LINE_EVERY_S:
-                told = now
-                left = (total - done) * (now - begun) / done
-                log.info("%d of %d users, %.0f s to go", done, total, left)

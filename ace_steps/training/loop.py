@@ -1,6 +1,7 @@
 """The training loop that every backbone shares: epochs, validation, early stopping."""
 
 import logging
+import time
 from collections.abc import Callable
 
 from ace_steps.backbones.recommender import Recommender
@@ -63,14 +64,22 @@ def train(
     while not _is_finished(state, training):
         epoch = len(state.curve) + 1
         row = trainer.train_epoch(epoch)
-        row |= _validate(recommender, histories, targets, settings)
+        begun = time.perf_counter()
+        try:
+            row |= _validate(recommender, histories, targets, settings)
+        except InputError as mistake:
+            raise InputError(
+                f"epoch {epoch}, step {task.n_steps} of {task.n_steps}: {mistake} Lower lr (now {training.lr:g}) or raise "
+                f"warmup_steps; the state after epoch {epoch - 1} is kept."
+            ) from None
+        n_seconds = row["seconds"] + time.perf_counter() - begun
         state.curve.append(row)
         state.weights = weights_as_arrays(recommender)
         state.optimiser = optimiser_as_arrays(recommender, trainer.optimiser)
         if state.best_epoch == epoch:
             state.best_weights = state.weights
         keep(state)
-        _log_epoch(state, training)
+        _log_epoch(state, training, n_seconds)
     return state
 
 
@@ -96,7 +105,8 @@ def _validate(
     return row | {"value": mean_metric(ranks, training.metric, training.cutoff)}
 
 
-def _log_epoch(state: TrainingState, training: TrainingSettings) -> None:
+def _log_epoch(state: TrainingState, training: TrainingSettings, seconds: float) -> None:
+    """A line on the last epoch, which took so many seconds with its validation."""
     row, n_epochs = state.curve[-1], len(state.curve)
     n_left = min(training.epochs - n_epochs, state.best_epoch + training.patience - n_epochs)
     log.info(
@@ -104,5 +114,5 @@ def _log_epoch(state: TrainingState, training: TrainingSettings) -> None:
         "%.0f s left unless it improves",
         *(n_epochs, row["loss"], training.metric, training.cutoff, row["value"]),
         *(state.curve[state.best_epoch - 1]["value"], state.best_epoch),
-        *(row["seconds"], row["targets_per_s"], n_left * row["seconds"]),
+        *(row["seconds"], row["targets_per_s"], n_left * seconds),
     )

@@ -1,21 +1,24 @@
 """One epoch of training: batches in, updated weights out."""
 
+import logging
 import math
 import time
 
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from ace_steps.backbones.recommender import Recommender
 from ace_steps.backbones.settings import TrainingSettings
 from ace_steps.errors import InputError
+from ace_steps.progress import Progress
 from ace_steps.runtime import derive_seed
 from ace_steps.training.batches import Batch
 from ace_steps.training.objectives import Objective, SampledSoftmax, full_softmax
 from ace_steps.training.optimisers import build_optimiser, warm_up
 from ace_steps.training.tasks import Task
+
+log = logging.getLogger(__name__)
 
 
 class Trainer:
@@ -43,9 +46,7 @@ class Trainer:
         rng = np.random.default_rng(derive_seed(self.seed, f"order/{epoch}"))
         n_before = (epoch - 1) * self.task.n_steps
         total, n_done, started = 0.0, 0, time.perf_counter()
-        progress = tqdm(
-            total=self.task.n_targets, unit=" targets", desc=f"epoch {epoch}", disable=None
-        )
+        progress = Progress(self.task.n_targets, "targets", log, title=f"epoch {epoch}")
         gpus = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(gpus), progress:
             torch.manual_seed(derive_seed(self.seed, f"dropout/{epoch}"))
@@ -60,7 +61,7 @@ class Trainer:
                     )
                 n_targets = len(batch.targets)
                 total, n_done = total + loss * n_targets, n_done + n_targets
-                progress.update(n_targets)
+                progress.add(n_targets)
         seconds = time.perf_counter() - started
         rate = n_done / seconds
         return {"epoch": epoch, "loss": total / n_done, "seconds": seconds, "targets_per_s": rate}

@@ -157,7 +157,7 @@ LOGS = st.lists(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.filter_too_much], max_examples=40)
+@settings(suppress_health_check=[HealthCheck.filter_too_much], max_examples=40)
 @given(LOGS, st.randoms(use_true_random=False), st.sampled_from(["all", "first", "last"]))
 def test_no_order_of_the_raw_lines_changes_anything(events, random, duplicates):
     changes = {"tie_rule": "hashed", "duplicates": duplicates}
@@ -171,7 +171,7 @@ def test_no_order_of_the_raw_lines_changes_anything(events, random, duplicates):
     assert one.items.equals(other.items)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(LOGS)
 def test_ids_are_dense_and_lead_back_to_the_raw_events(events):
     try:

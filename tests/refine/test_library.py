@@ -148,7 +148,7 @@ def test_a_note_of_ones_own_is_kept_with_the_map(tmp_path):
     assert Refinement.load(tmp_path / "own.safetensors").facts == {"method": "ace"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.floats(1e-3, 1e3), min_size=2, max_size=20),
     st.floats(1e-6, 1e6),

@@ -168,6 +168,31 @@ def test_a_loss_that_is_not_finite_stops_at_once_and_names_the_epoch_and_the_ste
     assert kept == [1]  # the state of the last good epoch
 
 
+def test_an_update_that_ruins_the_weights_names_the_last_step_of_its_epoch():
+    # the loss before the only step is finite; the weights after it are not
+    with pytest.raises(InputError, match=r"epoch 1, step 1 of 1: the weights give scores that are"):
+        run(lr=1e30, batch_sequences=10_000)
+
+
+@pytest.mark.parametrize(("metric", "cutoff"), [("recall", 5), ("mrr", 20), ("ndcg", 50)])
+def test_the_metric_and_cutoff_of_the_settings_decide_which_epoch_is_best(metric, cutoff):
+    kept = []
+    state, recommender = run(
+        metric=metric, cutoff=cutoff, epochs=6, keep=lambda s: kept.append(copy.deepcopy(s.weights))
+    )
+    histories, values = random_histories(), []
+    for weights in kept:
+        load_weights(recommender, weights)
+        recommender.eval()
+        targets = held_out(histories, "valid")
+        ranks = rank_targets(
+            recommender, histories, targets, tie_policy="expected", mask_seen=False
+        ).rank
+        values.append(mean_metric(ranks, metric, cutoff))
+    assert [row["value"] for row in state.curve] == pytest.approx(values)
+    assert state.best_epoch == 1 + int(np.argmax(values))
+
+
 def test_training_without_a_validation_target_is_refused():
     histories = read_histories(interactions_of([[1, 2], [3, 4]]), 30)
     settings = small_settings()
