@@ -8,6 +8,10 @@ from urllib.parse import quote
 
 import numpy as np
 
+MALFORMED = (  # what a body raises that is no JSON of ours
+    *(ValueError, TypeError, KeyError, AttributeError),
+    *(OverflowError, RecursionError),  # a number of hundreds of digits, brackets in brackets
+)
 LONGEST_REASON = 200  # characters of a server's own words in one of our lines
 
 
@@ -51,7 +55,7 @@ def read_answer(body: bytes, n_inputs: int, width: int) -> Answer:
         order = [row["index"] for row in rows]
         vectors = [_vector(row["embedding"]) for row in rows]
         counted = (found.get("usage") or {}).get("total_tokens")
-    except (ValueError, TypeError, KeyError, AttributeError) as fault:
+    except MALFORMED as fault:
         what = "JSON without vectors" if isinstance(fault, KeyError) else "no whole JSON of vectors"
         raise UnusableAnswerError(f"{what}, {len(body)} bytes") from None
     if len(rows) != n_inputs or sorted(map(str, order)) != sorted(map(str, range(n_inputs))):
@@ -71,11 +75,11 @@ def reason_of(body: bytes) -> str:
     text = body.decode("utf-8", errors="replace")
     try:
         found = json.loads(text)
-    except ValueError:
+        for key in ("error", "message", "detail"):
+            found = found.get(key, found) if isinstance(found, dict) else found
+        return " ".join((found if isinstance(found, str) else json.dumps(found)).split())
+    except MALFORMED:
         return " ".join(text.split())
-    for key in ("error", "message", "detail"):
-        found = found.get(key, found) if isinstance(found, dict) else found
-    return " ".join((found if isinstance(found, str) else json.dumps(found)).split())
 
 
 def error_code(body: bytes) -> str:
@@ -83,7 +87,7 @@ def error_code(body: bytes) -> str:
     try:
         error = json.loads(body)["error"]
         return str(error.get("code") or error.get("type") or "")
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except MALFORMED:
         return ""
 
 

@@ -13,6 +13,7 @@ from ace_steps.embed.api_texts import Inputs, counter_for, inputs_of, requests_o
 from ace_steps.embed.embedded import Embedded, embed_new
 from ace_steps.embed.settings import ApiSettings
 from ace_steps.embed.store import VectorStore
+from ace_steps.embed.texts import check_vectors
 from ace_steps.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -137,16 +138,21 @@ class _Outcome:
     """What became of one request: its parts that were answered, and why the rest was not."""
 
     answered: list[Batch] = field(default_factory=list)
-    failure: InputError | None = None
+    failure: Exception | None = None
 
 
 def _ask(client: ApiClient, texts: pl.DataFrame, sent: pl.Series, rows: np.ndarray) -> _Outcome:
-    """Send one request; in halves, and halves of these, where the server finds it too large."""
+    """Send one request; in halves, and halves of these, where the server finds it too large.
+
+    A defect of ours is an outcome too: raised here, it would cost what others are answered.
+    """
     outcome, waiting = _Outcome(), [rows]
     while waiting:
         part = waiting.pop()
         try:
-            outcome.answered.append((part, client.embed(sent.gather(part).to_list())))
+            vectors = client.embed(sent.gather(part).to_list())
+            check_vectors(vectors, part, texts)
+            outcome.answered.append((part, vectors))
         except RejectedError as refusal:
             if len(part) == 1:
                 outcome.failure = _rejected(texts, sent, int(part[0]), refusal)
@@ -156,7 +162,7 @@ def _ask(client: ApiClient, texts: pl.DataFrame, sent: pl.Series, rows: np.ndarr
             waiting += [part[half:], part[:half]]
         except StoppedError:
             break
-        except InputError as failure:
+        except Exception as failure:  # raised once the others have answered
             outcome.failure = failure
             break
     return outcome
