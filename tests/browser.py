@@ -150,6 +150,18 @@ class Browser:
         return json.loads(message)
 
 
+def complaints(browser: Browser) -> list[dict]:
+    """What the page's console holds of errors and warnings."""
+    found = []
+    for event in browser.events:
+        told = event.get("params", {})
+        is_thrown = event.get("method") == "Runtime.exceptionThrown"
+        is_called = told.get("type") in ("error", "warning", "assert")
+        is_logged = told.get("entry", {}).get("level") in ("error", "warning")
+        found += [event] if is_thrown or is_called or is_logged else []
+    return found
+
+
 def _pipe() -> tuple[int, int]:
     """A pipe whose ends are numbered from 10, clear of what the browser's are called."""
     ends = os.pipe()

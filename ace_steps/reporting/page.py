@@ -13,7 +13,8 @@ class Cell:
 
     Attributes:
         text: What is read.
-        value: What the column is sorted by; None sorts last.
+        value: What the column is sorted by, None for the text itself; what is missing, NaN or a
+            dash without a value, is last in both directions.
         mark: ``best``, ``second``, ``chosen`` or nothing.
         note: A remark in smaller type, e.g. the change against a baseline.
         share: Length of a bar behind the text, in [0, 1]; None draws none.

@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import math
 import re
 from pathlib import Path
 from urllib.parse import quote
@@ -63,8 +64,12 @@ def _packed(text: str) -> str:
 
 
 def _sort_key(value: float | str) -> str:
-    """A cell's value as its column is sorted by it; six digits tell any two apart that differ."""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    """A cell's value as the page's script reads it; six digits tell any two apart that differ."""
+    if not isinstance(value, float):
+        return str(value)
+    if math.isnan(value):
+        return ""
+    return f"{value:.6g}".replace("inf", "Infinity")
 
 
 def _environment(*, is_markup: bool) -> Environment:

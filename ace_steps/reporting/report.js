@@ -6,17 +6,32 @@ narrow.addEventListener("change", () => {
   document.querySelector("nav details").open = !narrow.matches;
 });
 
+const NOTHING = "–";
 const valueOf = (row, column) => {
   const cell = row.cells[column];
-  const value = cell.dataset.value;
-  if (value === undefined) return cell.textContent.trim() || null;
-  return value !== "" && !Number.isNaN(Number(value)) ? Number(value) : value;
+  const text = cell.textContent.trim();
+  const value = cell.dataset.value ?? (text === NOTHING ? "" : text);
+  if (value === "") return null;
+  return cell.dataset.value === undefined || Number.isNaN(Number(value)) ? value : Number(value);
 };
 
+// Numbers by value, after them texts as the reader's language orders them.
 const compare = (one, other) => {
-  if (one === null || other === null) return (one === null) - (other === null);
-  if (typeof one === "number" && typeof other === "number") return one - other;
-  return String(one).localeCompare(String(other), undefined, { numeric: true });
+  const kinds = (typeof other === "number") - (typeof one === "number");
+  if (kinds) return kinds;
+  if (typeof one === "number") return (one > other) - (one < other);
+  return one.localeCompare(other, undefined, { numeric: true });
+};
+
+// A column that is missing in a row puts it last in both directions.
+const ordered = (rows, column, sign) => {
+  const values = new Map(rows.map((row) => [row, valueOf(row, column)]));
+  const isMissing = (row) => values.get(row) === null;
+  return rows.sort((a, b) =>
+    isMissing(a) || isMissing(b)
+      ? isMissing(a) - isMissing(b)
+      : sign * compare(values.get(a), values.get(b)),
+  );
 };
 
 const sort = (table, head, column) => {
@@ -27,9 +42,7 @@ const sort = (table, head, column) => {
   for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
   head.setAttribute("aria-sort", direction);
   const sign = direction === "ascending" ? 1 : -1;
-  const rows = [...table.tBodies[0].rows];
-  rows.sort((a, b) => sign * compare(valueOf(a, column), valueOf(b, column)));
-  table.tBodies[0].append(...rows);
+  table.tBodies[0].append(...ordered([...table.tBodies[0].rows], column, sign));
 };
 
 const makeSortable = (root) => {
