@@ -14,6 +14,9 @@ from ace_steps.parquet import Vectors
 CHUNK_BYTES = 32 * 2**20
 IDS = "ids"  # array of a safetensors file
 FLOATS = ("F16", "BF16", "F32", "F64")
+INTEGERS = ("I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64")
+FORMATS = (".parquet", ".npy", ".safetensors")  # of vectors, as the schema has it too
+ID_FORMATS = (".txt", ".json", ".npy")
 
 
 def matrix_pieces(path: Path, ids: Path | None, *, array: str) -> Iterator[Vectors]:
@@ -35,6 +38,7 @@ def matrix_pieces(path: Path, ids: Path | None, *, array: str) -> Iterator[Vecto
             raise InputError(f"{path}: says nothing of its rows' ids; `ids` is wanted.")
         yield from _chunks(path, _read_ids(ids), matrix.shape, lambda rows: matrix[rows])
         return
+    _check_format(path, FORMATS)
     try:
         with safe_open(path, framework="pt") as file:  # NumPy has no bfloat16
             yield from _safetensors_pieces(path, file, ids, array)
@@ -58,11 +62,29 @@ def _safetensors_pieces(
     shape = tuple(found.get_shape())
     if len(shape) != 2 or found.get_dtype() not in FLOATS:
         raise _no_matrix(path, shape, found.get_dtype())
-    if ids is None and IDS not in file.keys():  # noqa: SIM118
-        raise InputError(f"{path}: holds no array 'ids'; `ids`, a file of ids, is wanted.")
-    own = None if ids else pl.Series(file.get_tensor(IDS).numpy()).cast(pl.String)
+    listed = _read_ids(ids) if ids else _own_ids(path, file)
     rows_of = lambda rows: _as_numpy(found[rows.start : rows.stop])  # noqa: E731
-    yield from _chunks(path, _read_ids(ids) if ids else own, shape, rows_of)
+    yield from _chunks(path, listed, shape, rows_of)
+
+
+def _own_ids(path: Path, file: safe_open) -> pl.Series:
+    """Ids that a safetensors file holds itself."""
+    if IDS not in file.keys():  # noqa: SIM118
+        raise InputError(f"{path}: holds no array 'ids'; `ids`, a file of ids, is wanted.")
+    found = file.get_slice(IDS)
+    shape = tuple(found.get_shape())
+    if len(shape) != 1 or found.get_dtype() not in INTEGERS:
+        raise InputError(
+            f"{path}: its array 'ids' is {found.get_dtype()} of shape {shape}, but a list of whole "
+            "numbers is wanted; any other ids can be given as `ids`, a file."
+        )
+    return pl.Series(file.get_tensor(IDS).numpy()).cast(pl.String)
+
+
+def _check_format(path: Path, formats: tuple[str, ...]) -> None:
+    if path.suffix not in formats:
+        found = f"'{path.suffix}'" if path.suffix else "a name without an ending"
+        raise InputError(f"{path}: {found} is not read here; {', '.join(formats)} are.")
 
 
 def _as_numpy(tensor: object) -> np.ndarray:
@@ -83,13 +105,17 @@ def _chunks(
 
 def _read_ids(path: Path) -> pl.Series:
     """Ids as texts, in order."""
+    _check_format(path, ID_FORMATS)
     try:
         if path.suffix == ".npy":
             found = _load_npy(path)
             if found.ndim != 1 or found.dtype.kind not in "iuU":
-                raise InputError(f"{path}: {found.dtype} of shape {found.shape}; a list is wanted.")
+                raise InputError(
+                    f"{path}: {found.dtype} of shape {found.shape}, but a list of texts or whole "
+                    "numbers is wanted."
+                )
             return pl.Series(found).cast(pl.String)
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors put a mark in front that is no id's
         if path.suffix == ".txt":
             return pl.Series(text.removesuffix("\n").split("\n"), dtype=pl.String).str.strip_suffix(
                 "\r"

@@ -1,14 +1,16 @@
-"""The step request_vectors with a server that does wrong on request."""
+"""The step request_vectors with a server that does wrong on request, and import_vectors."""
 
 import json
 
 import pytest
 
 from ace_steps.embed import api
+from ace_steps.steps.import_vectors import main as import_vectors_main
 from ace_steps.steps.request_vectors import main
 from tests.embed.fault_server import KEY, fault_server
 from tests.steps.made_items import write_items
 from tests.steps.made_requests import CONNECTION, SETTINGS, TEXTS
+from tests.steps.made_vectors import IDS
 
 
 @pytest.fixture
@@ -43,5 +45,23 @@ def request_vectors(server, tmp_path, capsys):
             assert secret not in said.out + said.err
             assert not any(secret.encode() in path.read_bytes() for path in files)
         return code, said.err
+
+    return run
+
+
+@pytest.fixture
+def import_vectors(tmp_path, capsys):
+    """The step on 30 items; its exit code and log."""
+    write_items(tmp_path / "items.parquet", [f"text {item}" for item in IDS])
+
+    def run(**settings):
+        code = import_vectors_main(
+            [
+                *("--items", str(tmp_path / "items.parquet")),
+                *("--vectors", str(tmp_path / "vectors.parquet")),
+                *("--settings", json.dumps(settings)),
+            ]
+        )
+        return code, capsys.readouterr().err
 
     return run
