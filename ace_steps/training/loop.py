@@ -70,7 +70,8 @@ def train(
         except InputError as mistake:
             raise InputError(
                 f"epoch {epoch}, step {task.n_steps} of {task.n_steps}: {mistake} "
-                f"Lower lr (now {training.lr:g}) or raise warmup_steps; the state after epoch {epoch - 1} is kept."
+                f"Lower lr (now {training.lr:g}) or raise warmup_steps; "
+                f"the state after epoch {epoch - 1} is kept."
             ) from None
         n_seconds = row["seconds"] + time.perf_counter() - begun
         state.curve.append(row)
