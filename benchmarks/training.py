@@ -3,10 +3,15 @@
 python benchmarks/training.py --inter amazon-beauty.inter --work build/peers \
     --epochs 60 --patience 5 --vectors results/beauty/refine/.../item_vectors.parquet
 
-Same width, layers, heads, length, dropouts, loss (softmax over all items), targets (every prefix),
-split (leave one out in file order) and initial item table for all; without --vectors each library
-starts as it does by itself. Each runs in a process of its own, one after the other, the peers in
-virtual environments under --work, made there on first use:
+Same width, layers, heads, length, hidden dropout, loss (softmax over all items), split (leave one
+out in file order) and initial item table for all; without --vectors each library starts as it does
+by itself. What differs: RecTools sets its attention dropout (0.5, not 0.3) and inner width (128,
+not 256) by itself, knows only items with a training event, and trains the last 50 positions of a
+history; RecBole's softmax has a class for the padding. Every prefix is a target in RecBole and
+here, of up to 50 events in RecBole, of 26 to 50 in the long histories here.
+
+Each runs in a process of its own, one after the other, the peers in virtual environments under
+--work, made there on first use:
 
     recbole: recbole==1.2.1 with numpy<2, pandas<3, setuptools<81, which it needs
     rectools: rectools[torch]==0.19.0
@@ -25,7 +30,7 @@ import argparse
 import hashlib
 import json
 import os
-import resource
+import re
 import subprocess
 import sys
 import tempfile
@@ -47,10 +52,11 @@ def python_of(peer: str, work: Path) -> str:
     """The interpreter of a peer's environment, made if it is missing."""
     if peer == "ours":
         return sys.executable
-    python = work / peer / "bin" / "python"
-    if not python.exists():
+    python, ready = work / peer / "bin" / "python", work / peer / ".ready"
+    if not ready.exists():
         subprocess.run([sys.executable, "-m", "venv", work / peer], check=True)
         subprocess.run([python, "-m", "pip", "install", "-q", *REQUIREMENTS[peer]], check=True)
+        ready.touch()
     return str(python)
 
 
@@ -65,13 +71,13 @@ def run_peer(peer: str, options: argparse.Namespace) -> list[dict]:
             here["PYTHONPATH"] = str(Path(__file__).parents[1])
         command = [python_of(peer, options.work), __file__, *arguments(options), "--only", peer]
         with tempfile.TemporaryDirectory() as folder:
-            found = subprocess.run(command, env=os.environ | here, cwd=folder, capture_output=True)
-        if found.returncode:
-            raise SystemExit(f"{peer} ended with {found.returncode}:\n{found.stderr.decode()}")
+            code = subprocess.run(command, env=os.environ | here, cwd=folder).returncode
+        if code:
+            raise SystemExit(f"{peer} ended with {code}.")
     rows = [json.loads(line) for line in path.read_text().splitlines()]
-    if rows[-1]["asked"] != asked(options):
+    if rows[-1].get("asked") != asked(options, peer):
         raise SystemExit(
-            f"{path}: measured with {rows[-1]['asked']}, asked for is {asked(options)}; "
+            f"{path}: measured with {rows[-1].get('asked')}, asked for is {asked(options, peer)}; "
             "give another --work or delete the file."
         )
     return rows
@@ -84,13 +90,31 @@ def arguments(options: argparse.Namespace) -> list[str]:
     return [x for name, value in given.items() if value for x in (f"--{name}", str(value))]
 
 
-def asked(options: argparse.Namespace) -> dict:
-    """All that decides what is measured: the files by their content, and the options."""
-    digests = {}
-    for name in ("inter", "vectors"):
-        path = getattr(options, name)
-        digests[name] = path and hashlib.sha256(path.read_bytes()).hexdigest()
-    return digests | {name: getattr(options, name) for name in ("epochs", "patience", "precision")}
+def asked(options: argparse.Namespace, peer: str) -> dict:
+    """All that decides what is measured: files and code by their content, options, cores."""
+    here = Path(__file__).parent
+    code = sorted(here.glob("training*.py"))
+    if peer == "ours":
+        for package in ("backbones", "evaluation", "training"):
+            code += sorted((here.parent / "ace_steps" / package).glob("*.py"))
+    digests = {"code": digest(*code), "inter": digest(options.inter)}
+    digests["vectors"] = options.vectors and digest(options.vectors)
+    names = ("epochs", "patience", "precision")
+    return digests | {name: getattr(options, name) for name in names} | {"cores": cores()}
+
+
+def digest(*paths: Path) -> str:
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def peak_mb() -> float:
+    """Most memory this process ever had, without what its parent had when it began."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
 
 
 def keep_vectors(path: Path, work: Path) -> None:
@@ -114,15 +138,16 @@ def train_alone(options: argparse.Namespace) -> None:
     path = options.work / f"{options.only}.jsonl"
     work = Work(options.inter, Path.cwd(), lookup, options.precision)
     TRAINERS[options.only](work, Curve(path, options.epochs, options.patience or options.epochs))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    about = {"peak_mb": peak, "torch": version("torch"), "version": version(PACKAGES[options.only])}
-    about["asked"] = asked(options)
+    about = {"peak_mb": peak_mb(), "asked": asked(options, options.only)}
+    about |= {"torch": version("torch"), "version": version(PACKAGES[options.only])}
     with path.open("a") as file:
         file.write(json.dumps(about) + "\n")
 
 
 def show(peers: dict[str, list[dict]]) -> None:
     """The table, and who reached whose best when."""
+    about = next(iter(peers.values()))[-1]["asked"]
+    print(f"{about['cores']} cores; ours in {about['precision']}, the others in float32\n")
     print("| | epoch, s | a target, us | ranking, s | peak, MB | Recall@20 | NDCG@10 | after, s |")
     print("|---|---|---|---|---|---|---|---|")
     for peer, (*epochs, about) in peers.items():
