@@ -18,6 +18,7 @@ from ace_steps.evaluation.selection import chosen_run
 from ace_steps.files import sha256_file, write_text
 from ace_steps.parquet import read_table
 from ace_steps.preprocess.registry import step_settings
+from ace_steps.sources import PACKAGE, sources_of
 from ace_steps.tables import SELECTION
 
 # Snakemake keeps every job of a plan: to look for garbage among them as often as Python does by
@@ -45,20 +46,20 @@ def one_of(names):
     return "|".join(re.escape(name) for name in names)
 
 
-def sources(*parts):
+def sources(step, *more):
     """A file that lists the package files a step's numbers depend on, with their checksums.
 
     It is an input of the step's rule and written anew only where it changed, so that an edit reruns
     the step, while a touch or a moved checkout reruns nothing. One file instead of many keeps the
-    planning of thousands of jobs short. The last part names the step's own file.
+    planning of thousands of jobs short. ``more`` are files that the step reads and does not import.
     """
-    package = Path(workflow.basedir) / "ace_steps"
-    found = sorted({file for part in parts for file in package.glob(part)})
-    if not (package / parts[-1]).is_file():
-        raise WorkflowError(f"no source file {parts[-1]} under {package}")
-    lines = (f"{sha256_file(file)}  {file.relative_to(package).as_posix()}" for file in found)
+    others = [file for part in more for file in PACKAGE.glob(part)]
+    lines = (
+        f"{sha256_file(file)}  {file.relative_to(PACKAGE).as_posix()}"
+        for file in [*sources_of(step), *sorted(others)]
+    )
     text = "\n".join(lines) + "\n"
-    listed = Path(".snakemake/code") / f"{Path(parts[-1]).stem}.sha256"
+    listed = Path(".snakemake/code") / f"{step}.sha256"
     if not listed.is_file() or listed.read_text() != text:
         write_text(listed, text)
     return str(listed)

@@ -1,10 +1,3 @@
-USING = [
-    *("backbones/*.py", "training/*.py", "evaluation/ranking.py", "recommend/asking.py"),
-    *("recommend/lists.py", "recommend/top.py", "recommend/trained.py", "recommend/users.py"),
-]
-HIDING = ["refine/*.py", "recommend/*.py", "backbones/*.py", "training/*.py", "evaluation/*.py"]
-
-
 def list_options(wildcards):
     """A params function: what the section `recommend` asks of recommend_items."""
     if "recommend" not in config:

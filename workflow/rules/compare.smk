@@ -5,12 +5,7 @@
 checkpoint select_points:
     input:
         ranks=points_of_cell,
-        code=sources(
-            "evaluation/metrics.py",
-            "evaluation/ranks.py",
-            "evaluation/selection.py",
-            "steps/select_points.py",
-        ),
+        code=sources("select_points"),
     output:
         "<results>/select/<cell>/selection.parquet",
     log:
@@ -41,12 +36,7 @@ rule collect_metrics:
     input:
         *each_cell(RANKS),
         selections=filled(CHOICES, FIRST),
-        code=sources(
-            "grid.py",
-            "evaluation/*.py",
-            "reporting/summary.py",
-            "steps/collect_metrics.py",
-        ),
+        code=sources("collect_metrics"),
     output:
         metrics=report(
             "<results>/report/metrics.parquet", caption="../report/metrics.rst", category="Metrics"
@@ -85,12 +75,7 @@ rule compare_runs:
         *each_cell(RANKS),
         metrics=rules.collect_metrics.output.metrics,
         runs=rules.collect_metrics.output.runs,
-        code=sources(
-            "grid.py",
-            "evaluation/*.py",
-            "reporting/summary.py",
-            "steps/compare_runs.py",
-        ),
+        code=sources("compare_runs"),
     output:
         "<results>/report/comparisons.parquet",
     log:
@@ -122,12 +107,7 @@ rule write_tables:
         runs=rules.collect_metrics.output.runs,
         comparisons=rules.compare_runs.output,
         published=PUBLISHED,
-        code=sources(
-            "grid.py",
-            "reporting/summary.py",
-            "reporting/tables*.py",
-            "steps/write_tables.py",
-        ),
+        code=sources("write_tables"),
     output:
         expand(
             "<results>/report/tables/{table}.{format}",

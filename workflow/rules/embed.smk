@@ -1,30 +1,6 @@
-EMBEDDING = [
-    f"embed/{module}.py"
-    for module in (
-        "settings",
-        "models",
-        "fused",
-        "cores",
-        "prefix",
-        "tokens",
-        "pooling",
-        "encode",
-        "catalogue",
-        "store",
-        "texts",
-        "embedded",
-        "finishing",
-    )
-]
-REQUESTING = [
-    f"embed/{module}.py"
-    for module in ("settings", "api", "api_answers", "api_catalogue", "api_texts", "texts")
-]
-
-
 rule fetch_encoder:
     input:
-        code=sources("archives.py", "fetch.py", "embed/registry.py", "steps/fetch_encoder.py"),
+        code=sources("fetch_encoder", "archives.py", "fetch.py", "embed/registry.py"),
     output:
         directory("<resources>/encoders/{source}/model"),
     log:
@@ -57,7 +33,7 @@ rule embed_items:
     input:
         item_table="<results>/preprocess/{dataset}/items.parquet",
         model=model_folder,
-        code=sources(*EMBEDDING, "steps/embed_items.py"),
+        code=sources("embed_items"),
     output:
         "<results>/embed/{dataset}/{encoder}/shards/{scatteritem}.parquet",
     log:
@@ -91,7 +67,7 @@ rule embed_items:
 rule request_vectors:
     input:
         item_table="<results>/preprocess/{dataset}/items.parquet",
-        code=sources(*REQUESTING, "steps/request_vectors.py"),
+        code=sources("request_vectors"),
     output:
         "<results>/embed/{dataset}/{encoder}/shards/{scatteritem}.parquet",
     log:
@@ -123,7 +99,7 @@ rule request_vectors:
 rule estimate_requests:
     input:
         item_table="<results>/preprocess/{dataset}/items.parquet",
-        code=sources(*REQUESTING, "steps/estimate_requests.py"),
+        code=sources("estimate_requests"),
     output:
         "<results>/embed/{dataset}/{encoder}/estimate.json",
     log:
@@ -155,12 +131,7 @@ rule import_vectors:
     input:
         item_table="<results>/preprocess/{dataset}/items.parquet",
         own=own_files,
-        code=sources(
-            "embed/own_vectors.py",
-            "embed/matrix_files.py",
-            "embed/merge.py",
-            "steps/import_vectors.py",
-        ),
+        code=sources("import_vectors"),
     output:
         "<results>/embed/{dataset}/{encoder}/item_vectors.parquet",
     log:
@@ -189,7 +160,7 @@ rule merge_vectors:
     input:
         item_table="<results>/preprocess/{dataset}/items.parquet",
         shards=gather.embed("<results>/embed/{{dataset}}/{{encoder}}/shards/{scatteritem}.parquet"),
-        code=sources("embed/merge.py", "embed/texts.py", "steps/merge_vectors.py"),
+        code=sources("merge_vectors"),
     output:
         "<results>/embed/{dataset}/{encoder}/item_vectors.parquet",
     log:

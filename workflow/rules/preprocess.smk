@@ -1,6 +1,6 @@
 rule fetch_dataset:
     input:
-        code=sources("archives.py", "fetch.py", "preprocess/registry.py", "steps/fetch_dataset.py"),
+        code=sources("fetch_dataset", "archives.py", "fetch.py", "preprocess/registry.py"),
     output:
         "<resources>/datasets/{source}/{role}",
     log:
@@ -32,7 +32,7 @@ rule preprocess_dataset:
     input:
         interactions=raw_file("interactions"),
         item_table=raw_file("items"),
-        code=sources("preprocess/*.py", "runtime.py", "steps/preprocess_dataset.py"),
+        code=sources("preprocess_dataset"),
     output:
         interactions="<results>/preprocess/{dataset}/interactions.parquet",
         users="<results>/preprocess/{dataset}/users.parquet",

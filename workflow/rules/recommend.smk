@@ -5,7 +5,7 @@ rule recommend_items:
         item_table="<results>/preprocess/{dataset}/items.parquet",
         vectors="<results>/refine/<vectors>/item_vectors.parquet",
         weights="<results>/train/<run>/best.safetensors",
-        code=sources(*USING, "steps/recommend_items.py"),
+        code=sources("recommend_items"),
     output:
         "<results>/recommend/<run>/recommendations.parquet",
     log:
@@ -48,7 +48,7 @@ rule export_index:
         item_table="<results>/preprocess/{dataset}/items.parquet",
         vectors="<results>/refine/<vectors>/item_vectors.parquet",
         weights="<results>/train/<run>/best.safetensors",
-        code=sources(*USING, "steps/export_index.py"),
+        code=sources("export_index"),
     output:
         index_items="<results>/recommend/<run>/index_items.parquet",
         index_queries="<results>/recommend/<run>/index_queries.parquet",
@@ -90,7 +90,7 @@ rule rank_cold_items:
         interactions="<results>/preprocess/{dataset}/interactions.parquet",
         item_table="<results>/preprocess/{dataset}/items.parquet",
         vectors="<results>/embed/{dataset}/{encoder}/item_vectors.parquet",
-        code=sources(*HIDING, "steps/rank_cold_items.py"),
+        code=sources("rank_cold_items"),
     output:
         "<results>/recommend/<run>/cold_items.parquet",
     log:

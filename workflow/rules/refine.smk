@@ -1,14 +1,7 @@
-SUMMING = [
-    f"refine/{module}.py"
-    for module in ("rows", "moments", "partial", "artifacts", "algebra", "factor", "torch_algebra")
-]
-FACTORING = [*SUMMING, "refine/factoring.py", "refine/geometry.py", "refine/measures.py"]
-
-
 rule gram_vectors:
     input:
         vectors="<results>/embed/{dataset}/{encoder}/item_vectors.parquet",
-        code=sources(*SUMMING, "steps/gram_vectors.py"),
+        code=sources("gram_vectors"),
     output:
         "<results>/factor/{dataset}/{encoder}/shards/{scatteritem}.safetensors",
     log:
@@ -37,7 +30,7 @@ rule factor_vectors:
         grams=gather.gram(
             "<results>/factor/{{dataset}}/{{encoder}}/shards/{scatteritem}.safetensors"
         ),
-        code=sources(*FACTORING, "steps/factor_vectors.py"),
+        code=sources("factor_vectors"),
     output:
         "<results>/factor/{dataset}/{encoder}/factor.safetensors",
     log:
@@ -64,7 +57,7 @@ rule refine_vectors:
     input:
         vectors="<results>/embed/{dataset}/{encoder}/item_vectors.parquet",
         factor="<results>/factor/{dataset}/{encoder}/factor.safetensors",
-        code=sources("refine/*.py", "runtime.py", "steps/refine_vectors.py"),
+        code=sources("refine_vectors"),
     output:
         refined="<results>/refine/<vectors>/item_vectors.parquet",
         map="<results>/refine/<vectors>/refinement.safetensors",
@@ -103,7 +96,7 @@ rule fold_in_items:
     input:
         vectors="<results>/embed/{dataset}/{encoder}/new_items/{batch}.parquet",
         map="<results>/refine/<vectors>/refinement.safetensors",
-        code=sources("refine/*.py", "steps/fold_in_items.py"),
+        code=sources("fold_in_items"),
     output:
         "<results>/refine/<vectors>/new_items/{batch}.parquet",
     log:

@@ -12,7 +12,7 @@ rule write_report:
             "<results>/refine/{dataset}/{encoder}/{refinement}/geometry.parquet"
         ),
         spectra=each_first_run("<results>/refine/{dataset}/{encoder}/{refinement}/spectrum.parquet"),
-        code=sources("grid.py", "evaluation/gaps.py", "reporting/*.*", "steps/write_report.py"),
+        code=sources("write_report", "reporting/*.jinja", "reporting/*.css", "reporting/*.js"),
     output:
         report=report(
             "<results>/report/report.html", caption="../report/report.rst", category="Report"

@@ -3,14 +3,7 @@ rule train_backbone:
         interactions="<results>/preprocess/{dataset}/interactions.parquet",
         item_table="<results>/preprocess/{dataset}/items.parquet",
         vectors="<results>/refine/<vectors>/item_vectors.parquet",
-        code=sources(
-            "backbones/*.py",
-            "training/*.py",
-            "evaluation/metrics.py",
-            "evaluation/ranking.py",
-            "runtime.py",
-            "steps/train_backbone.py",
-        ),
+        code=sources("train_backbone"),
     output:
         best="<results>/train/<run>/best.safetensors",
         last="<results>/train/<run>/last.safetensors",
@@ -54,13 +47,7 @@ rule rank_targets:
         item_table="<results>/preprocess/{dataset}/items.parquet",
         vectors="<results>/refine/<vectors>/item_vectors.parquet",
         weights="<results>/train/<run>/best.safetensors",
-        code=sources(
-            "backbones/*.py",
-            "training/*.py",
-            "evaluation/ranking.py",
-            "runtime.py",
-            "steps/rank_targets.py",
-        ),
+        code=sources("rank_targets"),
     output:
         "<results>/rank/<run>/shards/{scatteritem}.parquet",
     log:
@@ -97,7 +84,7 @@ rule rank_targets:
 rule merge_ranks:
     input:
         shards=gather.rank("<results>/rank/<run>/shards/{scatteritem}.parquet"),
-        code=sources("evaluation/joining.py", "steps/merge_ranks.py"),
+        code=sources("merge_ranks"),
     output:
         "<results>/rank/<run>/ranks.parquet",
     log:
