@@ -5,11 +5,12 @@ import math
 from pathlib import Path
 
 import pyarrow as pa
-from safetensors import SafetensorError, safe_open
 
+from ace_steps import tensors
 from ace_steps.errors import InputError
 from ace_steps.parquet import TABLE_KEY, opened
 from ace_steps.provenance import METADATA_KEY
+from ace_steps.show import texts
 
 SHOWN_ENTRIES = 4  # of a vector
 
@@ -18,7 +19,7 @@ def describe(path: Path, n_rows: int) -> dict:
     """A file as JSON values; large files are not read as a whole.
 
     Args:
-        path: A Parquet, safetensors, JSON or text file.
+        path: A Parquet or safetensors file, which is verified, or a text of a kind in ``READERS``.
         n_rows: Rows, or lines of a text, to take from its beginning.
 
     Returns:
@@ -29,21 +30,14 @@ def describe(path: Path, n_rows: int) -> dict:
     Raises:
         InputError: no such file, a damaged one, or one of no kind that is known.
     """
-    readers = {
-        ".parquet": _parquet,
-        ".safetensors": _safetensors,
-        ".json": _text,
-        ".txt": _text,
-        ".md": _text,
-    }
-    if path.suffix not in readers:
+    if path.suffix not in READERS:
         raise InputError(
             f"{path}: cannot be shown; wanted a results folder or a file that ends in "
-            f"{', '.join(readers)}."
+            f"{', '.join(READERS)}."
         )
     if not path.is_file():
         raise InputError(f"{path}: no such file.")
-    return {"file": str(path), **readers[path.suffix](path, max(n_rows, 0))}
+    return {"file": str(path), **READERS[path.suffix](path, max(n_rows, 0))}
 
 
 def _parquet(path: Path, n_rows: int) -> dict:
@@ -85,37 +79,18 @@ def _column(field: pa.Field, footer: object) -> dict:
 
 
 def _safetensors(path: Path, n_rows: int) -> dict:
-    try:
-        with safe_open(path, framework="numpy") as file:
-            note = json.loads((file.metadata() or {}).get(METADATA_KEY, "null"))
-            slices = {name: file.get_slice(name) for name in sorted(file.keys())}
-            tensors = [
-                {"name": name, "type": each.get_dtype(), "shape": list(each.get_shape())}
-                for name, each in slices.items()
-            ]
-    except (SafetensorError, ValueError) as damage:
-        raise InputError(f"{path}: not a readable safetensors file ({damage}).") from None
-    n_entries = sum(math.prod(each["shape"]) for each in tensors)
-    told = note.get("provenance") if isinstance(note, dict) else None
+    found, told = tensors.list_tensors(path)
+    figures = {
+        "tensors": len(found),
+        "entries": sum(math.prod(each.shape) for each in found),
+        "bytes": path.stat().st_size,
+    }
     return {
         "kind": "safetensors",
-        "figures": {
-            "tensors": len(tensors),
-            "entries": n_entries,
-            "bytes": path.stat().st_size,
-        },
-        "tensors": tensors,
+        "figures": figures,
+        "tensors": [each._asdict() for each in found],
         "provenance": _provenance(told, path),
     }
-
-
-def _text(path: Path, n_rows: int) -> dict:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not a text in UTF-8.") from None
-    figures = {"lines": len(lines), "bytes": path.stat().st_size}
-    return {"kind": path.suffix[1:], "figures": figures, "lines": lines[:n_rows]}
 
 
 def _provenance(note: str | bytes | None, path: Path) -> dict | None:
@@ -138,3 +113,12 @@ def _cell(value: object) -> object:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return str(value)
+
+
+READERS = {
+    ".parquet": _parquet,
+    ".safetensors": _safetensors,
+    **dict.fromkeys(texts.DELIMITERS, texts.describe_separated),
+    **dict.fromkeys(texts.MARKUP, texts.describe_markup),
+    **dict.fromkeys((".json", ".yaml", ".log", ".txt", ".md", ".tex"), texts.describe_lines),
+}

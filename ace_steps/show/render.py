@@ -26,21 +26,20 @@ def print_description(screen: Console, found: dict) -> None:
     key = f", unique in and sorted by {found['key']}" if found.get("key") else ""
     screen.print(Text(found["file"], style="bold"))
     screen.print(Text(f"{what}: {figures}{key}"))
-    if "columns" in found:
+    columns = found.get("columns", [])
+    is_typed = any("type" in column for column in columns)  # not those of a CSV
+    if is_typed:
         wanted = ("name", "type", "least", "largest", "meaning")
-        _print_table(
-            screen, "columns", wanted, ([c.get(w) for w in wanted] for c in found["columns"])
-        )
+        _print_table(screen, "columns", wanted, ([c.get(w) for w in wanted] for c in columns))
     if "tensors" in found:
         wanted = ("name", "type", "shape")
         rows = ([tensor[each] for each in wanted] for tensor in found["tensors"])
         _print_table(screen, "tensors", wanted, rows)
     if "provenance" in found:
         _print_provenance(screen, found["provenance"])
-    if found.get("rows"):
-        _print_table(
-            screen, "first rows", list(found["rows"][0]), (r.values() for r in found["rows"])
-        )
+    if found.get("rows") or (columns and not is_typed):
+        names = [column["name"] for column in columns]
+        _print_table(screen, "first rows", names, (row.values() for row in found["rows"]))
     for line in found.get("lines", ()):
         screen.print(Text(line))
 

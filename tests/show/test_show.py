@@ -6,24 +6,17 @@ import re
 import numpy as np
 import polars as pl
 import pytest
+from safetensors.numpy import save_file
 
 from ace_steps import tables
 from ace_steps.__main__ import main
 from ace_steps.parquet import vector_writer, write_table
 from ace_steps.provenance import Provenance
 from ace_steps.tensors import write_tensors
+from tests.show.printing import shown
 
 NOTE = Provenance("made_by_hand", {"k": 3, "nothing": None}, {"raw": "12ab"}, {"seed": 7})
 RUN = {"dataset": "toy", "encoder": "e", "refinement": "ace", "backbone": "b"}
-
-
-def shown(capsys, *options):
-    """What the command prints; no colour and no box, since no terminal reads it."""
-    assert main(["show", *map(str, options)]) == 0
-    printed = capsys.readouterr().out
-    assert "\x1b" not in printed
-    assert "─" not in printed
-    return printed
 
 
 @pytest.fixture
@@ -79,18 +72,30 @@ def test_weights_show_names_and_shapes(tmp_path, capsys):
     assert re.search(r"^facts: seed +7 *$", printed, re.M)
 
 
+def test_weights_with_a_flipped_bit_are_not_shown_as_sound(tmp_path, capsys):
+    path = tmp_path / "w.safetensors"
+    write_tensors(path, {"a": np.zeros(4)}, NOTE)
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    assert main(["show", str(path)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "w.safetensors: damaged, its checksum differs; delete it and run again." in printed.err
+
+
+def test_weights_of_another_program_are_shown_without_provenance(tmp_path, capsys):
+    save_file({"a": np.zeros(4)}, tmp_path / "w.safetensors")
+    printed = shown(capsys, tmp_path / "w.safetensors")
+    assert "safetensors: 1 tensors, 4 entries" in printed
+    assert "the file does not say how it was made" in printed
+
+
 def test_a_file_of_another_program_is_shown_without_provenance(tmp_path, capsys):
     pl.DataFrame({"x": [1.5, None]}).write_parquet(tmp_path / "x.parquet")
     printed = shown(capsys, tmp_path / "x.parquet")
     assert "the file does not say how it was made" in printed
     assert "1.5000" in printed
-
-
-def test_a_text_shows_its_first_lines(tmp_path, capsys):
-    (tmp_path / "x.txt").write_text("one\ntwo\nthree\n")
-    printed = shown(capsys, tmp_path / "x.txt", "--rows", 2)
-    assert "3 lines" in printed
-    assert printed.splitlines()[-2:] == ["one", "two"]
 
 
 def write_run(folder, seed, ranks):
@@ -141,10 +146,17 @@ def test_a_results_folder_is_one_table_of_runs(tmp_path, capsys):
 
 BAD = {
     "nothing": ("none.parquet", None, "none.parquet: no such file."),
-    "an unknown kind": ("x.csv", b"a,b\n", "x.csv: cannot be shown; wanted a results folder or a"),
+    "an unknown kind": ("x.bin", b"a,b\n", "x.bin: cannot be shown; wanted a results folder or a"),
     "no Parquet": ("x.parquet", b"a,b\n", "x.parquet: not a readable Parquet file"),
     "no safetensors": ("x.safetensors", b"a,b\n", "x.safetensors: not a readable safetensors"),
     "no text": ("x.txt", b"\xff\xfe\xfa", "x.txt: not a text in UTF-8"),
+    "a short row": ("x.csv", b"a,b\n1,2\n\n3\n", "x.csv: row 2 has 1 fields, but the head has 2."),
+    "a column twice": ("x.tsv", b"a\ta\n", "x.tsv: its head names a column twice: a, a."),
+    "an open quote": (
+        "x.csv",
+        b'a\n"' + b"1\n" * 70_000,
+        "x.csv: not a table as text (field larger",
+    ),
 }
 
 
