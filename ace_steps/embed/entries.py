@@ -27,6 +27,11 @@ def model_folder(entry: dict, registry: Path) -> str | None:
         raise InputError("`revision` belongs to `source`; `hub` has one of its own.")
     if "path" in entry:
         return own_path(entry["path"])
+    if entry["trust_remote_code"]:
+        raise InputError(
+            "trust_remote_code: true is only for a model's folder, `path`; no code is fetched with "
+            "`source` or `hub`."
+        )
     hub = hub_of(entry, registry)
     return f"<resources>/encoders/{folder_name(hub) if hub else entry['source']}/model"
 
