@@ -1,5 +1,9 @@
 """The texts of a catalogue, or of one shard of it, to a matrix of vectors."""
 
+from collections.abc import Iterator
+from itertools import accumulate, pairwise
+
+import numpy as np
 import polars as pl
 
 from ace_steps.embed.embedded import Embedded, embed_new
@@ -17,6 +21,9 @@ def embed_texts(
     texts: pl.DataFrame, encoder: Encoder, settings: EncoderSettings, store: VectorStore
 ) -> Embedded:
     """One vector per text, out of the store or the model.
+
+    The texts of a bucket share batches with each other alone: their vectors do not depend on which
+    other buckets are embedded here.
 
     Args:
         texts: As ``distinct_texts`` gives them.
@@ -37,9 +44,26 @@ def embed_texts(
         tokens.is_truncated,
         width=encoder.width,
         store=store,
-        batches=lambda is_known: encode(encoder, tokens, settings, is_known),
+        batches=lambda is_known: _batches(texts["bucket"], tokens, encoder, settings, is_known),
     )
     return finished(found, texts, settings)
+
+
+def _batches(
+    bucket: pl.Series,
+    tokens: Tokens,
+    encoder: Encoder,
+    settings: EncoderSettings,
+    is_known: np.ndarray,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(rows, pooled vectors) of the texts not known yet, bucket after bucket."""
+    n_texts = bucket.rle().struct.field("len").to_list()
+    for start, stop in pairwise(accumulate(n_texts, initial=0)):
+        if is_known[start:stop].all():
+            continue
+        some = tokens.part(start, stop)
+        for rows, vectors in encode(encoder, some, settings, is_known[start:stop]):
+            yield start + rows, vectors
 
 
 def _checked_tokens(texts: pl.DataFrame, encoder: Encoder, settings: EncoderSettings) -> Tokens:

@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from ace_steps.errors import InputError
 
-HASH_DIGITS = 8  # leading digits of the text's SHA-256 that choose its shard: 32 bits
+HASH_DIGITS = 8  # leading digits of the text's SHA-256 that choose its bucket: 32 bits
+BUCKET_TEXTS = 2048  # at most, on average: enough to find neighbours in length
 
 
 @dataclass(frozen=True)
@@ -36,28 +37,45 @@ class Shard:
 
 
 def distinct_texts(items: pl.DataFrame) -> pl.DataFrame:
-    """Each text once: text_sha256 (sorted), text, and item_id of the first item that has it.
+    """Each text once, in buckets that are embedded apart from each other.
+
+    Returns:
+        text_sha256 (sorted), text, item_id of the first item that has it, and bucket (not falling),
+        which is chosen by the hash alone: a new item moves no other text, unless the buckets are to
+        be twice as many. There are at least two.
 
     Raises:
         InputError: a text is not UTF-8; its item is named.
     """
     _check_utf8(items)
-    return (
+    texts = (
         items.sort("item")
         .unique("text_sha256", keep="first", maintain_order=True)
         .select("text_sha256", "text", "item_id")
         .sort("text_sha256")
     )
+    prefix = pl.col("text_sha256").str.slice(0, HASH_DIGITS).str.to_integer(base=16)
+    bucket = prefix.cast(pl.Int64) * n_buckets(len(texts)) // 16**HASH_DIGITS
+    return texts.with_columns(bucket=bucket)
+
+
+def n_buckets(n_texts: int) -> int:
+    """The least power of two from 2 with which a bucket has ``BUCKET_TEXTS`` on average or less."""
+    return max(2, 1 << ((n_texts - 1) // BUCKET_TEXTS).bit_length())
 
 
 def texts_of_shard(texts: pl.DataFrame, shard: Shard) -> pl.DataFrame:
-    """The texts whose hash falls into the shard's range; none may.
+    """The texts of the shard's buckets; there may be none.
 
-    The range of a hash depends on nothing but the hash and the number of shards, so a new item
-    moves no other text, and the shards in order hold the texts in order.
+    Args:
+        texts: All of them, as ``distinct_texts`` gives them.
+        shard: Which.
+
+    Returns:
+        The rows of whole buckets, so that no text's vector depends on the number of shards; the
+        shards in order hold the texts in order.
     """
-    prefix = pl.col("text_sha256").str.slice(0, HASH_DIGITS).str.to_integer(base=16)
-    owner = prefix.cast(pl.Int64) * shard.count // 16**HASH_DIGITS
+    owner = pl.col("bucket") * shard.count // n_buckets(len(texts))
     return texts.filter(owner == shard.number - 1)
 
 

@@ -9,6 +9,7 @@ from ace_steps.embed.texts import (
     check_tokens,
     check_vectors,
     distinct_texts,
+    n_buckets,
     texts_of_shard,
 )
 from ace_steps.errors import InputError
@@ -41,6 +42,21 @@ def test_every_text_is_in_exactly_one_shard(n_shards):
     texts = distinct_texts(items_of([str(number) for number in range(60)]))
     shards = [texts_of_shard(texts, Shard(k, n_shards)) for k in range(1, n_shards + 1)]
     assert pl.concat(shards).equals(texts)
+
+
+@pytest.mark.parametrize(("n_texts", "wanted"), [(0, 2), (4096, 2), (4097, 4), (12_067, 8)])
+def test_there_are_as_many_buckets_as_the_texts_need(n_texts, wanted):
+    assert n_buckets(n_texts) == wanted
+
+
+@pytest.mark.parametrize("n_shards", [1, 2, 3, 5])
+def test_a_bucket_is_in_one_shard_as_a_whole(n_shards, monkeypatch):
+    monkeypatch.setattr("ace_steps.embed.texts.BUCKET_TEXTS", 4)
+    texts = distinct_texts(items_of([str(number) for number in range(60)]))
+    assert texts["bucket"].unique().to_list() == list(range(16))
+    shards = [texts_of_shard(texts, Shard(k, n_shards)) for k in range(1, n_shards + 1)]
+    assert pl.concat(shards).equals(texts)
+    assert sum(part["bucket"].n_unique() for part in shards) == 16
 
 
 def test_a_new_item_moves_no_other_text_to_another_shard():

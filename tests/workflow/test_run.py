@@ -1,7 +1,9 @@
 """The toy workflow, run: tables, reruns, edits."""
 
 import re
+import shutil
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -174,11 +176,11 @@ def test_snakemakes_own_report_builds(finished, tmp_path):
 def test_another_number_of_shards_gives_the_same_vectors(copied):
     path = copied.folder / "results/embed/toy/toy/item_vectors.parquet"
     before = parquet.read_vectors(path)
+    shutil.rmtree(copied.folder / "resources/vectors")  # nothing is taken from the first run
     target = "results/embed/toy/toy/item_vectors.parquet"
     done = copied.snakemake("--set-scatter", "embed=3", "--forcerun", "embed_items", "--", target)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "points chosen" not in done.stdout  # an older report's table is not this run's
     after = parquet.read_vectors(path)
     assert after.ids.equals(before.ids)
-    cosines = (before.matrix * after.matrix).sum(axis=1)
-    assert cosines.min() > 0.9999
+    np.testing.assert_array_equal(after.matrix, before.matrix)
