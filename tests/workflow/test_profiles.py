@@ -16,7 +16,9 @@ SETTINGS = {
 BODIES = dict(
     pair
     for file in sorted((ROOT / "workflow/rules").glob("*.smk"))
-    for pair in re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", file.read_text(), re.M | re.S)
+    for pair in re.findall(
+        r"^(?:rule|checkpoint) (\w+):\n(.*?)(?=^\S|\Z)", file.read_text(), re.M | re.S
+    )
 )
 USE_DEVICE = {name for name, body in BODIES.items() if "--device {resources.device}" in body}
 
@@ -99,7 +101,7 @@ def test_memory_and_time_grow_with_the_data_and_the_attempt():
     assert (minutes(None, attempt=1), minutes(None, attempt=2)) == (60, 120)
 
 
-GROWING = ("preprocess_dataset", "embed_items", "refine_vectors", "train_backbone", "rank_targets")
+GROWING = sorted(BODIES.keys() - {"fetch_dataset", "fetch_encoder"})  # which stream what they get
 
 
 @pytest.mark.parametrize("rule", GROWING)

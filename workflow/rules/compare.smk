@@ -16,8 +16,8 @@ checkpoint select_points:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime="30m",
+        mem_mb=growing_mb(1000, per_input=10),
+        runtime=growing_minutes(30),
     params:
         metric=config["selection"]["metric"],
         cutoff=config["selection"]["cutoff"],
@@ -52,8 +52,8 @@ rule collect_metrics:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="2h",
+        mem_mb=growing_mb(2000, per_input=10),
+        runtime=growing_minutes(120),
     params:
         config=whole_config,
         results=lambda wildcards, output: Path(output.metrics).parents[1],
@@ -86,8 +86,8 @@ rule compare_runs:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime="2h",
+        mem_mb=growing_mb(4000, per_input=10),
+        runtime=growing_minutes(120),
     params:
         config=whole_config,
         results=lambda wildcards, output: Path(output[0]).parents[1],
@@ -122,8 +122,8 @@ rule write_tables:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="30m",
+        mem_mb=growing_mb(2000, per_input=10),
+        runtime=growing_minutes(30),
     params:
         config=whole_config,
         tables=lambda wildcards, output: Path(output[0]).parent,

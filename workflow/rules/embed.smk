@@ -46,7 +46,7 @@ rule embed_items:
         "../../environment.yml"
     threads: 2
     resources:
-        mem_mb=growing_mb(8000, per_input=4),
+        mem_mb=growing_mb(8000, per_input=50),
         runtime=growing_minutes(240),
         device="auto",
     params:
@@ -80,8 +80,8 @@ rule request_vectors:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime="12h",
+        mem_mb=growing_mb(2000, per_input=200),
+        runtime=growing_minutes(720),
     params:
         settings=settings("encoder"),
         store=path("<resources>/vectors"),
@@ -113,8 +113,8 @@ rule estimate_requests:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime="1h",
+        mem_mb=growing_mb(2000, per_input=20),
+        runtime=growing_minutes(60),
     params:
         settings=settings("encoder"),
         store=path("<resources>/vectors"),
@@ -144,8 +144,8 @@ rule import_vectors:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime="1h",
+        mem_mb=growing_mb(2000, per_input=5),
+        runtime=growing_minutes(60),
     params:
         settings=settings("encoder"),
     shell:

@@ -83,8 +83,8 @@ rule write_report:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="30m",
+        mem_mb=growing_mb(2000, per_input=20),
+        runtime=growing_minutes(30),
     params:
         config=whole_config,
         results=lambda wildcards, output: Path(output.report).parents[1],
