@@ -1,4 +1,4 @@
-"""The report's section on the data: filters, history lengths, popularity, all that was counted."""
+"""The report's section on the data: filters, histories, popularity, texts, all that was counted."""
 
 import re
 from dataclasses import replace
@@ -7,6 +7,7 @@ import polars as pl
 
 from ace_steps.reporting import data_drawings, wording
 from ace_steps.reporting.artifacts import Artifacts
+from ace_steps.reporting.data_texts import text_tables
 from ace_steps.reporting.page import Block, Cell, Column, Figure, Section, Table, Text
 from ace_steps.reporting.svg import figure_of
 
@@ -38,10 +39,12 @@ KEY_STATISTICS = (
 
 
 def data_section(artifacts: Artifacts) -> Section:
-    """What the logs held before and after each filter, and what else was counted."""
+    """What the logs held before and after each filter, the texts, and what else was counted."""
     data = artifacts.data
+    texts = text_tables(artifacts.encoders, artifacts.folder)
     if not len(data):
-        return Section("Data", "data", (Text("No data report was found.", is_warning=True),))
+        warning = Text("No data report was found.", is_warning=True)
+        return Section("Data", "data", (warning, *texts))
     names = data["dataset"].unique(maintain_order=True).to_list()
     counts = {
         name: dict(data.filter(pl.col("dataset") == name).select("statistic", "value").iter_rows())
@@ -60,6 +63,7 @@ def data_section(artifacts: Artifacts) -> Section:
         _filter_table(counts, source),
         *(_dataset_figure(name, found, folder) for name, found in counts.items()),
         _statistics_table("Key figures of the data.", key, counts, source),
+        *texts,
     ]
     if rest:
         caption = "Everything else that was counted."

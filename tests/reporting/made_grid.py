@@ -55,7 +55,8 @@ def paper_artifacts(config: dict) -> Artifacts:
     )
     refined = runs.select(VECTORS).unique(maintain_order=True)
     pairs = runs.select(VECTORS[:2]).unique(maintain_order=True).rows()
-    facts = {"model": "a-model", "parameters": 134_515_008, "tokens": 51_234, "dtype": "bfloat16"}
+    counts = {"n_texts": 1340, "n_tokens": 51_901, "n_truncated": 67, "max_tokens": 256}
+    facts = {"model": "a-model", "dtype": "bfloat16", **counts}
     return Artifacts(
         config=config,
         folder="results",

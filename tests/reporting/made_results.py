@@ -158,8 +158,9 @@ def _data_report(folder: Path, dataset: str, n_users: int) -> None:
 
 
 def _embedding(folder: Path, dataset: str, encoder: str) -> None:
-    facts = {"model": "toy-135m", "parameters": 134_515_008, "tokens": 51_234, "dtype": "bfloat16"}
-    note = Provenance("merge_vectors", facts={**facts, "device": "cpu", "tokens_per_s": 2458.0})
+    counts = {"n_texts": 1340, "n_tokens": 51_901, "n_truncated": 67, "max_tokens": 256}
+    facts = {"model": "toy-135m", "dtype": "bfloat16", "device": "cpu", **counts}
+    note = Provenance("merge_vectors", facts=facts)
     path = folder / "embed" / dataset / encoder / "item_vectors.parquet"
     with vector_writer(path, "item_vectors", WIDTH, np.dtype(np.float32), note) as writer:
         writer.write({"item": [1], "item_id": ["a"]}, np.ones((1, WIDTH), np.float32))

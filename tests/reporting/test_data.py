@@ -49,7 +49,7 @@ def section_of(**counts: dict[str, float]):
         for name, value in found.items()
     ]
     data = pl.DataFrame(rows) if rows else pl.DataFrame()
-    return data_section(SimpleNamespace(data=data, folder="results"))
+    return data_section(SimpleNamespace(data=data, folder="results", encoders={}))
 
 
 def blocks_of(section, kind):
