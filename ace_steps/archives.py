@@ -1,8 +1,11 @@
 """Single files out of wheels, zips and tars; nothing is ever unpacked as a whole."""
 
+import gzip
+import lzma
 import shutil
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -13,6 +16,10 @@ from ace_steps.files import atomic_path
 from ace_steps.settings import unknown
 
 CHUNK_BYTES = 2**20
+UNREADABLE = (  # what a damaged archive raises, beside one that is encrypted: RuntimeError
+    *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError),
+    *(EOFError, RuntimeError),
+)
 
 
 def take_members(archive: Path, members: dict[str, str], folder: Path) -> None:
@@ -42,7 +49,7 @@ def take_member(archive: Path, member: str, target: Path) -> None:
             temporary.open("wb") as written,
         ):
             shutil.copyfileobj(opened, written, CHUNK_BYTES)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as damage:
+    except UNREADABLE as damage:
         raise InputError(f"{archive}: not a readable zip or tar archive ({damage}).") from None
 
 
