@@ -15,6 +15,7 @@ import numpy as np
 KEY = "sk-very-secret/0123456789+abc"
 WIDTH = 8
 PATIENCE_S = 60.0
+FOREVER_S = 3600.0  # longer than any test; the thread that sleeps holds nobody up
 
 
 def vector_of(text: str, width: int = WIDTH) -> np.ndarray:
