@@ -66,7 +66,10 @@ def test_a_damaged_archive_is_one_line_and_leaves_nothing(tmp_path, n_cut):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(("kind", "place"), [("zip", 60), ("gz", 30_000), ("xz", 30_000)])
+WRONG = {"zip": slice(60, 2000), "gz": slice(30_000, -100), "xz": slice(30_000, -100)}
+
+
+@pytest.mark.parametrize(("kind", "place"), WRONG.items())
 def test_an_archive_with_wrong_bytes_behind_its_headers_is_one_line(tmp_path, kind, place):
     path, noise = tmp_path / f"archive.{kind}", random.Random(0).randbytes(2**16)
     if kind == "zip":
@@ -78,7 +81,7 @@ def test_an_archive_with_wrong_bytes_behind_its_headers_is_one_line(tmp_path, ki
             info.size = len(noise)
             opened.addfile(info, io.BytesIO(noise))
     content = bytearray(path.read_bytes())
-    content[place : place + 2000] = b"\xff" * 2000
+    content[place] = b"\xff" * len(content[place])
     path.write_bytes(content)
     with pytest.raises(InputError, match="not a readable zip or tar archive"):
         take_member(path, "noise", tmp_path / "out")
