@@ -25,7 +25,7 @@ def encode(
     The batches are those of all texts, less the known ones: a job that goes on after a kill does
     the same batches as one that never stopped, and ends with the same bytes. When a batch does not
     fit into memory, the token budget is halved for it and all that follow. What all texts begin
-    with is read once where that saves time.
+    with is read once where that saves time. A GPU computes a batch while the next one is prepared.
 
     Args:
         encoder: The loaded model.
@@ -40,6 +40,30 @@ def encode(
     Raises:
         InputError: one text alone does not fit into memory.
     """
+    batches = _computed(encoder, tokens, settings, is_known)
+    return _fetched_late(batches) if encoder.device.type == "cuda" else batches
+
+
+Computed = np.ndarray | torch.Tensor  # vectors, or what a GPU may still be computing
+
+
+def _fetched_late(
+    batches: Iterator[tuple[np.ndarray, Computed]],
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Each batch, fetched from its device once the next one has been sent there."""
+    held = None
+    for rows, vectors in batches:
+        if held is not None:
+            yield held[0], held[1].cpu().numpy()
+        held = rows, vectors
+    if held is not None:
+        yield held[0], held[1].cpu().numpy()
+
+
+def _computed(
+    encoder: Encoder, tokens: Tokens, settings: EncoderSettings, is_known: np.ndarray
+) -> Iterator[tuple[np.ndarray, Computed]]:
+    """The batches of ``encode``; on a GPU a batch is sent, not waited for."""
     budget = settings.batch_tokens
     batches = (rows[~is_known[rows]] for rows in token_budget_batches(tokens.lengths, budget))
     waiting = [rows for rows in batches if len(rows)][::-1]  # taken from the end
@@ -74,18 +98,27 @@ def _vectors(
     rows: np.ndarray,
     settings: EncoderSettings,
     prefix: Prefix | None,
-) -> np.ndarray:
+) -> Computed:
     """(texts, width) float32 of one batch, or of one core's share of it."""
-    ids, is_real = tokens.padded(rows, encoder.pad)
-    ids, mask = (torch.from_numpy(part).to(encoder.device) for part in (ids, is_real))
+    padded, is_real = tokens.padded(rows, encoder.pad)
+    ids, mask = (_sent(part, encoder.device) for part in (padded, is_real))
     if prefix is None:
         # No mask where none is needed: attention then takes its fast path and builds no matrix.
-        is_needed = not encoder.is_causal and not bool(mask.all())
+        is_needed = not encoder.is_causal and not is_real.all()
         given = mask.long() if is_needed else None
         states = states_of(encoder, settings.layer, input_ids=ids, attention_mask=given)
     else:
         states = prefix.continued(encoder, settings.layer, ids)
-    return POOLINGS[settings.pooling](states, mask).cpu().numpy()
+    pooled = POOLINGS[settings.pooling](states, mask)
+    return pooled if pooled.is_cuda else pooled.numpy()
+
+
+def _sent(part: np.ndarray, device: torch.device) -> torch.Tensor:
+    """A tensor on the device; its way to a GPU starts in pinned memory and is not waited for."""
+    tensor = torch.from_numpy(part)
+    if device.type != "cuda":
+        return tensor
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def _smaller_budget(refusal: RuntimeError, budget: int, lengths: np.ndarray) -> int:

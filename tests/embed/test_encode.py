@@ -164,3 +164,30 @@ def test_batches_are_those_of_all_texts_less_the_known_ones(decoder_folder):
     for (rows, vectors), (same_rows, same_vectors) in zip(whole[1:], rest, strict=True):
         np.testing.assert_array_equal(rows, same_rows)
         assert vectors.tobytes() == same_vectors.tobytes()
+
+
+def test_a_batch_is_fetched_once_the_next_is_under_way_and_none_is_lost():
+    """What a GPU's batches go through, with tensors of the CPU."""
+    seen = []
+
+    def batches():
+        for number in range(3):
+            seen.append(f"sent {number}")
+            yield np.array([number]), torch.full((1, 2), float(number))
+
+    for rows, vectors in module._fetched_late(batches()):
+        seen.append(f"fetched {rows[0]}")
+        np.testing.assert_array_equal(vectors, np.full((1, 2), float(rows[0])))
+    wanted = ["sent 0", "sent 1", "fetched 0", "sent 2", "fetched 1", "fetched 2"]
+    assert seen == wanted
+    assert list(module._fetched_late(iter([]))) == []
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
+def test_a_gpu_gives_the_vectors_of_the_cpu(decoder_folder):
+    settings = encoder_settings()
+    found, wanted = (
+        matrix_of(load_encoder(decoder_folder, settings, torch.device(name)), settings, TEXTS)[0]
+        for name in ("cuda", "cpu")
+    )
+    assert (found * wanted).sum(axis=1).min() > 0.9999
