@@ -1,5 +1,6 @@
 """Where the Gram matrix is summed and solved: NumPy and SciPy, or torch on a GPU."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,9 +11,9 @@ DRIVER_NODES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")  # NVI
 
 
 class Algebra(NamedTuple):
-    """An empty sum of moments, an eigenvalue solver, and the device's name for the provenance."""
+    """What makes an empty sum of moments, what solves for eigenvalues, and the device's name."""
 
-    sum: MomentSum
+    new_sum: Callable[[], MomentSum]
     solve: Solver
     device: str
 
@@ -28,15 +29,15 @@ def algebra(device: str, width: int) -> Algebra:
         InputError: the device is unknown or not there.
     """
     if device == "cpu" or (device == "auto" and not _has_gpu_driver()):
-        return Algebra(MomentSum(width), eigenpairs, "cpu")
+        return Algebra(lambda: MomentSum(width), eigenpairs, "cpu")
     from ace_steps.runtime import select_device
 
     found = select_device(device)
     if found.type == "cpu":
-        return Algebra(MomentSum(width), eigenpairs, "cpu")
+        return Algebra(lambda: MomentSum(width), eigenpairs, "cpu")
     from ace_steps.refine.torch_algebra import TorchMomentSum, TorchSolver
 
-    return Algebra(TorchMomentSum(width, found), TorchSolver(found), found.type)
+    return Algebra(lambda: TorchMomentSum(width, found), TorchSolver(found), found.type)
 
 
 def _has_gpu_driver() -> bool:

@@ -182,20 +182,21 @@ def read_factored(path: Path, vectors_sha256: str) -> Factored:
     return Factored(raw, centred, arrays["sample"], arrays["neighbours"], note.facts["geometry"])
 
 
-def write_moments(path: Path, moments: Moments, provenance: Provenance) -> None:
-    """Write a Gram matrix, a sum and a count as safetensors."""
-    arrays = {"gram": moments.gram, "total": moments.total, "count": np.int64(moments.count)}
-    tensors.write_tensors(path, {n: np.asarray(a) for n, a in arrays.items()}, provenance)
+def write_partials(path: Path, kept: list[Moments], width: int, provenance: Provenance) -> None:
+    """Write Gram matrices, sums and counts as safetensors, those of all parts side by side."""
+    arrays = {
+        "gram": _stacked([part.gram for part in kept], (width, width), np.float64),
+        "total": _stacked([part.total for part in kept], (width,), np.float64),
+        "count": np.array([part.count for part in kept], np.int64),
+    }
+    tensors.write_tensors(path, arrays, provenance)
 
 
-def read_moments(path: Path) -> tuple[Moments, Provenance]:
-    """What ``write_moments`` wrote.
-
-    Raises:
-        InputError: not such a file.
-    """
-    arrays, note = tensors.read_tensors(path, "gram", "total", "count")
-    return Moments(arrays["gram"], arrays["total"], int(arrays["count"].item())), note
+def _stacked(parts: list[np.ndarray], shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    """The parts along a new first axis, of which there may be none; one part is not copied."""
+    if len(parts) == 1:
+        return parts[0][np.newaxis]
+    return np.stack(parts) if parts else np.empty((0, *shape), dtype)
 
 
 def read_partials(paths: list[Path], file: VectorFile, vectors_sha256: str) -> Moments:
@@ -204,13 +205,16 @@ def read_partials(paths: list[Path], file: VectorFile, vectors_sha256: str) -> M
     Raises:
         InputError: a shard is missing or repeated, or is of other vectors.
     """
-    parts = []
+    shards = []
     for path in paths:
-        moments, note = read_moments(path)
+        arrays, note = tensors.read_tensors(path, "gram", "total", "count")
         if note.inputs.get("vectors") != vectors_sha256:
             raise InputError(f"{path}: summed from other vectors than {file.path}; sum them again.")
-        parts.append((note.facts["shard"], moments))
-    return join(parts)
+        columns = (arrays["gram"], arrays["total"], arrays["count"].tolist())
+        shards.append(
+            (note.facts["shard"], [Moments(*part) for part in zip(*columns, strict=True)])
+        )
+    return join(shards)
 
 
 def add_columns(options: argparse.ArgumentParser) -> None:

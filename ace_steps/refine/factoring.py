@@ -1,5 +1,8 @@
 """From a file of vectors to everything that any refinement of them needs."""
 
+from collections import deque
+from collections.abc import Iterator
+
 import numpy as np
 
 from ace_steps import parquet
@@ -10,6 +13,7 @@ from ace_steps.refine.factor import factorise
 from ace_steps.refine.geometry import SampleTaker, neighbours, sample_of
 from ace_steps.refine.measures import raw_geometry
 from ace_steps.refine.moments import Moments
+from ace_steps.refine.partial import LEAVES, sum_leaves
 
 
 def factor_file(file: VectorFile, *, device: str, joined: Moments | None) -> tuple[Factored, str]:
@@ -36,7 +40,7 @@ def factor_file(file: VectorFile, *, device: str, joined: Moments | None) -> tup
         raise InputError(f"{file.path}: the table is empty; there are no item vectors to factor.")
     sample = sample_of(n_rows)
     used = algebra(device, file.width())
-    moments, rows = _pass(file, used, SampleTaker(sample), joined=joined)
+    moments, rows = _pass(file, n_rows, used, SampleTaker(sample), joined=joined)
     raw = factorise(moments, center=False, solve=used.solve)
     centred = factorise(moments, center=True, solve=used.solve)
     geometry = raw_geometry(raw, centred, rows)
@@ -44,13 +48,23 @@ def factor_file(file: VectorFile, *, device: str, joined: Moments | None) -> tup
 
 
 def _pass(
-    file: VectorFile, used: Algebra, taker: SampleTaker, *, joined: Moments | None
+    file: VectorFile,
+    n_rows: int,
+    used: Algebra,
+    taker: SampleTaker,
+    *,
+    joined: Moments | None,
 ) -> tuple[Moments, np.ndarray]:
     ids = UniqueIds(file)
-    for chunk in file.chunks():
-        ids.add(chunk.ids)
-        taker.add(chunk.rows)
-        if joined is None:
-            used.sum.add(chunk.rows)
+
+    def seen(rows: range | None) -> Iterator[np.ndarray]:
+        for chunk in file.chunks(rows):
+            ids.add(chunk.ids)
+            taker.add(chunk.rows)
+            yield chunk.rows
+
+    moments = joined or sum_leaves(range(LEAVES), n_rows, used.new_sum, seen)[0]
+    if joined:
+        deque(seen(None), maxlen=0)
     ids.check()
-    return (used.sum.moments() if joined is None else joined), taker.rows()
+    return moments, taker.rows()

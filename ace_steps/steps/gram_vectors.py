@@ -10,8 +10,8 @@ from pathlib import Path
 from ace_steps import command, parquet
 from ace_steps.provenance import Provenance, digests
 from ace_steps.refine.algebra import algebra
-from ace_steps.refine.artifacts import VectorFile, add_columns, write_moments
-from ace_steps.refine.partial import shard_rows
+from ace_steps.refine.artifacts import VectorFile, add_columns, write_partials
+from ace_steps.refine.partial import leaves_of, sum_leaves
 from ace_steps.runtime import DEVICES
 
 log = logging.getLogger(__name__)
@@ -20,16 +20,19 @@ log = logging.getLogger(__name__)
 def run(
     *, vectors: Path, shard: str, gram: Path, device: str, id_column: str, vector_column: str
 ) -> None:
-    """Stream the shard's rows, scaled to length 1, through the sum."""
-    rows = shard_rows(shard, parquet.count_rows(vectors))
+    """Stream the shard's rows, scaled to length 1, through the sums of its leaves."""
+    n_rows, leaves = parquet.count_rows(vectors), leaves_of(shard)
     file = VectorFile(vectors, id_column, vector_column)
-    sums = algebra(device, file.width())
-    for chunk in file.chunks(rows):
-        sums.sum.add(chunk.rows)
-    moments = sums.sum.moments()
-    facts = {"shard": shard, "device": sums.device, "first": rows.start, "count": moments.count}
-    write_moments(gram, moments, Provenance("gram_vectors", {}, digests(vectors=vectors), facts))
-    log.info("summed shard %s: %d rows of width %d", shard, moments.count, moments.width)
+    width = file.width()
+    used = algebra(device, width)
+    kept = sum_leaves(
+        leaves, n_rows, used.new_sum, lambda rows: (c.rows for c in file.chunks(rows))
+    )
+    count = sum(part.count for part in kept)
+    facts = {"shard": shard, "device": used.device, "count": count}
+    note = Provenance("gram_vectors", {}, digests(vectors=vectors), facts)
+    write_partials(gram, kept, width, note)
+    log.info("summed shard %s: %d rows of width %d", shard, count, width)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -51,7 +51,7 @@ def test_shards_cover_every_row_once_and_join_to_the_whole(n_shards):
     names = [f"{i}-of-{n_shards}" for i in range(1, n_shards + 1)]
     ranges = [shard_rows(name, len(rows)) for name in names]
     assert [row for part in ranges for row in part] == list(range(len(rows)))
-    parts = [(n, summed(rows[r.start : r.stop])) for n, r in zip(names, ranges, strict=True)]
+    parts = [(n, [summed(rows[r.start : r.stop])]) for n, r in zip(names, ranges, strict=True)]
     joined = join(parts[::-1])
     np.testing.assert_allclose(joined.gram, rows.T @ rows, atol=1e-10)
     np.testing.assert_allclose(joined.total, rows.sum(axis=0), atol=1e-10)
@@ -60,7 +60,7 @@ def test_shards_cover_every_row_once_and_join_to_the_whole(n_shards):
 
 def test_joining_in_another_order_gives_the_same_bytes():
     rows = unit(made_vectors())
-    parts = [(f"{i + 1}-of-3", summed(rows[i * 20 : i * 20 + 20])) for i in range(3)]
+    parts = [(f"{i + 1}-of-3", [summed(rows[i * 20 : i * 20 + 20])]) for i in range(3)]
     assert join(parts).gram.tobytes() == join(parts[::-1]).gram.tobytes()
 
 

@@ -3,22 +3,24 @@
 import numpy as np
 import pytest
 
-from ace_steps.refine.artifacts import read_moments
+from ace_steps.tensors import read_tensors
 from tests.refine.made import made_vectors, refused, unit, write_vectors
 from tests.steps.test_factor_vectors import gram
 
 VECTORS = made_vectors(90, 12)
 
 
-def test_a_shard_holds_the_sums_of_its_own_rows(tmp_path):
+def test_a_shard_holds_the_sums_of_its_own_rows_leaf_by_leaf(tmp_path):
     write_vectors(tmp_path / "vectors.parquet", VECTORS)
-    code, path = gram(tmp_path, "2-of-4")
-    moments, note = read_moments(path)
-    rows = unit(VECTORS.astype(np.float32).astype(float))[22:45]
+    code, path = gram(tmp_path, "2-of-4")  # leaves 2 and 3 of 8
+    arrays, note = read_tensors(path)
+    rows = unit(VECTORS.astype(np.float32).astype(float))
     assert code == 0
-    np.testing.assert_allclose(moments.gram, rows.T @ rows, atol=1e-12)
-    np.testing.assert_allclose(moments.total, rows.sum(axis=0), atol=1e-12)
-    assert (moments.count, note.facts["first"], note.facts["shard"]) == (23, 22, "2-of-4")
+    for place, own in enumerate((rows[22:33], rows[33:45])):
+        np.testing.assert_allclose(arrays["gram"][place], own.T @ own, atol=1e-12)
+        np.testing.assert_allclose(arrays["total"][place], own.sum(axis=0), atol=1e-12)
+    assert arrays["count"].tolist() == [11, 12]
+    assert (note.facts["count"], note.facts["shard"]) == (23, "2-of-4")
 
 
 def test_a_bad_row_is_named_by_its_place_in_the_file_and_only_in_its_shard(tmp_path, capfd):
