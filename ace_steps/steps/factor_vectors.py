@@ -30,7 +30,6 @@ def run(
     file = VectorFile(vectors, id_column, vector_column)
     joined = read_partials(grams, file, inputs["vectors"]) if grams else None
     found, used = factor_file(file, device=device, joined=joined)
-    inputs |= digests(grams=grams)
     note = Provenance("factor_vectors", {}, inputs, {"device": used, "rows": "unit length"})
     write_factored(factor, found, note)
     raw, centred = found.raw, found.centred

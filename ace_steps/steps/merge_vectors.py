@@ -22,12 +22,8 @@ def run(*, items: Path, shards: list[Path], vectors: Path) -> None:
     """Check that the shards belong together, join them to the items, write."""
     settings, facts = merged_facts(shards)
     table = read_table(items, ITEMS)
-    note = Provenance(
-        step="merge_vectors",
-        settings=settings,
-        inputs=digests(items=items, shards=shards),
-        facts=facts,
-    )
+    # Nothing of the shards: the table is the same however many there were.
+    note = Provenance("merge_vectors", settings, digests(items=items), facts)
     width = facts["width"]
     with vector_writer(vectors, "item_vectors", width, np.float32, note) as writer:
         for piece in vectors_of_items(table, shards, width, scratch_folder=vectors.parent):

@@ -12,17 +12,18 @@ from tests.workflow.same import assert_same_tables, copy_of
 
 WITH_GPU = ("embed_items", "train_backbone", "rank_targets")  # by the profile
 SCATTERED = ("embed_items", "gram_vectors", "rank_targets")
+N_SHARDS = 3  # of the whole run; on one core there are two
 SHARDS = [f"results/factor/toy/toy/shards/{number}-of-2.safetensors" for number in (1, 2)]
 FOLDER = "factor/toy/toy/shards"  # of the shards that the faults happen to
 
 
-def command(checkout, *options):
+def command(*options, n_shards):
     """Snakemake with the profile as it is, but for what this machine is too small for."""
     return [
         *(sys.executable, str(slurm.HERE / "often.py")),
         *("--workflow-profile", "workflow/profiles/slurm"),
         *("--configfile", "workflow/config/toy.yaml"),
-        *("--set-scatter", "embed=2", "gram=2", "rank=2"),
+        *("--set-scatter", *(f"{part}={n_shards}" for part in ("embed", "gram", "rank"))),
         *("--set-threads", *(f"{rule}=1" for rule in (*WITH_GPU, "refine_vectors"))),
         *("--group-components", "points=2", "ranks=2"),
         *("--latency-wait", "10"),
@@ -36,11 +37,11 @@ def without_real_gpus(checkout):
     return checkout
 
 
-def start(checkout, cluster, *options):
+def start(checkout, cluster, *options, n_shards=2):
     """Snakemake on its way; what it prints goes to a file beside the checkout."""
     with (checkout.folder.parent / "printed.txt").open("a") as printed:
         return subprocess.Popen(
-            command(checkout, *options),
+            command(*options, n_shards=n_shards),
             cwd=checkout.folder,
             env=checkout.environment() | slurm_names(cluster),
             stdout=printed,
@@ -70,12 +71,12 @@ def finish(checkout, process):
 @pytest.fixture(scope="session")  # as one_core is, which would else be waited for before this runs
 def through_slurm(begun_on_one_core, cluster, tmp_path_factory):
     checkout = without_real_gpus(make_small(tmp_path_factory.mktemp("slurm") / "ace"))
-    finish(checkout, start(checkout, cluster))
+    finish(checkout, start(checkout, cluster, n_shards=N_SHARDS))
     return checkout
 
 
-def test_the_tables_are_those_of_one_core(through_slurm, one_core):
-    assert_same_tables(through_slurm, one_core)
+def test_the_tables_are_those_of_one_core_with_another_number_of_shards(through_slurm, one_core):
+    assert_same_tables(through_slurm, one_core, without="shards")
 
 
 def jobs_of(cluster, checkout, rule):
@@ -96,7 +97,7 @@ def test_the_shards_ran_on_both_nodes(through_slurm, cluster):
 def test_a_gpu_job_had_one_gpu_and_no_other_job_had_any(through_slurm, cluster):
     with_gpu = {job["JobId"] for rule in WITH_GPU for job in jobs_of(cluster, through_slurm, rule)}
     n_runs = len(list(through_slurm.folder.glob("results/train/**/best.safetensors")))
-    assert len(with_gpu) == 2 + n_runs * (1 + 2)  # embeddings; a training and two rankings
+    assert len(with_gpu) == N_SHARDS + n_runs * (1 + N_SHARDS)  # embedding; training and ranking
     for job in jobs_of(cluster, through_slurm, ""):
         assert job.get("TresPerJob") == ("gres:gpu:1" if job["JobId"] in with_gpu else None), job
 

@@ -34,10 +34,7 @@ def test_no_byte_of_the_factor_depends_on_the_number_of_shards(folder, n_shards)
     paths = [gram(folder, f"{i + 1}-of-{n_shards}")[1] for i in range(n_shards)]
     code, joined = factor(folder, "--grams", *paths[::-1], name="joined.safetensors")
     assert code == 0
-    (found, note), (wanted, _) = read_tensors(joined), read_tensors(factor(folder)[1])
-    assert note.facts["count"] == 90
-    for name, array in wanted.items():
-        np.testing.assert_array_equal(found[name], array, err_msg=name)
+    assert joined.read_bytes() == factor(folder)[1].read_bytes()
 
 
 @pytest.mark.parametrize(("n_shards", "n_kept"), [(1, [1]), (3, [1, 3, 2]), (9, [1] * 8 + [0])])

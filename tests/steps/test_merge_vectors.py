@@ -38,7 +38,7 @@ def test_it_says_what_it_joined_and_the_file_how_it_was_made(merge, tmp_path):
     assert "joined 40 text vectors of width 3 from 2 shards to 50 items" in log
     note = read_provenance(tmp_path / "out.parquet")
     assert note.step == "merge_vectors"
-    assert note.inputs.keys() == {"items", "shards/0", "shards/1"}
+    assert note.inputs.keys() == {"items"}
     assert note.facts["n_tokens"] == 80
 
 

@@ -17,16 +17,23 @@ def tables_of(checkout: Checkout) -> dict[str, Path]:
     return {str(f.relative_to(results)): f for f in sorted(files) if "state" not in f.parts}
 
 
-def assert_same_tables(found: Checkout, wanted: Checkout, *, under: str = "") -> None:
+def assert_same_tables(
+    found: Checkout, wanted: Checkout, *, under: str = "", without: str = ""
+) -> None:
     """Two runs wrote the same files with the same bytes; of clocks, all but the time.
 
     Args:
         found: The run that was disturbed.
         wanted: The run that was not.
         under: Compare only what lies under this folder of the results.
+        without: Compare nothing in a folder of this name.
     """
     here, there = (
-        {name: file for name, file in tables_of(each).items() if name.startswith(under)}
+        {
+            name: file
+            for name, file in tables_of(each).items()
+            if name.startswith(under) and without not in file.parts
+        }
         for each in (found, wanted)
     )
     assert there
