@@ -69,7 +69,7 @@ def test_a_damaged_archive_is_one_line_and_leaves_nothing(tmp_path, n_cut):
 WRONG = {"zip": slice(60, 2000), "gz": slice(30_000, -100), "xz": slice(30_000, -100)}
 
 
-@pytest.mark.parametrize(("kind", "place"), WRONG.items())
+@pytest.mark.parametrize(("kind", "place"), WRONG.items(), ids=WRONG)
 def test_an_archive_with_wrong_bytes_behind_its_headers_is_one_line(tmp_path, kind, place):
     path, noise = tmp_path / f"archive.{kind}", random.Random(0).randbytes(2**16)
     if kind == "zip":

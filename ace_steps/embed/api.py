@@ -103,6 +103,12 @@ class ApiClient:
             self.n_tokens += answer.n_tokens or 0
         return answer.vectors
 
+    def asked_for(self) -> str:
+        """What every request asks for beside its texts, in words."""
+        wanted = self._connection
+        width = f" with dimensions = {wanted.width}" if wanted.send_dimensions else ""
+        return f"model '{wanted.model}'{width}"
+
     def stop(self) -> None:
         """Send nothing more; whoever waits for another attempt gives up."""
         self._stopped.set()

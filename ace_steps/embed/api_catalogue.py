@@ -155,7 +155,9 @@ def _ask(client: ApiClient, texts: pl.DataFrame, sent: pl.Series, rows: np.ndarr
             outcome.answered.append((part, vectors))
         except RejectedError as refusal:
             if len(part) == 1:
-                outcome.failure = _rejected(texts, sent, int(part[0]), refusal)
+                row, asked_for = int(part[0]), client.asked_for()
+                item_id, text = texts["item_id"][row], sent[row]
+                outcome.failure = _rejected(item_id, text, asked_for=asked_for, refusal=refusal)
                 break
             half = len(part) // 2
             log.info("%d texts in one request: %s; sending halves", len(part), refusal)
@@ -168,10 +170,12 @@ def _ask(client: ApiClient, texts: pl.DataFrame, sent: pl.Series, rows: np.ndarr
     return outcome
 
 
-def _rejected(texts: pl.DataFrame, sent: pl.Series, row: int, refusal: Exception) -> InputError:
+def _rejected(item_id: str, text: str, *, asked_for: str, refusal: RejectedError) -> InputError:
+    """Servers say 400 to a wrong model as to a long text; their own line tells which it is."""
     return InputError(
-        f"item '{texts['item_id'][row]}': the server refuses its text of {len(sent[row])} "
-        f"characters alone, {refusal}; a smaller max_tokens may help. What is done is kept."
+        f"item '{item_id}': the server refuses its text of {len(text)} characters alone, "
+        f"{refusal}. Either it refuses {asked_for}, whatever the text, or this text, and a smaller "
+        "max_tokens may help. What is done is kept."
     )
 
 

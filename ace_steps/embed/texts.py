@@ -114,7 +114,8 @@ def check_vectors(vectors: np.ndarray, rows: np.ndarray, texts: pl.DataFrame) ->
     text = texts["text"][int(rows[bad])]
     raise InputError(
         f"item '{texts['item_id'][int(rows[bad])]}': the model's vector {what} "
-        f"(text of {len(text)} characters, {text[:60]!r}); nothing was written."
+        f"(text of {len(text)} characters, {text[:60]!r}); no table is written, but what "
+        "was embedded before is kept."
     )
 
 

@@ -91,6 +91,7 @@ def test_a_vector_of_zeros_is_refused_with_its_item(request_vectors, server):
     code, log = request_vectors(max_inputs=1)
     assert code == 2
     assert re.search(r"item 'id\d+': the model's vector is all zeros", last_line(log))
+    assert "what was embedded before is kept" in last_line(log)
 
 
 def test_retry_after_is_obeyed_by_every_request(request_vectors, server):
@@ -140,6 +141,19 @@ def test_one_text_that_is_refused_is_named_and_the_others_are_kept(
     server.calls.clear()
     assert request_vectors(*store)[0] == 0
     assert len(server.texts_sent()) == 20 - n_kept
+
+
+@pytest.mark.parametrize(
+    ("send_dimensions", "asked_for"),
+    [(False, "model 'toy', whatever"), (True, f"model 'toy' with dimensions = {WIDTH}, whatever")],
+)
+def test_a_model_that_is_refused_like_a_text_is_named_as_what_it_may_be(
+    request_vectors, server, send_dimensions, asked_for
+):
+    server.reply = lambda number, call: error(400, "invalid model ID")
+    code, log = request_vectors(send_dimensions=send_dimensions)
+    assert code == 2
+    assert f"HTTP 400 (invalid model ID). Either it refuses {asked_for}" in last_line(log)
 
 
 def test_a_server_that_hangs_is_given_up(request_vectors, server):
