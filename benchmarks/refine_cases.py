@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from memory import begin_peak, resident_mb
 
 K = 128
 LAMBDAS = np.geomspace(0.01, 5000, 20)
@@ -137,21 +138,16 @@ def step(name: str, *options: str) -> dict:
 
 def _timed(work, *, enough_s=ENOUGH_S) -> tuple[object, dict]:
     """What ``work`` returns, its seconds, and the memory it added at its peak (Linux)."""
-    before, times = _resident_mb("VmRSS"), []
-    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+    before, times = resident_mb("VmRSS"), []
+    begin_peak()
     while not times or sum(wall for wall, _ in times) < enough_s:
         start = time.perf_counter(), time.process_time()
         result = work()
         times.append((time.perf_counter() - start[0], time.process_time() - start[1]))
-    peak = _resident_mb("VmHWM")
+    peak = resident_mb("VmHWM")
     seconds, cpu_s = (min(column) for column in zip(*times, strict=True))
     memory = {"extra_mb": peak - before, "peak_mb": peak}
     return result, {"seconds": seconds, "cpu_s": cpu_s, **memory}
-
-
-def _resident_mb(kind: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(kind)).split()[1]) / 1024
 
 
 if __name__ == "__main__":

@@ -30,7 +30,6 @@ import argparse
 import hashlib
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -38,6 +37,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from memory import resident_mb
 from training_peers import TRAINERS, WIDTH, Curve, Work
 
 REQUIREMENTS = {
@@ -111,12 +111,6 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def peak_mb() -> float:
-    """Most memory this process ever had, without what its parent had when it began."""
-    status = Path("/proc/self/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
-
-
 def keep_vectors(path: Path, work: Path) -> None:
     """Put the initial table into a NumPy file, which the peers' environments can read."""
     from ace_steps.parquet import read_vectors
@@ -138,7 +132,7 @@ def train_alone(options: argparse.Namespace) -> None:
     path = options.work / f"{options.only}.jsonl"
     work = Work(options.inter, Path.cwd(), lookup, options.precision)
     TRAINERS[options.only](work, Curve(path, options.epochs, options.patience or options.epochs))
-    about = {"peak_mb": peak_mb(), "asked": asked(options, options.only)}
+    about = {"peak_mb": resident_mb("VmHWM"), "asked": asked(options, options.only)}
     about |= {"torch": version("torch"), "version": version(PACKAGES[options.only])}
     with path.open("a") as file:
         file.write(json.dumps(about) + "\n")
