@@ -11,8 +11,6 @@ from ace_steps.refine.methods import METHODS
 from tests.conftest import ROOT
 from tests.workflow.conftest import make_checkout
 
-CONFIGS = ROOT / "workflow/config"
-
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
@@ -45,16 +43,6 @@ def test_the_plan_of_the_paper_has_every_point_on_the_first_seed(checkout):
     n_random = 4 * 3 * 1  # once a dataset and backbone, not once an encoder too
     assert len(plan.cells) == 4 * 4 * 3 * (len(METHODS) - 1) + n_random
     assert jobs["compare_runs"] == jobs["write_tables"] == jobs["write_report"] == 1
-
-
-def test_beauty_is_a_part_of_the_paper():
-    names = ("paper", "beauty")
-    paper, part = (configuration.load(str(CONFIGS / f"{name}.yaml")) for name in names)
-    for kind in ("datasets", "encoders", "refinements", "backbones"):
-        assert part[kind].keys() <= paper[kind].keys()
-    assert set(part["seeds"]) <= set(paper["seeds"])
-    for key in ("selection", "statistics"):
-        assert part[key] == paper[key]
 
 
 def test_the_toy_plan_fetches_nothing(checkout):

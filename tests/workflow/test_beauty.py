@@ -1,0 +1,81 @@
+"""beauty.yaml is a part of paper.yaml; what an office machine has to do otherwise is listed."""
+
+import pytest
+
+from ace_steps import configuration
+from tests.conftest import ROOT
+
+PAPER, BEAUTY = (
+    configuration.load(str(ROOT / f"workflow/config/{name}.yaml")) for name in ("paper", "beauty")
+)
+KINDS = ("datasets", "encoders", "refinements", "backbones")
+NOTHING = object()
+# Settings of the same entry that may differ, and why. Whatever else differs is a mistake.
+DIFFERENCES = {
+    # RecBole's atomic files of the paper's data, for the raw archive that the office cannot fetch;
+    # they hold the columns that the archive's reader is told to take.
+    "datasets.amazon-beauty.files.interactions",
+    "datasets.amazon-beauty.files.items",
+    "datasets.amazon-beauty.source",
+    "datasets.amazon-beauty.reader",
+    "datasets.amazon-beauty.text_columns",
+    # Two cores instead of a GPU: smaller batches, half the precision, fewer epochs and points.
+    "encoders.smollm2.batch_tokens",
+    "refinements.ace.lambda",
+    "backbones.sasrec.training.batch_sequences",
+    "backbones.sasrec.training.precision",
+    "backbones.sasrec.training.epochs",
+    "backbones.sasrec.training.patience",
+    "backbones.sasrec.training.lr",
+}
+
+
+def flat(settings, name):
+    """Every setting by its dotted name."""
+    if not isinstance(settings, dict):
+        return {name: settings}
+    parts = [flat(each, f"{name}.{part}") for part, each in settings.items()]
+    return {key: value for part in parts for key, value in part.items()}
+
+
+def shared_entries(kind):
+    """The settings of beauty.yaml's entries, and those of the same entries in paper.yaml."""
+    return flat(BEAUTY[kind], kind), flat({name: PAPER[kind][name] for name in BEAUTY[kind]}, kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_entry_is_one_of_the_papers(kind):
+    assert BEAUTY[kind].keys() <= PAPER[kind].keys()
+
+
+def test_all_refinements_of_the_paper_are_compared():
+    assert BEAUTY["refinements"].keys() == PAPER["refinements"].keys()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_settings_differ_from_the_papers_where_that_is_listed_and_nowhere_else(kind):
+    part, whole = shared_entries(kind)
+    differing = {
+        name for name in part | whole if part.get(name, NOTHING) != whole.get(name, NOTHING)
+    }
+    assert differing == {name for name in DIFFERENCES if name.startswith(f"{kind}.")}
+
+
+@pytest.mark.parametrize("name", ["refinements.ace.lambda", "backbones.sasrec.training.lr"])
+def test_a_smaller_grid_holds_points_of_the_papers(name):
+    part, whole = shared_entries(name.partition(".")[0])
+    chosen = part[name] if isinstance(part[name], list) else [part[name]]
+    assert set(chosen) < set(whole[name])
+
+
+def test_the_office_spends_less_than_the_paper():
+    part, whole = shared_entries("backbones")
+    for name in ("epochs", "patience", "batch_sequences"):
+        key = f"backbones.sasrec.training.{name}"
+        assert part[key] < whole[key]
+    assert set(BEAUTY["seeds"]) < set(PAPER["seeds"])
+
+
+def test_results_are_chosen_and_compared_alike():
+    for key in ("selection", "statistics"):
+        assert BEAUTY[key] == PAPER[key]
