@@ -140,11 +140,17 @@ def test_a_job_that_is_cancelled_is_sent_again_with_more_memory(summing, one_cor
 
 def test_a_node_that_dies_with_its_job_costs_the_job_alone(summing, one_core, cluster):
     checkout, process = summing
-    node = running_job(cluster, checkout)["NodeList"]
+    lost = running_job(cluster, checkout)
+    node = lost["NodeList"]
     cluster.kill_node(node)
     finish(checkout, process)
     assert_same_tables(checkout, one_core, under=FOLDER)
-    assert any(job["NodeList"] != node for job in jobs_of(cluster, checkout, "gram_vectors"))
+    jobs = jobs_of(cluster, checkout, "gram_vectors")
+    *_, last = [job for job in jobs if job["Comment"] == lost["Comment"]]  # the rule and its shard
+    assert last["JobState"] == "COMPLETED"
+    assert last["NodeList"] != node
+    others = [job for job in jobs if job["Comment"] != lost["Comment"]]
+    assert [(job["JobState"], job["Restarts"]) for job in others] == [("COMPLETED", "0")]
     cluster.start_node(node)
     slurm.wait_until(lambda: cluster.node_states()[node] == "idle", "the node's return")
 
