@@ -19,6 +19,10 @@ DIFFERENCES = {
     "datasets.amazon-beauty.source",
     "datasets.amazon-beauty.reader",
     "datasets.amazon-beauty.text_columns",
+    # The paper's grid holds one size of the frozen rivals' vectors, this one another as well.
+    "refinements.whitenrec_plus.gamma",
+    "refinements.llmemb.gamma",
+    "refinements.alpharec.gamma",
     # Two cores instead of a GPU: smaller batches, half the precision, fewer epochs and points.
     "encoders.smollm2.batch_tokens",
     "refinements.ace.lambda",
@@ -66,6 +70,11 @@ def test_a_smaller_grid_holds_points_of_the_papers(name):
     part, whole = shared_entries(name.partition(".")[0])
     chosen = part[name] if isinstance(part[name], list) else [part[name]]
     assert set(chosen) < set(whole[name])
+
+
+@pytest.mark.parametrize("entry", ["whitenrec_plus", "llmemb", "alpharec"])
+def test_the_papers_size_of_a_frozen_rival_is_among_those_that_are_tried(entry):
+    assert PAPER["refinements"][entry]["gamma"] in BEAUTY["refinements"][entry]["gamma"]
 
 
 def test_the_office_spends_less_than_the_paper():
