@@ -3,7 +3,8 @@
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -52,6 +53,23 @@ def check(config: dict) -> None:
         if not math.isfinite(value):
             raise InputError(f"config: {place}: {value} is not a finite number.")
     _check_widths(config)
+
+
+def typed(given: object) -> object:
+    """What Snakemake made of ``--config``, with numbers where its lists and mappings hold text.
+
+    ``--config 'seeds=[1, 2]'`` arrives as a list of the texts ``1`` and ``2``.
+    """
+    if isinstance(given, Mapping):
+        return {key: typed(value) for key, value in given.items()}
+    if isinstance(given, list):
+        return [typed(value) for value in given]
+    if not isinstance(given, str):
+        return given
+    for number in (int, float):
+        with suppress(ValueError):
+            return number(given)
+    return {"true": True, "false": False, "null": None}.get(given.lower(), given)
 
 
 def expand_path(path: str) -> Path:

@@ -149,3 +149,9 @@ def test_a_path_takes_environment_variables(monkeypatch):
     assert str(configuration.expand_path("$ACE_HERE/x.inter")) == "/data/logs/x.inter"
     with pytest.raises(InputError, match=r"'\$ACE_NOT/x' names an environment variable that is no"):
         configuration.expand_path("$ACE_NOT/x")
+
+
+def test_numbers_given_as_text_inside_lists_and_mappings_are_numbers_again():
+    given = {"a": ["1", "2.5", "1e-3", "x"], "b": {"c": "true", "d": "null"}, "e": 3, "f": "a b"}
+    wanted = {"a": [1, 2.5, 0.001, "x"], "b": {"c": True, "d": None}, "e": 3, "f": "a b"}
+    assert configuration.typed(given) == wanted

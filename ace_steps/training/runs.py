@@ -20,7 +20,8 @@ def describe_run(
     items: Path,
     vectors: Path,
 ) -> Provenance:
-    """The note of a training: equal notes mean equal numbers on the same device.
+    """The note of a training: with the same code, libraries, device and threads, equal notes mean
+    equal numbers.
 
     Args:
         identity: dataset, encoder, refinement, backbone and seed.

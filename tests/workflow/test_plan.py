@@ -68,6 +68,17 @@ def test_the_scatter_count_comes_from_outside(checkout):
     assert jobs["rank_targets"] == 4 * jobs["train_backbone"]
 
 
+def test_lists_and_mappings_of_the_command_line_hold_numbers(checkout):
+    one, three = (
+        checkout.jobs("--config", given, "statistics={alpha: 0.01}")
+        for given in ("seeds=[1]", "seeds=[1, 2, 3]")
+    )
+    assert three["train_backbone"] > one["train_backbone"]
+    done = checkout.snakemake("--dry-run", "--config", "seeds=[one]")
+    assert done.returncode == 2
+    assert "config: seeds.0: 'one' is not of type 'integer'." in done.stdout + done.stderr
+
+
 def test_the_linter_is_content(checkout):
     done = checkout.snakemake("--lint")
     assert done.returncode == 0, done.stdout + done.stderr

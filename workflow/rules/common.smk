@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import yaml
+from snakemake.utils import update_config
 
 from ace_steps import configuration, grid
 from ace_steps.embed import entries
@@ -35,6 +36,7 @@ def refuse(mistake):
 
 
 try:
+    update_config(config, configuration.typed(workflow.config_settings.config))
     configuration.check(config)
     PLAN = grid.Plan(config)
 except InputError as mistake:
