@@ -1,8 +1,9 @@
 """beauty.yaml is a part of paper.yaml; what an office machine has to do otherwise is listed."""
 
+import polars as pl
 import pytest
 
-from ace_steps import configuration
+from ace_steps import configuration, grid
 from tests.conftest import ROOT
 
 PAPER, BEAUTY = (
@@ -88,3 +89,13 @@ def test_the_office_spends_less_than_the_paper():
 def test_results_are_chosen_and_compared_alike():
     for key in ("selection", "statistics"):
         assert BEAUTY[key] == PAPER[key]
+
+
+def test_the_published_report_is_of_the_short_form():
+    plan = grid.Plan(configuration.load(str(ROOT / "workflow/config/beauty_quick.yaml")))
+    published = pl.read_parquet(ROOT / "docs/results/beauty/runs.parquet")
+    ran = set(published.select("refinement", "backbone", "seed").iter_rows())
+    first = {run for cell in plan.cells for run in plan.first_runs(cell)}
+    assert {(run.refinement, run.backbone, run.seed) for run in first} <= ran
+    assert {seed for _, _, seed in ran} == set(BEAUTY["seeds"][:2])
+    assert {name for name, _, _ in ran} == {run.refinement for run in first}
