@@ -167,12 +167,6 @@ def test_a_table_of_cold_items_that_appears_makes_the_report_anew_and_nothing_el
     assert copied.jobs() == {"write_report": 1, "all": 1}
 
 
-def test_snakemakes_own_report_builds(finished, tmp_path):
-    done = finished.snakemake("--report", str(tmp_path / "report.html"))
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert (tmp_path / "report.html").stat().st_size > 10_000
-
-
 def test_another_number_of_shards_gives_the_same_vectors(copied):
     path = copied.folder / "results/embed/toy/toy/item_vectors.parquet"
     before = parquet.read_vectors(path)
