@@ -25,6 +25,7 @@ class Embedded:
         matrix: (texts, width) float32, in the order of the texts.
         n_tokens: Tokens of all texts.
         n_truncated: Texts that lost their end.
+        n_tokens_longest: Tokens of the longest text, 0 where there is none.
         n_new: Texts that were not in the store.
         new_tokens: Their tokens.
         seconds: Time that the new ones took.
@@ -33,6 +34,7 @@ class Embedded:
     matrix: np.ndarray
     n_tokens: int
     n_truncated: int
+    n_tokens_longest: int
     n_new: int
     new_tokens: int
     seconds: float
@@ -44,6 +46,7 @@ class Embedded:
             "n_texts": len(self.matrix),
             "n_tokens": self.n_tokens,
             "n_truncated": self.n_truncated,
+            "n_tokens_longest": self.n_tokens_longest,
         }
 
     def __str__(self) -> str:
@@ -95,6 +98,7 @@ def embed_new(
         matrix=matrix,
         n_tokens=int(lengths.sum()),
         n_truncated=int(is_truncated.sum()),
+        n_tokens_longest=int(lengths.max(initial=0)),
         n_new=int((~is_known).sum()),
         new_tokens=new_tokens,
         seconds=time.monotonic() - begun,

@@ -16,9 +16,14 @@ from ace_steps.parquet import Vectors, iter_vectors, read_provenance
 from ace_steps.provenance import Provenance
 
 CHUNK_ROWS = 16_384
-COUNTS = ("n_texts", "n_tokens", "n_truncated")
+JOINED = {  # counts of the shards to that of the whole
+    "n_texts": sum,
+    "n_tokens": sum,
+    "n_truncated": sum,
+    "n_tokens_longest": max,
+}
 CANNOT_RESERVE = (errno.EINVAL, errno.EOPNOTSUPP)  # what some file systems answer
-OF_ONE_SHARD = (*COUNTS, "shard", "device")
+OF_ONE_SHARD = (*JOINED, "shard", "device")
 
 
 def merged_facts(shards: list[Path]) -> tuple[dict, dict]:
@@ -41,9 +46,9 @@ def merged_facts(shards: list[Path]) -> tuple[dict, dict]:
                 f"{path}: made with {unlike[0]} = {theirs.get(unlike[0])!r}, but {shards[0]} with "
                 f"{ours.get(unlike[0])!r}; delete the older one and embed it again."
             )
-    sums = {name: sum(note.facts[name] for note in notes) for name in COUNTS}
+    counts = {name: join(note.facts[name] for note in notes) for name, join in JOINED.items()}
     devices = sorted({note.facts["device"] for note in notes})
-    return settings, {**facts, **sums, "device": ", ".join(devices)}
+    return settings, {**facts, **counts, "device": ", ".join(devices)}
 
 
 def vectors_of_items(

@@ -8,6 +8,7 @@ LABELS = (
     "distinct texts",
     "tokens",
     "tokens of a text, mean",
+    "longest",
     "most allowed",
     "truncated",
     "share truncated",
@@ -42,5 +43,6 @@ def _cells(facts: dict) -> list[Cell]:
     n_texts, n_tokens, n_truncated = (facts.get(f"n_{n}") for n in ("texts", "tokens", "truncated"))
     mean = None if n_tokens is None else n_tokens / n_texts
     share = None if n_truncated is None else n_truncated / n_texts
-    counts = (n_texts, n_tokens, mean, facts.get("max_tokens"), n_truncated)
+    lengths = (mean, facts.get("n_tokens_longest"), facts.get("max_tokens"))
+    counts = (n_texts, n_tokens, *lengths, n_truncated)
     return [*(Cell(wording.number(n), n) for n in counts), Cell(wording.share(share), share)]

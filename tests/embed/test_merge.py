@@ -8,7 +8,7 @@ from ace_steps.embed import merge
 from ace_steps.embed.merge import merged_facts, vectors_of_items
 from ace_steps.embed.texts import Shard, distinct_texts, texts_of_shard
 from ace_steps.errors import InputError
-from ace_steps.parquet import vector_writer
+from ace_steps.parquet import read_provenance, vector_writer
 from ace_steps.provenance import Provenance
 from tests.embed.test_texts import items_of
 
@@ -26,7 +26,8 @@ def items():
 
 
 def write_shard(path, texts, shard, **facts):
-    facts = {"n_texts": len(texts), "n_tokens": 2 * len(texts), "n_truncated": 1, **facts}
+    counts = {"n_texts": len(texts), "n_tokens": 2 * len(texts), "n_tokens_longest": len(texts)}
+    facts = {**counts, "n_truncated": 1, **facts}
     facts = {"device": "cpu", "model_sha256": "m", "shard": shard, "width": 3, **facts}
     note = Provenance(step="embed_items", settings={"pooling": "mean"}, facts=facts)
     with vector_writer(path, "text_vectors", 3, np.float32, note) as writer:
@@ -63,11 +64,13 @@ def test_every_item_gets_the_vector_of_its_text_in_order(items, shards, monkeypa
 
 def test_counts_are_summed_and_the_rest_is_shared(shards):
     settings, facts = merged_facts(shards)
+    counts = [read_provenance(path).facts["n_texts"] for path in shards]
     assert settings == {"pooling": "mean"}
     assert facts == {
         "n_texts": 40,
         "n_tokens": 80,
         "n_truncated": 3,
+        "n_tokens_longest": max(counts),
         "device": "cpu",
         "model_sha256": "m",
         "width": 3,

@@ -55,7 +55,10 @@ def paper_artifacts(config: dict) -> Artifacts:
     )
     refined = runs.select(VECTORS).unique(maintain_order=True)
     pairs = runs.select(VECTORS[:2]).unique(maintain_order=True).rows()
-    counts = {"n_texts": 1340, "n_tokens": 51_901, "n_truncated": 67, "max_tokens": 256}
+    counts = {
+        **{"n_texts": 1340, "n_tokens": 51_901, "n_tokens_longest": 256, "n_truncated": 67},
+        "max_tokens": 256,
+    }
     facts = {"model": "a-model", "dtype": "bfloat16", **counts}
     return Artifacts(
         config=config,

@@ -158,7 +158,10 @@ def _data_report(folder: Path, dataset: str, n_users: int) -> None:
 
 
 def _embedding(folder: Path, dataset: str, encoder: str) -> None:
-    counts = {"n_texts": 1340, "n_tokens": 51_901, "n_truncated": 67, "max_tokens": 256}
+    counts = {
+        **{"n_texts": 1340, "n_tokens": 51_901, "n_tokens_longest": 256, "n_truncated": 67},
+        "max_tokens": 256,
+    }
     facts = {"model": "toy-135m", "dtype": "bfloat16", "device": "cpu", **counts}
     note = Provenance("merge_vectors", facts=facts)
     path = folder / "embed" / dataset / encoder / "item_vectors.parquet"

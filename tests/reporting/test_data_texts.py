@@ -18,12 +18,14 @@ def texts_of(facts):
 
 def test_the_mean_length_and_the_share_that_was_cut_are_of_distinct_texts():
     facts = {"n_texts": 400, "n_tokens": 15_000, "n_truncated": 10, "max_tokens": 256}
+    facts["n_tokens_longest"] = 201
     assert texts_of(facts) == {
         "dataset": "shop",
         "encoder": "small",
         "distinct texts": "400",
         "tokens": f"15{THIN}000",
         "tokens of a text, mean": "37.5",
+        "longest": "201",
         "most allowed": "256",
         "truncated": "10",
         "share truncated": "2.5 %",
@@ -35,7 +37,7 @@ def test_that_nothing_was_cut_is_told_from_that_nobody_counted():
     assert texts_of(counted)["truncated"] == "0"
     assert texts_of(counted)["share truncated"] == "0 %"
     found = texts_of({"n_texts": 4})
-    assert [found[label] for label in LABELS] == ["4", *[NOTHING] * 5]
+    assert [found[label] for label in LABELS] == ["4", *[NOTHING] * 6]
 
 
 def test_vectors_that_were_made_elsewhere_read_no_text_here():
@@ -47,7 +49,7 @@ def test_the_data_section_of_a_report_shows_every_encoder(tmp_path):
     make(tmp_path)
     assert write(tmp_path) == 0
     section = text_of(tmp_path, "report.md").split("Data\n", 1)[1].split("\n## ")[0]
-    row = f"| shop | small | 1{THIN}340 | 51{THIN}901 | 38.73 | 256 | 67 | 5 % |"
+    row = f"| shop | small | 1{THIN}340 | 51{THIN}901 | 38.73 | 256 | 256 | 67 | 5 % |"
     assert row in section
     (tmp_path / "results/preprocess/shop/data_report.parquet").unlink()
     assert write(tmp_path) == 0

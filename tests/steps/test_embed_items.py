@@ -101,6 +101,7 @@ def test_the_file_tells_how_it_was_made(embed, tmp_path):
         **{"model": "toy", "revision": None, "pooling": "mean", "dtype": "float32"},
         **{"max_tokens": 256, "normalised": True, "width": TOY_WIDTH, "device": "cpu"},
         **{"shard": "1-of-1", "n_texts": 4, "n_tokens": 256 + 8 + 9 + 11, "n_truncated": 1},
+        "n_tokens_longest": 256,
     }
 
 

@@ -36,6 +36,7 @@ def test_the_file_tells_how_it_was_made_and_merges(request_vectors, tmp_path):
     assert note.facts == {
         **{"model": "toy", "revision": None, "max_tokens": 100, "normalised": False},
         **{"width": WIDTH, "n_texts": 20, "n_tokens": 80, "n_truncated": 0, "device": "api"},
+        "n_tokens_longest": 4,
         "tokens_counted_by": "4 characters a token",
     }
 
