@@ -28,7 +28,7 @@ def test_rule_calls_the_step_of_its_own_name(name, body):
 
 @pytest.mark.parametrize(("name", "body"), RULES)
 def test_rule_names_its_code_its_environment_and_what_it_needs(name, body):
-    assert f'"steps/{name}.py"' in body
+    assert f'code=sources("{name}"' in body
     assert '"../../environment.yml"' in body
     for keyword in ("threads:", "mem_mb=", "runtime="):
         assert keyword in body
