@@ -15,7 +15,12 @@ from ace_steps.training import loop, trainer
 from ace_steps.training.histories import held_out, read_histories
 from ace_steps.training.loop import train
 from ace_steps.training.objectives import full_softmax
-from ace_steps.training.optimisers import load_weights, warm_up, weights_as_arrays
+from ace_steps.training.optimisers import (
+    build_optimiser,
+    load_weights,
+    warm_up,
+    weights_as_arrays,
+)
 from ace_steps.training.state import TrainingState
 from ace_steps.training.tasks import build_task
 from ace_steps.training.trainer import Trainer
@@ -235,6 +240,16 @@ def test_weight_decay_shrinks_matrices_and_spares_biases_and_norms(optimiser):
     size = {name: np.abs(decayed[name]).sum() / np.abs(plain[name]).sum() for name in plain}
     assert size["items.table"] < 0.95
     assert size["network.input_norm.weight"] == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize(("optimiser", "wanted"), [("adam", 2.0 - 0.01), ("adamw", 2.0 * 0.997)])
+def test_adam_adds_the_decay_to_the_gradient_and_adamw_takes_it_off_the_weights(optimiser, wanted):
+    layer = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(layer.weight, 2.0)
+    training = small_settings(optimiser=optimiser, lr=0.01, weight_decay=0.3).training
+    layer.weight.grad = torch.zeros(1, 1)
+    build_optimiser(layer, training).step()  # adam's first step is lr, whatever the gradient's size
+    assert layer.weight.item() == pytest.approx(wanted, rel=1e-6)
 
 
 def test_weights_load_into_the_model_they_came_from_and_no_other():
