@@ -68,6 +68,18 @@ def test_the_last_train_event_of_every_user_is_a_target_in_time():
     assert found == wanted
 
 
+def test_the_last_train_event_is_hidden_in_the_usual_way_of_training_too():
+    histories = random_histories()
+    last = histories.items[histories.offsets[:-1] + histories.n_train - 1]
+    wanted = {int(item) for item in last[histories.n_train > 1]}
+    found, task = set(), epoch()[2]
+    for seed in range(20):  # an epoch hides a share of the events
+        for history, hidden in rows(task.batches(np.random.default_rng(seed))):
+            n_read = sum(1 for item in history if item)
+            found |= {item for place, item in hidden.items() if place == n_read - 1}
+    assert wanted <= found
+
+
 def test_no_held_out_event_is_read_or_hidden():
     histories, batches, task = epoch()
     n_read = sum(sum(1 for item in history if item) for history, _ in rows(batches))

@@ -111,6 +111,21 @@ def test_ranks_are_those_of_a_sort_whatever_the_blocks(
     assert found.n_ties.tolist() == ties
 
 
+@pytest.mark.parametrize("n_users", [3, 300])
+def test_histories_are_read_in_batches_and_not_one_by_one(n_users, monkeypatch):
+    table = np.random.default_rng(0).standard_normal((9, 2)).tolist()
+    recommender, histories = made([[1, 2, 3, 4]] * n_users, table)
+    n_rows, forward = [], LastItem.forward
+    monkeypatch.setattr(
+        LastItem,
+        "forward",
+        lambda self, history, *more: n_rows.append(len(history)) or forward(self, history, *more),
+    )
+    targets = held_out(histories, "valid")
+    rank_targets(recommender, histories, targets, tie_policy="expected", mask_seen=True)
+    assert n_rows == [n_users]
+
+
 def test_equal_vectors_tie_exactly_with_scores_that_round():
     generator = torch.Generator().manual_seed(0)
     once = torch.randn(700, 33, generator=generator)
