@@ -42,7 +42,7 @@ def begun_on_one_core(tmp_path_factory):
     checkout = make_small(tmp_path_factory.mktemp("one_core") / "ace")
     with (checkout.folder.parent / "printed.txt").open("w") as printed:
         process = subprocess.Popen(
-            checkout.command("--cores=1"),
+            checkout.command("--cores=1", "--set-scatter", "embed=1", "gram=1", "rank=1"),
             cwd=checkout.folder,
             env=checkout.environment(),
             stdout=printed,

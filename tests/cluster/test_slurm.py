@@ -12,18 +12,18 @@ from tests.workflow.same import assert_same_tables, copy_of
 
 WITH_GPU = ("embed_items", "train_backbone", "rank_targets")  # by the profile
 SCATTERED = ("embed_items", "gram_vectors", "rank_targets")
-N_SHARDS = 3  # of the whole run; on one core there are two
+N_SHARDS = 2  # of each stage that has some; on one core there is one
 SHARDS = [f"results/factor/toy/toy/shards/{number}-of-2.safetensors" for number in (1, 2)]
 FOLDER = "factor/toy/toy/shards"  # of the shards that the faults happen to
 
 
-def command(*options, n_shards):
+def command(*options):
     """Snakemake with the profile as it is, but for what this machine is too small for."""
     return [
         *(sys.executable, str(slurm.HERE / "often.py")),
         *("--workflow-profile", "workflow/profiles/slurm"),
         *("--configfile", "workflow/config/toy.yaml"),
-        *("--set-scatter", *(f"{part}={n_shards}" for part in ("embed", "gram", "rank"))),
+        *("--set-scatter", "embed=2", "gram=2", "rank=2"),
         *("--set-threads", *(f"{rule}=1" for rule in (*WITH_GPU, "refine_vectors"))),
         *("--group-components", "points=2", "ranks=2"),
         *("--latency-wait", "10"),
@@ -37,11 +37,11 @@ def without_real_gpus(checkout):
     return checkout
 
 
-def start(checkout, cluster, *options, n_shards=2):
+def start(checkout, cluster, *options):
     """Snakemake on its way; what it prints goes to a file beside the checkout."""
     with (checkout.folder.parent / "printed.txt").open("a") as printed:
         return subprocess.Popen(
-            command(*options, n_shards=n_shards),
+            command(*options),
             cwd=checkout.folder,
             env=checkout.environment() | slurm_names(cluster),
             stdout=printed,
@@ -71,7 +71,7 @@ def finish(checkout, process):
 @pytest.fixture(scope="session")  # as one_core is, which would else be waited for before this runs
 def through_slurm(begun_on_one_core, cluster, tmp_path_factory):
     checkout = without_real_gpus(make_small(tmp_path_factory.mktemp("slurm") / "ace"))
-    finish(checkout, start(checkout, cluster, n_shards=N_SHARDS))
+    finish(checkout, start(checkout, cluster))
     return checkout
 
 
@@ -103,9 +103,9 @@ def test_a_gpu_job_had_one_gpu_and_no_other_job_had_any(through_slurm, cluster):
 
 
 @pytest.fixture
-def summing(one_core, cluster, tmp_path):
+def summing(through_slurm, cluster, tmp_path):
     """A checkout that stands before the Gram matrix, whose shards are sent to Slurm."""
-    checkout = without_real_gpus(copy_of(one_core, tmp_path / "ace", "preprocess", "embed"))
+    checkout = copy_of(through_slurm, tmp_path / "ace", "preprocess", "embed")
     process = start(checkout, cluster, "--", *SHARDS)
     yield checkout, process
     process.kill()
@@ -127,7 +127,7 @@ def states(cluster, checkout):
     return [job["JobState"] for job in jobs_of(cluster, checkout, "gram_vectors")]
 
 
-def test_a_job_that_is_cancelled_is_sent_again_with_more_memory(summing, one_core, cluster):
+def test_a_job_that_is_cancelled_is_sent_again_with_more_memory(summing, through_slurm, cluster):
     checkout, process = summing
     cluster.run("scancel", running_job(cluster, checkout)["JobId"])
     finish(checkout, process)
@@ -135,16 +135,16 @@ def test_a_job_that_is_cancelled_is_sent_again_with_more_memory(summing, one_cor
     assert sorted(job["JobState"] for job in jobs) == ["CANCELLED", "COMPLETED", "COMPLETED"]
     memory = [int(job["MinMemoryNode"].removesuffix("M")) for job in jobs]
     assert memory[2] > memory[0] == memory[1]
-    assert_same_tables(checkout, one_core, under=FOLDER)
+    assert_same_tables(checkout, through_slurm, under=FOLDER)
 
 
-def test_a_node_that_dies_with_its_job_costs_the_job_alone(summing, one_core, cluster):
+def test_a_node_that_dies_with_its_job_costs_the_job_alone(summing, through_slurm, cluster):
     checkout, process = summing
     lost = running_job(cluster, checkout)
     node = lost["NodeList"]
     cluster.kill_node(node)
     finish(checkout, process)
-    assert_same_tables(checkout, one_core, under=FOLDER)
+    assert_same_tables(checkout, through_slurm, under=FOLDER)
     jobs = jobs_of(cluster, checkout, "gram_vectors")
     *_, last = [job for job in jobs if job["Comment"] == lost["Comment"]]  # the rule and its shard
     assert last["JobState"] == "COMPLETED"
@@ -155,7 +155,7 @@ def test_a_node_that_dies_with_its_job_costs_the_job_alone(summing, one_core, cl
     slurm.wait_until(lambda: cluster.node_states()[node] == "idle", "the node's return")
 
 
-def test_a_controller_that_is_restarted_loses_no_job(summing, one_core, cluster):
+def test_a_controller_that_is_restarted_loses_no_job(summing, through_slurm, cluster):
     checkout, process = summing
     slurm.wait_until(lambda: len(cluster.steps()) == len(SHARDS), "both jobs at work")
     cluster.stop_controller()
@@ -163,11 +163,11 @@ def test_a_controller_that_is_restarted_loses_no_job(summing, one_core, cluster)
     cluster.start_controller()
     finish(checkout, process)
     assert states(cluster, checkout) == ["COMPLETED", "COMPLETED"]
-    assert_same_tables(checkout, one_core, under=FOLDER)
+    assert_same_tables(checkout, through_slurm, under=FOLDER)
 
 
 def test_snakemake_that_is_killed_and_started_again_does_not_mind_its_old_jobs(
-    summing, one_core, cluster
+    summing, through_slurm, cluster
 ):
     checkout, process = summing
     running_job(cluster, checkout)
@@ -178,4 +178,4 @@ def test_snakemake_that_is_killed_and_started_again_does_not_mind_its_old_jobs(
     assert "--unlock" in printed(checkout)
     finish(checkout, start(checkout, cluster, "--unlock"))
     finish(checkout, start(checkout, cluster, "--", *SHARDS))
-    assert_same_tables(checkout, one_core, under=FOLDER)
+    assert_same_tables(checkout, through_slurm, under=FOLDER)
