@@ -1,4 +1,4 @@
-"""beauty.yaml is a part of paper.yaml; what an office machine has to do otherwise is listed."""
+"""beauty_methods.yaml is a part of paper.yaml; what an office machine does otherwise is listed."""
 
 import polars as pl
 import pytest
@@ -7,7 +7,8 @@ from ace_steps import configuration, grid
 from tests.conftest import ROOT
 
 PAPER, BEAUTY = (
-    configuration.load(str(ROOT / f"workflow/config/{name}.yaml")) for name in ("paper", "beauty")
+    configuration.load(str(ROOT / f"workflow/config/{name}.yaml"))
+    for name in ("paper", "beauty_methods")
 )
 KINDS = ("datasets", "encoders", "refinements", "backbones")
 NOTHING = object()
@@ -44,7 +45,7 @@ def flat(settings, name):
 
 
 def shared_entries(kind):
-    """The settings of beauty.yaml's entries, and those of the same entries in paper.yaml."""
+    """The settings of the smaller grid's entries, and those of the same entries in paper.yaml."""
     return flat(BEAUTY[kind], kind), flat({name: PAPER[kind][name] for name in BEAUTY[kind]}, kind)
 
 
@@ -92,7 +93,7 @@ def test_results_are_chosen_and_compared_alike():
 
 
 def test_the_published_report_is_of_the_short_form():
-    plan = grid.Plan(configuration.load(str(ROOT / "workflow/config/beauty_quick.yaml")))
+    plan = grid.Plan(configuration.load(str(ROOT / "workflow/config/beauty.yaml")))
     published = pl.read_parquet(ROOT / "docs/results/beauty/runs.parquet")
     ran = set(published.select("refinement", "backbone", "seed").iter_rows())
     first = {run for cell in plan.cells for run in plan.first_runs(cell)}
