@@ -58,7 +58,9 @@ def check(config: dict) -> None:
 def typed(given: object) -> object:
     """What Snakemake made of ``--config``, with numbers where its lists and mappings hold text.
 
-    ``--config 'seeds=[1, 2]'`` arrives as a list of the texts ``1`` and ``2``.
+    ``--config 'seeds=[1, 2]'`` arrives as a list of the texts ``1`` and ``2``. A text is a
+    number, a truth value or null as JSON writes it; any other stays as it is, a commit of digits
+    with zeros in front among them.
     """
     if isinstance(given, Mapping):
         return {key: typed(value) for key, value in given.items()}
@@ -66,10 +68,15 @@ def typed(given: object) -> object:
         return [typed(value) for value in given]
     if not isinstance(given, str):
         return given
-    for number in (int, float):
-        with suppress(ValueError):
-            return number(given)
-    return {"true": True, "false": False, "null": None}.get(given.lower(), given)
+    with suppress(ValueError):
+        meant = json.loads(given)
+        if meant is None or isinstance(meant, bool | int) or _is_finite(meant):
+            return meant
+    return given
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def expand_path(path: str) -> Path:

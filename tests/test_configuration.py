@@ -155,3 +155,8 @@ def test_numbers_given_as_text_inside_lists_and_mappings_are_numbers_again():
     given = {"a": ["1", "2.5", "1e-3", "x"], "b": {"c": "true", "d": "null"}, "e": 3, "f": "a b"}
     wanted = {"a": [1, 2.5, 0.001, "x"], "b": {"c": True, "d": None}, "e": 3, "f": "a b"}
     assert configuration.typed(given) == wanted
+
+
+@pytest.mark.parametrize("text", ["0" * 40, "nan", "NaN", "1_000", "[1]", '"1"', ""])
+def test_a_text_that_is_no_number_of_json_stays_a_text(text):
+    assert configuration.typed({"key": [text]}) == {"key": [text]}

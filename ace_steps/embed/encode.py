@@ -16,6 +16,8 @@ from ace_steps.errors import InputError
 
 log = logging.getLogger(__name__)
 
+Computed = np.ndarray | torch.Tensor  # vectors, or what a GPU may still be computing
+
 
 def encode(
     encoder: Encoder, tokens: Tokens, settings: EncoderSettings, is_known: np.ndarray
@@ -42,9 +44,6 @@ def encode(
     """
     batches = _computed(encoder, tokens, settings, is_known)
     return _fetched_late(batches) if encoder.device.type == "cuda" else batches
-
-
-Computed = np.ndarray | torch.Tensor  # vectors, or what a GPU may still be computing
 
 
 def _fetched_late(
