@@ -10,7 +10,7 @@ import polars as pl
 
 from ace_steps.embed.api import ApiClient, RejectedError, StoppedError
 from ace_steps.embed.api_texts import Inputs, counter_for, inputs_of, requests_of
-from ace_steps.embed.embedded import Embedded, embed_new
+from ace_steps.embed.embedded import Embedded, Sizes, embed_new
 from ace_steps.embed.settings import ApiSettings
 from ace_steps.embed.store import VectorStore
 from ace_steps.embed.texts import check_vectors
@@ -91,8 +91,7 @@ def request_texts(
     inputs = inputs_of(texts, settings, counter_for(settings))
     found = embed_new(
         texts,
-        inputs.lengths,
-        inputs.is_truncated,
+        Sizes(inputs.lengths, inputs.is_truncated),
         width=settings.api.width,
         store=store,
         batches=lambda is_known: _answers(texts, inputs, settings, np.flatnonzero(~is_known)),

@@ -1,12 +1,14 @@
 """The texts of a catalogue, or of one shard of it, to a matrix of vectors."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate, pairwise
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
 
-from ace_steps.embed.embedded import Embedded, embed_new
+from ace_steps.embed.embedded import Embedded, Sizes, embed_new
 from ace_steps.embed.encode import encode
 from ace_steps.embed.finishing import finished
 from ace_steps.embed.models import Encoder
@@ -15,6 +17,8 @@ from ace_steps.embed.store import VectorStore
 from ace_steps.embed.texts import check_tokens
 from ace_steps.embed.tokens import Tokens, tokenise
 from ace_steps.errors import InputError
+
+Piece = TypeVar("Piece")
 
 
 def embed_texts(
@@ -37,33 +41,49 @@ def embed_texts(
     Cost:
         ``texts * width * 4`` bytes beside the model, twice while they are finished.
     """
-    tokens = _checked_tokens(texts, encoder, settings)
+    sizes = Sizes.unknown(len(texts))
     found = embed_new(
         texts,
-        tokens.lengths,
-        tokens.is_truncated,
+        sizes,
         width=encoder.width,
         store=store,
-        batches=lambda is_known: _batches(texts["bucket"], tokens, encoder, settings, is_known),
+        batches=lambda is_known: _batches(texts, encoder, settings, is_known, sizes),
     )
     return finished(found, texts, settings)
 
 
 def _batches(
-    bucket: pl.Series,
-    tokens: Tokens,
+    texts: pl.DataFrame,
     encoder: Encoder,
     settings: EncoderSettings,
     is_known: np.ndarray,
+    sizes: Sizes,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(rows, pooled vectors) of the texts not known yet, bucket after bucket."""
-    n_texts = bucket.rle().struct.field("len").to_list()
-    for start, stop in pairwise(accumulate(n_texts, initial=0)):
+    """(rows, pooled vectors) of the texts not known yet, bucket after bucket.
+
+    While the model reads one bucket, the next is turned into tokens; ``sizes`` are filled in.
+    """
+    n_texts = texts["bucket"].rle().struct.field("len").to_list()
+    spans = list(pairwise(accumulate(n_texts, initial=0)))
+    buckets = (_checked_tokens(texts[slice(*span)], encoder, settings) for span in spans)
+    for (start, stop), tokens in zip(spans, made_ahead(buckets), strict=True):
+        sizes.lengths[start:stop], sizes.is_truncated[start:stop] = (
+            tokens.lengths,
+            tokens.is_truncated,
+        )
         if is_known[start:stop].all():
             continue
-        some = tokens.part(start, stop)
-        for rows, vectors in encode(encoder, some, settings, is_known[start:stop]):
+        for rows, vectors in encode(encoder, tokens, settings, is_known[start:stop]):
             yield start + rows, vectors
+
+
+def made_ahead(pieces: Iterator[Piece]) -> Iterator[Piece]:
+    """The pieces in their order; a thread makes the next one while the last is in use."""
+    with ThreadPoolExecutor(1, "ahead") as thread:
+        coming = thread.submit(next, pieces, None)
+        while (piece := coming.result()) is not None:
+            coming = thread.submit(next, pieces, None)
+            yield piece
 
 
 def _checked_tokens(texts: pl.DataFrame, encoder: Encoder, settings: EncoderSettings) -> Tokens:

@@ -18,6 +18,24 @@ Batches = Iterator[tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
+class Sizes:
+    """What is known of each text's tokens; complete once the last batch has been given.
+
+    Attributes:
+        lengths: (texts,) tokens of each.
+        is_truncated: (texts,) bool, True for a text that lost its end.
+    """
+
+    lengths: np.ndarray
+    is_truncated: np.ndarray
+
+    @classmethod
+    def unknown(cls, n_texts: int) -> "Sizes":
+        """To be filled in as the texts are read."""
+        return cls(np.zeros(n_texts, np.int64), np.zeros(n_texts, bool))
+
+
+@dataclass(frozen=True)
 class Embedded:
     """Vectors and what they took.
 
@@ -60,8 +78,7 @@ class Embedded:
 
 def embed_new(
     texts: pl.DataFrame,
-    lengths: np.ndarray,
-    is_truncated: np.ndarray,
+    sizes: Sizes,
     *,
     width: int,
     store: VectorStore,
@@ -71,8 +88,7 @@ def embed_new(
 
     Args:
         texts: As ``distinct_texts`` gives them.
-        lengths: (texts,) tokens of each.
-        is_truncated: (texts,) bool.
+        sizes: Of the texts; ``batches`` may fill them in.
         width: Entries of a vector.
         store: Vectors made in this way before; every new batch is added to it.
         batches: From what is known, (texts,) bool, to (rows, vectors) of the rest.
@@ -85,10 +101,14 @@ def embed_new(
     """
     matrix = np.empty((len(texts), width), np.float32)
     is_known = store.load(texts["text_sha256"], matrix)
-    new_tokens = int(lengths[~is_known].sum())
+    n_characters = texts["text"].str.len_chars().to_numpy()
     begun = time.monotonic()
     new = counted(
-        batches(is_known), lambda it: int(lengths[it[0]].sum()), new_tokens, "tokens", log
+        batches(is_known),
+        lambda it: int(n_characters[it[0]].sum()),
+        int(n_characters[~is_known].sum()),
+        "characters",
+        log,
     )
     for rows, vectors in new:
         check_vectors(vectors, rows, texts)
@@ -96,10 +116,10 @@ def embed_new(
         matrix[rows] = vectors
     return Embedded(
         matrix=matrix,
-        n_tokens=int(lengths.sum()),
-        n_truncated=int(is_truncated.sum()),
-        n_tokens_longest=int(lengths.max(initial=0)),
+        n_tokens=int(sizes.lengths.sum()),
+        n_truncated=int(sizes.is_truncated.sum()),
+        n_tokens_longest=int(sizes.lengths.max(initial=0)),
         n_new=int((~is_known).sum()),
-        new_tokens=new_tokens,
+        new_tokens=int(sizes.lengths[~is_known].sum()),
         seconds=time.monotonic() - begun,
     )

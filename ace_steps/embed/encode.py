@@ -8,6 +8,7 @@ import torch
 
 from ace_steps.embed.cores import Cores
 from ace_steps.embed.models import Encoder
+from ace_steps.embed.packed import packing, sent
 from ace_steps.embed.pooling import POOLINGS
 from ace_steps.embed.prefix import Prefix, read_prefix, states_of
 from ace_steps.embed.settings import EncoderSettings
@@ -100,24 +101,30 @@ def _vectors(
 ) -> Computed:
     """(texts, width) float32 of one batch, or of one core's share of it."""
     padded, is_real = tokens.padded(rows, encoder.pad)
-    ids, mask = (_sent(part, encoder.device) for part in (padded, is_real))
-    if prefix is None:
+    mask = sent(is_real, encoder.device)
+    if encoder.is_packed:
+        states = _states_of_packed(encoder, settings.layer, padded, is_real)
+    elif prefix is None:
         # No mask where none is needed: attention then takes its fast path and builds no matrix.
         is_needed = not encoder.is_causal and not is_real.all()
         given = mask.long() if is_needed else None
+        ids = sent(padded, encoder.device)
         states = states_of(encoder, settings.layer, input_ids=ids, attention_mask=given)
     else:
-        states = prefix.continued(encoder, settings.layer, ids)
+        states = prefix.continued(encoder, settings.layer, sent(padded, encoder.device))
     pooled = POOLINGS[settings.pooling](states, mask)
     return pooled if pooled.is_cuda else pooled.numpy()
 
 
-def _sent(part: np.ndarray, device: torch.device) -> torch.Tensor:
-    """A tensor on the device; its way to a GPU starts in pinned memory and is not waited for."""
-    tensor = torch.from_numpy(part)
-    if device.type != "cuda":
-        return tensor
-    return tensor.pin_memory().to(device, non_blocking=True)
+def _states_of_packed(
+    encoder: Encoder, layer: int, padded: np.ndarray, is_real: np.ndarray
+) -> torch.Tensor:
+    """(texts, longest, width); past a text's end stands its last state again."""
+    lengths = is_real.sum(axis=1)
+    ids = sent(padded[is_real][None], encoder.device)
+    states = states_of(encoder, layer, input_ids=ids, **packing(lengths, encoder.device))[0]
+    places = np.minimum(np.arange(padded.shape[1]), lengths[:, None] - 1)
+    return states[sent((np.cumsum(lengths) - lengths)[:, None] + places, encoder.device)]
 
 
 def _smaller_budget(refusal: RuntimeError, budget: int, lengths: np.ndarray) -> int:

@@ -17,6 +17,7 @@ import transformers
 from safetensors import SafetensorError
 
 from ace_steps.embed.fused import fuse_layers
+from ace_steps.embed.packed import packs
 from ace_steps.embed.registry import SOURCE_NOTE
 from ace_steps.embed.settings import EncoderSettings
 from ace_steps.errors import InputError
@@ -44,6 +45,7 @@ class Encoder:
         model: The model without a head, in evaluation mode, on ``device``.
         is_fused: Whether its layers compute as ``ace_steps.embed.fused`` does, which several
             threads may do at once.
+        is_packed: Whether it reads texts end to end, as ``ace_steps.embed.packed`` tells it.
         device: Where it computes.
         is_causal: True where no state depends on later tokens, so that padding on the right needs
             no mask.
@@ -55,6 +57,7 @@ class Encoder:
     tokenizer: transformers.PreTrainedTokenizerFast
     model: transformers.PreTrainedModel
     is_fused: bool
+    is_packed: bool
     device: torch.device
     is_causal: bool
     pad: int
@@ -88,10 +91,12 @@ def load_encoder(folder: Path, settings: EncoderSettings, device: torch.device) 
     _check_shape(model.config, tokenizer.model_max_length, settings, folder)
     is_causal = _is_causal(model)
     is_fused = device.type == "cpu" and fuse_layers(model) > 0
+    model = model.to(device)
     return Encoder(
         tokenizer=tokenizer,
-        model=model.to(device),
+        model=model,
         is_fused=is_fused,
+        is_packed=packs(model),
         device=device,
         is_causal=is_causal,
         pad=tokenizer.pad_token_id or 0,

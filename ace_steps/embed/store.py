@@ -25,7 +25,7 @@ from ace_steps.provenance import Provenance, code_sha256
 
 CODE = tuple(  # modules that decide what a vector is
     f"embed/{name}.py"
-    for name in ("models", "fused", "tokens", "prefix", "cores", "pooling", "encode")
+    for name in ("models", "fused", "packed", "tokens", "prefix", "cores", "pooling", "encode")
 )
 NAME_DIGITS = 32
 KEY = "text_sha256"

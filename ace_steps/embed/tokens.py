@@ -35,15 +35,6 @@ class Tokens:
         """Tokens of each text, (texts,) int64."""
         return np.diff(self.offsets)
 
-    def part(self, start: int, stop: int) -> "Tokens":
-        """Those of consecutive texts."""
-        first, last = self.offsets[[start, stop]]
-        return Tokens(
-            self.ids[first:last],
-            self.offsets[start : stop + 1] - first,
-            self.is_truncated[start:stop],
-        )
-
     def padded(self, rows: np.ndarray, pad: int) -> tuple[np.ndarray, np.ndarray]:
         """Ids (rows, longest) int64, padded on the right with ``pad``, and the mask of the real."""
         lengths = self.lengths[rows]

@@ -71,7 +71,9 @@ def embed(given, journal, most_begun):
     begin, numbers = encode._vectors, itertools.count(1)
 
     def begun(encoder, tokens, rows, *more):
-        texts = [tokens.part(row, row + 1).ids.tobytes().hex() for row in rows]
+        starts, stops = tokens.offsets[rows], tokens.offsets[rows + 1]
+        spans = zip(starts, stops, strict=True)
+        texts = [tokens.ids[start:stop].tobytes().hex() for start, stop in spans]
         with journal.open("a") as file:
             file.write(json.dumps(texts) + "\n")
         time.sleep(FOREVER_S if next(numbers) > most_begun else SLOW_S)
