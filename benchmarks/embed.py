@@ -8,16 +8,23 @@ model is not. `tokens/s` counts real tokens, without padding, and every text who
 common beginning of all texts is read once by us, so that `of peak` counts more than was computed
 and may pass 100 %. Of several rounds, in turns, the best counts; tokens/CPU-s is what other work
 on the machine stretches less. `of peak` is the share of this machine's own products of 2048 x 2048
-matrices in the same dtype, measured between the rounds. "transformers' layers" is our way without
-fused layers, a core's own share of a batch, and the beginning read once. The last lines compare
-the best of ours with the plain loop, and with the best of sentence-transformers in the same dtype.
+matrices (8192 x 8192 on a GPU) in the same dtype, measured between the rounds. "transformers'
+layers" is our way without fused layers, a core's own share of a batch, and the beginning read once;
+on a GPU "padded" is our way without packing. The last lines compare the best of ours with the plain
+loop, and with the best of sentence-transformers in the same dtype.
 ``--ways "plain loop" ours`` leaves the slow rest out.
 sentence-transformers is no dependency of this project: its rows are left out where it is not
 installed, and for GGUF files, which it does not read.
+
+python benchmarks/embed.py --model <a tokenizer's folder> --shape 8B --batch-tokens 8192 16384 ...
+
+measures a decoder of that Qwen3-Embedding's shape in bfloat16, with weights drawn at random: speed
+does not depend on them. The tokenizer of ``--model`` reads the texts.
 """
 
 import argparse
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -27,10 +34,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch.nn import functional
-from transformers import PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedModel, Qwen3Config, Qwen3Model
 
 from ace_steps.embed.encode import encode
-from ace_steps.embed.models import DTYPES, Encoder, load_encoder, load_model
+from ace_steps.embed.models import DTYPES, Encoder, encoder_of, load_encoder, load_model
+from ace_steps.embed.packed import NAME as PACKED
 from ace_steps.embed.pooling import finish
 from ace_steps.embed.settings import EncoderSettings
 from ace_steps.embed.tokens import tokenise
@@ -38,13 +46,20 @@ from ace_steps.parquet import read_table
 from ace_steps.runtime import select_device
 from ace_steps.tables import ITEMS
 
-PEAK_SIZE, PEAK_ROUNDS = 2048, 3
+PEAK_SIZES = {"cpu": 2048, "cuda": 8192}
+PEAK_ROUNDS = 3
 MAX_TOKENS = 256
 REFERENCE_BATCHES = (16, 32, 64, 128)
-PLAIN, OURS, UNFUSED = "plain loop", "ours", "transformers' layers"
+PLAIN, OURS, UNFUSED, PADDED = "plain loop", "ours", "transformers' layers", "padded"
 REFERENCE = "sentence-transformers"
-WAYS = (PLAIN, OURS, UNFUSED, REFERENCE)
+WAYS = (PLAIN, OURS, UNFUSED, PADDED, REFERENCE)
 FIXED_BATCH = 64
+SHAPES = {  # Qwen3-Embedding's, by what their cards call them
+    "0.6B": {"layers": 28, "width": 1024, "inner": 3072, "heads": 16},
+    "4B": {"layers": 36, "width": 2560, "inner": 9728, "heads": 32},
+    "8B": {"layers": 36, "width": 4096, "inner": 12288, "heads": 32},
+}
+KEY_HEADS, HEAD_WIDTH = 8, 128
 
 
 @dataclass
@@ -94,7 +109,32 @@ def by_tokens(kind: str, encoder: Encoder, settings: EncoderSettings) -> Way:
     return Way(kind, settings.dtype, f"{settings.batch_tokens} tokens", embed)
 
 
-def plain_loop(encoder: Encoder) -> Way:
+def padded(encoder: Encoder, settings: EncoderSettings) -> Way:
+    """Ours with the attention that transformers takes by itself, for texts of one length."""
+    way = by_tokens(PADDED, replace(encoder, is_packed=False), settings)
+    usual = usually(encoder.model, way.embed)
+    return replace(way, embed=usual)
+
+
+def usually(
+    model: PreTrainedModel, embed: Callable[[list[str]], np.ndarray]
+) -> Callable[[list[str]], np.ndarray]:
+    """The call with torch's usual attention, whatever the model computes with otherwise."""
+
+    def embed_usually(texts: list[str]) -> np.ndarray:
+        held = model.config._attn_implementation
+        if held == PACKED:
+            model.set_attn_implementation("sdpa")
+        try:
+            return embed(texts)
+        finally:
+            if held == PACKED:
+                model.set_attn_implementation(held)
+
+    return embed_usually
+
+
+def plain_loop(encoder: Encoder, dtype: str) -> Way:
     """What a first script does: batches of texts as they come, padded, with a mask."""
     if encoder.tokenizer.pad_token is None:
         encoder.tokenizer.pad_token = encoder.tokenizer.eos_token
@@ -107,15 +147,20 @@ def plain_loop(encoder: Encoder) -> Way:
             chunk = texts[start : start + FIXED_BATCH]
             batch = encoder.tokenizer(chunk, return_tensors="pt", **limits).to(encoder.device)
             mask = batch["attention_mask"].unsqueeze(-1)
-            states = encoder.model(**batch).last_hidden_state
+            states = encoder.model(**batch).last_hidden_state.float()
             pieces.append(functional.normalize((states * mask).sum(1) / mask.sum(1), dim=1).cpu())
         return torch.cat(pieces).numpy()
 
-    return Way(PLAIN, "float32", f"{FIXED_BATCH} texts", embed)
+    return Way(PLAIN, dtype, f"{FIXED_BATCH} texts", usually(encoder.model, embed))
 
 
-def references(folder: Path, dtype: str, device: torch.device) -> list[Way]:
-    """sentence-transformers' encode at several batch sizes, where it is installed."""
+def references(
+    folder: Path, dtype: str, device: torch.device, instead: PreTrainedModel | None = None
+) -> list[Way]:
+    """sentence-transformers' encode at several batch sizes, where it is installed.
+
+    ``instead`` takes the place of the model that was loaded.
+    """
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError:
@@ -125,6 +170,8 @@ def references(folder: Path, dtype: str, device: torch.device) -> list[Way]:
     how = {"dtype": DTYPES[dtype]}
     model = SentenceTransformer(str(folder), device=str(device), model_kwargs=how)  # mean pooling
     model.max_seq_length = MAX_TOKENS
+    if instead is not None:
+        model[0].model = instead
 
     def way(batch_size: int) -> Way:
         def embed(texts: list[str]) -> np.ndarray:
@@ -132,20 +179,22 @@ def references(folder: Path, dtype: str, device: torch.device) -> list[Way]:
             rows = torch.from_numpy(np.asarray(found, np.float32))
             return functional.normalize(rows, dim=1).numpy()
 
-        return Way(REFERENCE, dtype, f"{batch_size} texts", embed)
+        timed = embed if instead is None else usually(instead, embed)
+        return Way(REFERENCE, dtype, f"{batch_size} texts", timed)
 
     return [way(batch_size) for batch_size in REFERENCE_BATCHES]
 
 
 def peak_flops(dtype: str, device: torch.device) -> float:
     """Operations a second of a large matrix product."""
-    left = torch.randn(PEAK_SIZE, PEAK_SIZE, device=device, dtype=DTYPES[dtype])
+    size = PEAK_SIZES[device.type]
+    left = torch.randn(size, size, device=device, dtype=DTYPES[dtype])
     best = float("inf")
     for _ in range(PEAK_ROUNDS):
         begun = time.perf_counter()
         (left @ left)[0, 0].item()  # waits for the device
         best = min(best, time.perf_counter() - begun)
-    return 2 * PEAK_SIZE**3 / best
+    return 2 * size**3 / best
 
 
 def flops_per_token(model: PreTrainedModel) -> int:
@@ -165,15 +214,66 @@ def ways_of(options: argparse.Namespace, device: torch.device) -> tuple[list[Way
             load_model(options.model, budgets[0]),
         )
         unfused, flops = (
-            replace(encoder, model=plain.to(device), is_fused=False),
+            replace(encoder, model=plain.to(device), is_fused=False, is_packed=False),
             flops_per_token(plain),
         )
-        found += [plain_loop(unfused)] if dtype == "float32" else []
+        found += [plain_loop(unfused, dtype)] if dtype == "float32" else []
         found += [by_tokens(OURS, encoder, settings) for settings in budgets]
         if device.type == "cpu":
             found += [by_tokens(UNFUSED, unfused, settings) for settings in budgets]
+        if encoder.is_packed:
+            found += [padded(encoder, settings) for settings in budgets]
         found += references(options.model, dtype, device) if REFERENCE in options.ways else []
     return [way for way in found if way.kind in options.ways], encoder, flops
+
+
+def ways_of_shape(
+    options: argparse.Namespace, device: torch.device
+) -> tuple[list[Way], Encoder, int]:
+    """The same for a model of a given shape, whose weights mean nothing."""
+    tokenizer = AutoTokenizer.from_pretrained(options.model, local_files_only=True)
+    model = shaped(options.shape, len(tokenizer), device)
+    flops = flops_per_token(model)
+    own = shaped(options.shape, len(tokenizer), device) if device.type == "cpu" else model
+    encoder = encoder_of(tokenizer, own, device)  # which changes its layers on a CPU
+    unfused = replace(encoder, model=model, is_fused=False)
+    budgets = [settings_of("bfloat16", budget) for budget in options.batch_tokens]
+    found = [plain_loop(unfused, "bfloat16")]
+    found += [by_tokens(OURS, encoder, settings) for settings in budgets]
+    if device.type == "cpu":
+        found += [by_tokens(UNFUSED, unfused, settings) for settings in budgets]
+    if encoder.is_packed:
+        found += [padded(encoder, settings) for settings in budgets]
+    if REFERENCE in options.ways:
+        with tempfile.TemporaryDirectory() as folder:  # a small one to load, the large one instead
+            shaped("0.6B", len(tokenizer), torch.device("cpu"), layers=1).save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+            found += references(Path(folder), "bfloat16", device, model)
+    return [way for way in found if way.kind in options.ways], encoder, flops
+
+
+def shaped(
+    name: str, n_ids: int, device: torch.device, layers: int | None = None
+) -> PreTrainedModel:
+    """A Qwen3 decoder with random bfloat16 weights, made on the device."""
+    shape = SHAPES[name]
+    config = Qwen3Config(
+        vocab_size=n_ids,
+        hidden_size=shape["width"],
+        intermediate_size=shape["inner"],
+        num_hidden_layers=layers or shape["layers"],
+        num_attention_heads=shape["heads"],
+        num_key_value_heads=KEY_HEADS,
+        head_dim=HEAD_WIDTH,
+        use_cache=False,
+    )
+    torch.manual_seed(0)
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        with device:
+            return Qwen3Model(config).eval()
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def versions() -> str:
@@ -199,9 +299,10 @@ def best(ways: list[Way], kind: str, dtype: str) -> tuple[float, float] | None:
 
 def show_ratios(ways: list[Way]) -> None:
     """How many times faster the best of ours is than the best of what it is compared with."""
+    others = (PLAIN, UNFUSED, PADDED, REFERENCE)
     pairs = [
         ((OURS, "bfloat16"), (PLAIN, "float32")),
-        *(((OURS, dtype), (other, dtype)) for dtype in DTYPES for other in (UNFUSED, REFERENCE)),
+        *(((OURS, dtype), (other, dtype)) for dtype in DTYPES for other in others),
     ]
     for one, other in pairs:
         left, right = best(ways, *one), best(ways, *other)
@@ -229,6 +330,7 @@ def options_of() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--model", type=Path, required=True)
+    options.add_argument("--shape", choices=SHAPES)
     options.add_argument("--items", type=Path, required=True)
     options.add_argument("--texts", type=int, default=500)
     options.add_argument("--rounds", type=int, default=3)
@@ -243,7 +345,7 @@ def main() -> None:
     device = select_device(options.device)
     texts = read_table(options.items, ITEMS)["text"].unique(maintain_order=True)
     texts = texts.sample(min(options.texts, len(texts)), seed=0, shuffle=True).to_list()
-    ways, encoder, flops = ways_of(options, device)
+    ways, encoder, flops = (ways_of_shape if options.shape else ways_of)(options, device)
     n_tokens = len(tokenise(encoder.tokenizer, texts, prompt="{text}", max_tokens=MAX_TOKENS).ids)
     peaks = dict.fromkeys(DTYPES, 0.0)
     for _ in range(options.rounds):

@@ -12,6 +12,7 @@ from torch.nn import functional
 from transformers import Cache, PreTrainedModel
 from transformers.models.bert.modeling_bert import BertLayer
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
+from transformers.models.qwen3.modeling_qwen3 import Qwen3DecoderLayer
 
 LAYOUT_TOKENS = 1024  # tokens of the batches that the weights are laid out for; others work too
 SHORT = 512  # tokens up to which a text's whole attention matrix is kept
@@ -65,9 +66,12 @@ class Product:
 
 
 class Decoder:
-    """A Llama layer: rotary positions, grouped keys, SiLU gates, RMS norms."""
+    """A Llama or Qwen3 layer: rotary positions, grouped keys, SiLU gates, RMS norms.
 
-    def __init__(self, layer: LlamaDecoderLayer, config) -> None:
+    Qwen3 norms the heads of queries and keys too.
+    """
+
+    def __init__(self, layer: LlamaDecoderLayer | Qwen3DecoderLayer, config) -> None:
         attention, mlp = layer.self_attn, layer.mlp
         self.heads, self.groups = config.num_attention_heads, config.num_key_value_heads
         self.size, self.index = attention.head_dim, attention.layer_idx
@@ -76,6 +80,7 @@ class Decoder:
         self.gate, self.up = Product(mlp.gate_proj), Product(mlp.up_proj)
         self.down = Product(mlp.down_proj)
         self.norms = layer.input_layernorm, layer.post_attention_layernorm
+        self.head_norms = [getattr(attention, name, None) for name in ("q_norm", "k_norm")]
 
     def __call__(
         self,
@@ -90,7 +95,8 @@ class Decoder:
         texts, tokens, width = hidden_states.shape
         x = hidden_states.reshape(-1, width)
         qkv = self.qkv(_rms_norm(x, self.norms[0])).view(texts, tokens, -1, self.size)
-        turned = _rotated(qkv[:, :, : -self.groups], *position_embeddings).transpose(1, 2)
+        turned = self._normed(qkv[:, :, : -self.groups])
+        turned = _rotated(turned, *position_embeddings).transpose(1, 2)
         q, k = turned.split([self.heads, self.groups], dim=1)
         v = qkv[:, :, -self.groups :].transpose(1, 2)
         if past_key_values is not None:
@@ -100,6 +106,16 @@ class Decoder:
         y = _rms_norm(x, self.norms[1])
         y = self.up.joined(y, self.gate(y, "swish"), "mul")
         return self.down.joined(y, x, "add").view(texts, tokens, width)
+
+    def _normed(self, heads: Tensor) -> Tensor:
+        """(texts, tokens, heads of queries and then keys, size), normed where the model does."""
+        if None in self.head_norms:
+            return heads
+        parts = heads.split([self.heads, self.groups], dim=2)
+        return torch.cat(
+            [_rms_norm(part, norm) for part, norm in zip(parts, self.head_norms, strict=True)],
+            dim=2,
+        )
 
 
 class Reader:
@@ -130,6 +146,7 @@ class Reader:
 # What computes a layer of a class, and what the model's configuration must say for that.
 FORMS = {
     LlamaDecoderLayer: (Decoder, {"hidden_act": "silu"}),
+    Qwen3DecoderLayer: (Decoder, {"hidden_act": "silu", "use_sliding_window": False}),
     BertLayer: (Reader, {"hidden_act": "gelu", "is_decoder": False}),
 }
 

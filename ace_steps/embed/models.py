@@ -87,8 +87,22 @@ def load_encoder(folder: Path, settings: EncoderSettings, device: torch.device) 
     if not tokenizer.is_fast or not len(tokenizer):
         raise InputError(f"{folder}: no fast tokenizer; tokenizer.json or a GGUF file is wanted.")
     model = load_model(folder, settings)
-    shape = model.config.get_text_config()
     _check_shape(model.config, tokenizer.model_max_length, settings, folder)
+    return encoder_of(tokenizer, model, device)
+
+
+def encoder_of(
+    tokenizer: transformers.PreTrainedTokenizerFast,
+    model: transformers.PreTrainedModel,
+    device: torch.device,
+) -> Encoder:
+    """The model on its device, computing in the fastest way that is known for it there.
+
+    Args:
+        tokenizer: A fast tokenizer.
+        model: Without a head, in evaluation mode; it is changed in place.
+        device: Where to compute.
+    """
     is_causal = _is_causal(model)
     is_fused = device.type == "cpu" and fuse_layers(model) > 0
     model = model.to(device)
@@ -100,7 +114,7 @@ def load_encoder(folder: Path, settings: EncoderSettings, device: torch.device) 
         device=device,
         is_causal=is_causal,
         pad=tokenizer.pad_token_id or 0,
-        width=shape.hidden_size,
+        width=model.config.get_text_config().hidden_size,
         n_ids=model.get_input_embeddings().num_embeddings,
     )
 

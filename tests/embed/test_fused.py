@@ -23,11 +23,16 @@ KINDS = {
     "decoder": ("Llama", {"num_key_value_heads": 2, "hidden_act": "silu"}),
     "decoder_with_biases": ("Llama", {"attention_bias": True, "mlp_bias": True}),
     "decoder_with_wide_heads": ("Llama", {"head_dim": 32, "rms_norm_eps": 0.1}),
+    "decoder_with_normed_heads": ("Qwen3", {"head_dim": 32, "num_key_value_heads": 2}),
     "reader": ("Bert", {"hidden_act": "gelu", "layer_norm_eps": 0.1}),
 }
 STRANGERS = {
     "another_class": ("GPT2", {"n_head": 4, "n_inner": 96}),
     "another_activation_in_a_decoder": ("Llama", {"hidden_act": "gelu"}),
+    "a_decoder_with_a_window": (
+        "Qwen3",
+        {"num_key_value_heads": 4, "use_sliding_window": True, "sliding_window": 4},
+    ),
     "another_activation_in_a_reader": ("Bert", {"hidden_act": "relu"}),
     "a_bert_that_decodes": ("Bert", {"is_decoder": True}),
 }
