@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from ace_steps.embed.embedded import Embedded, Sizes, embed_new
-from ace_steps.embed.encode import encode
+from ace_steps.embed.encode import Budget, encode
 from ace_steps.embed.finishing import finished
 from ace_steps.embed.models import Encoder
 from ace_steps.embed.settings import EncoderSettings
@@ -66,6 +66,7 @@ def _batches(
     n_texts = texts["bucket"].rle().struct.field("len").to_list()
     spans = list(pairwise(accumulate(n_texts, initial=0)))
     buckets = (_checked_tokens(texts[slice(*span)], encoder, settings) for span in spans)
+    budget = Budget(settings.batch_tokens)
     for (start, stop), tokens in zip(spans, made_ahead(buckets), strict=True):
         sizes.lengths[start:stop], sizes.is_truncated[start:stop] = (
             tokens.lengths,
@@ -73,7 +74,7 @@ def _batches(
         )
         if is_known[start:stop].all():
             continue
-        for rows, vectors in encode(encoder, tokens, settings, is_known[start:stop]):
+        for rows, vectors in encode(encoder, tokens, settings, is_known[start:stop], budget):
             yield start + rows, vectors
 
 

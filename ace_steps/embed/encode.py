@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,8 +21,19 @@ log = logging.getLogger(__name__)
 Computed = np.ndarray | torch.Tensor  # vectors, or what a GPU may still be computing
 
 
+@dataclass
+class Budget:
+    """Tokens of one batch with padding, at most: fewer once a batch did not fit into memory."""
+
+    tokens: int
+
+
 def encode(
-    encoder: Encoder, tokens: Tokens, settings: EncoderSettings, is_known: np.ndarray
+    encoder: Encoder,
+    tokens: Tokens,
+    settings: EncoderSettings,
+    is_known: np.ndarray,
+    budget: Budget | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pooled vectors of the texts not known yet, as (rows, vectors) of batch after batch.
 
@@ -35,6 +47,7 @@ def encode(
         tokens: Every text has at least one token.
         settings: Pooling, layer and budget.
         is_known: (texts,) bool, True for a text to leave out.
+        budget: What an earlier call has left of the settings' budget, and this one may lower.
 
     Yields:
         rows: (batch,) int64 indices of the texts.
@@ -43,7 +56,8 @@ def encode(
     Raises:
         InputError: one text alone does not fit into memory.
     """
-    batches = _computed(encoder, tokens, settings, is_known)
+    budget = budget or Budget(settings.batch_tokens)
+    batches = _computed(encoder, tokens, settings, is_known, budget)
     return _fetched_late(batches) if encoder.device.type == "cuda" else batches
 
 
@@ -61,11 +75,15 @@ def _fetched_late(
 
 
 def _computed(
-    encoder: Encoder, tokens: Tokens, settings: EncoderSettings, is_known: np.ndarray
+    encoder: Encoder,
+    tokens: Tokens,
+    settings: EncoderSettings,
+    is_known: np.ndarray,
+    budget: Budget,
 ) -> Iterator[tuple[np.ndarray, Computed]]:
     """The batches of ``encode``; on a GPU a batch is sent, not waited for."""
-    budget = settings.batch_tokens
-    batches = (rows[~is_known[rows]] for rows in token_budget_batches(tokens.lengths, budget))
+    whole = token_budget_batches(tokens.lengths, budget.tokens)
+    batches = (rows[~is_known[rows]] for rows in whole)
     waiting = [rows for rows in batches if len(rows)][::-1]  # taken from the end
     prefix = read_prefix(encoder, tokens, settings.layer)
     with Cores(torch.get_num_threads() if encoder.is_fused else 1) as cores:
@@ -79,8 +97,8 @@ def _computed(
                     int(lengths.max()) * len(rows),
                 )
             except RuntimeError as refusal:  # torch.OutOfMemoryError is one
-                budget = _smaller_budget(refusal, budget, lengths)
-                waiting = _smaller_batches(tokens.lengths, [rows, *waiting[::-1]], budget)
+                budget.tokens = _smaller_budget(refusal, budget.tokens, lengths)
+                waiting = _smaller_batches(tokens.lengths, [rows, *waiting[::-1]], budget.tokens)
                 continue
             yield rows, vectors
 

@@ -13,6 +13,7 @@ from ace_steps.embed.models import load_encoder
 from ace_steps.embed.store import VectorStore
 from ace_steps.errors import InputError
 from tests.embed.conftest import encoder_settings
+from tests.embed.test_encode import limited
 
 CPU = torch.device("cpu")
 
@@ -106,3 +107,19 @@ def test_what_a_later_bucket_cannot_keep_the_earlier_one_has_kept(decoder_folder
     matrix = np.empty((4, encoder.width), np.float32)
     is_known = VectorStore(tmp_path / "store").load(texts["text_sha256"], matrix)
     np.testing.assert_array_equal(is_known, [True, True, False, False])
+
+
+def test_a_budget_that_was_too_large_for_one_bucket_is_not_tried_on_the_next(
+    decoder_folder, tmp_path, monkeypatch, caplog
+):
+    settings = encoder_settings(batch_tokens=400)
+    encoder = load_encoder(decoder_folder, settings, CPU)
+    words = ["lorem ipsum " * 8] * 6
+    texts = texts_of(
+        *[[f"{bucket} {row} {text}" for row, text in enumerate(words)] for bucket in "abc"]
+    )
+    expected = embed_texts(texts, encoder, settings, VectorStore(tmp_path / "one")).matrix
+    limited(monkeypatch, 250)
+    found = embed_texts(texts, encoder, settings, VectorStore(tmp_path / "other")).matrix
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert caplog.text.count("out of memory") == 1
