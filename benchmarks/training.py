@@ -18,12 +18,13 @@ Each runs in a process of its own, one after the other, the peers in virtual env
 
 RecBole makes a training row of every prefix (batches of 256 rows); RecTools and this package train
 a history's positions in one pass (batches of 128 histories). Validation after every epoch is part
-of the time to converge. Whatever was seen is kept in --work as a line of JSON an epoch; a peer that
-has ended there is not run again, one that was killed starts anew, and what was measured on other
-data or with other options is refused, never shown as if it were this. Then a table: the least
-seconds of an epoch and microseconds per trained target, the least seconds to rank the validation
-targets, peak memory, the best validation metrics, and the seconds until they were reached; and
-seconds until each peer's best NDCG@10 was reached by the others.
+of the time to converge. Whatever was seen is kept in --work as a line of JSON an epoch. A peer that
+has ended there is not run again, RecBole and RecTools go on from the last epoch when they were
+killed, and what was measured on other data or with other options is refused, never shown as if it
+were this. Then a table: the least seconds of an epoch and microseconds per trained target, the
+least seconds to rank the validation targets, peak memory, the best validation metrics, and the
+seconds until they were reached; and seconds until each peer's best NDCG@10 was reached by the
+others.
 """
 
 import argparse
@@ -37,14 +38,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from memory import resident_mb
-from training_peers import TRAINERS, WIDTH, Curve, Work
+from training_peers import TRAINERS, WIDTH, Curve, Work, append, read_rows
 
 REQUIREMENTS = {
     "ours": [],
     "recbole": ["recbole==1.2.1", "torch==2.13.0", "numpy<2", "pandas<3", "setuptools<81"],
     "rectools": ["rectools[torch]==0.19.0", "torch==2.13.0"],
 }
+ENDED = {"ended": True}
 PACKAGES = {"ours": "ace-steps", "recbole": "recbole", "rectools": "rectools"}
 
 
@@ -62,9 +63,14 @@ def python_of(peer: str, work: Path) -> str:
 
 def run_peer(peer: str, options: argparse.Namespace) -> list[dict]:
     """Epochs of one peer, out of an earlier run or its own process; the last line tells of all."""
-    path = options.work / f"{peer}.jsonl"
-    if not path.exists() or "peak_mb" not in path.read_text():
-        path.unlink(missing_ok=True)
+    path, wanted = options.work / f"{peer}.jsonl", asked(options, peer)
+    rows = read_rows(path)
+    if rows and rows[0]["asked"] != wanted:
+        raise SystemExit(
+            f"{path}: measured with {rows[0]['asked']}, asked for is {wanted}; "
+            "give another --work or delete the file."
+        )
+    if not rows or rows[-1] != ENDED:
         # RecBole reads back its own pickled checkpoints, which torch refuses by default.
         here = {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}
         if peer == "ours":
@@ -74,13 +80,7 @@ def run_peer(peer: str, options: argparse.Namespace) -> list[dict]:
             code = subprocess.run(command, env=os.environ | here, cwd=folder).returncode
         if code:
             raise SystemExit(f"{peer} ended with {code}.")
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    if rows[-1].get("asked") != asked(options, peer):
-        raise SystemExit(
-            f"{path}: measured with {rows[-1].get('asked')}, asked for is {asked(options, peer)}; "
-            "give another --work or delete the file."
-        )
-    return rows
+    return read_rows(path)
 
 
 def arguments(options: argparse.Namespace) -> list[str]:
@@ -130,34 +130,38 @@ def train_alone(options: argparse.Namespace) -> None:
         rows = dict(zip(kept["ids"].tolist(), kept["matrix"].astype(np.float32), strict=True))
         lookup = rows.__getitem__
     path = options.work / f"{options.only}.jsonl"
-    work = Work(options.inter, Path.cwd(), lookup, options.precision)
-    TRAINERS[options.only](work, Curve(path, options.epochs, options.patience or options.epochs))
-    about = {"peak_mb": resident_mb("VmHWM"), "asked": asked(options, options.only)}
-    about |= {"torch": version("torch"), "version": version(PACKAGES[options.only])}
-    with path.open("a") as file:
-        file.write(json.dumps(about) + "\n")
+    checkpoint = path.with_suffix(".checkpoint")
+    if options.only == "ours" or not checkpoint.exists():
+        about = {"asked": asked(options, options.only), "torch": version("torch")}
+        path.write_text(json.dumps(about | {"version": version(PACKAGES[options.only])}) + "\n")
+    work = Work(options.inter, Path.cwd(), checkpoint, lookup, options.precision)
+    patience = options.patience or options.epochs
+    TRAINERS[options.only](work, Curve.read(path, options.epochs, patience))
+    append(path, ENDED)
+    checkpoint.unlink(missing_ok=True)
 
 
 def show(peers: dict[str, list[dict]]) -> None:
     """The table, and who reached whose best when."""
-    about = next(iter(peers.values()))[-1]["asked"]
-    print(f"{about['cores']} cores; ours in {about['precision']}, the others in float32\n")
+    asked_for = next(iter(peers.values()))[0]["asked"]
+    print(f"{asked_for['cores']} cores; ours in {asked_for['precision']}, the others in float32\n")
     print("| | epoch, s | a target, us | ranking, s | peak, MB | Recall@20 | NDCG@10 | after, s |")
     print("|---|---|---|---|---|---|---|---|")
-    for peer, (*epochs, about) in peers.items():
+    for peer, (about, *epochs, _) in peers.items():
         best = max(epochs, key=lambda row: row["ndcg@10"])
         train_s, rank_s = (min(row[name] for row in epochs) for name in ("train_s", "rank_s"))
+        peak_mb = max(row["peak_mb"] for row in epochs)
         print(
             f"| {peer} {about['version']} (torch {about['torch']}) | {train_s:.1f} "
-            f"| {1e6 * train_s / best['targets']:.0f} | {rank_s:.1f} | {about['peak_mb']:.0f} "
+            f"| {1e6 * train_s / best['targets']:.0f} | {rank_s:.1f} | {peak_mb:.0f} "
             f"| {best['recall@20']:.4f} | {best['ndcg@10']:.4f} "
             f"| {best['elapsed_s']:.0f} ({best['epoch']} of {len(epochs)} epochs) |"
         )
     print()
-    for peer, (*epochs, _) in peers.items():
+    for peer, (_, *epochs, _) in peers.items():
         best = max(row["ndcg@10"] for row in epochs)
         times = {
-            other: next((row["elapsed_s"] for row in rows[:-1] if row["ndcg@10"] >= best), None)
+            other: next((row["elapsed_s"] for row in rows[1:-1] if row["ndcg@10"] >= best), None)
             for other, rows in peers.items()
         }
         said = (f"{name} {'never' if s is None else f'{s:.0f} s'}" for name, s in times.items())

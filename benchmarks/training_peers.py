@@ -9,11 +9,25 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+
+from memory import resident_mb
 
 WIDTH, LAYERS, HEADS, INNER, LENGTH = 128, 2, 2, 256, 50
 DROPOUT, ATTENTION_DROPOUT, LR = 0.5, 0.3, 1e-3
 CUTOFF = 10
+
+
+def read_rows(path: Path) -> list[dict]:
+    """What was written there, none where nothing was."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def append(path: Path, row: dict) -> None:
+    """One more line of JSON."""
+    with path.open("a") as file:
+        file.write(json.dumps(row) + "\n")
 
 
 @dataclass
@@ -21,7 +35,7 @@ class Curve:
     """What was seen after each epoch, written line by line, and when to stop.
 
     Attributes:
-        path: A line of JSON an epoch.
+        path: A line of JSON an epoch, after one that tells of the run.
         epochs: At most so many.
         patience: Epochs without a better validation NDCG@10 before the end.
         seconds: Wall time of training and validation so far.
@@ -34,15 +48,27 @@ class Curve:
     seconds: float = 0.0
     scores: list[float] = field(default_factory=list)
 
+    @classmethod
+    def read(cls, path: Path, epochs: int, patience: int) -> "Curve":
+        """With the epochs of an earlier run, where there was one."""
+        rows = [row for row in read_rows(path) if "epoch" in row]
+        seconds = rows[-1]["elapsed_s"] if rows else 0.0
+        return cls(path, epochs, patience, seconds, [row["ndcg@10"] for row in rows])
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last epoch was the last."""
+        since = len(self.scores) - 1 - self.scores.index(max(self.scores)) if self.scores else 0
+        return len(self.scores) == self.epochs or since >= self.patience
+
     def add(self, *, train_s: float, rank_s: float, targets: int, found: dict) -> bool:
         """Keep an epoch; True where it was the last."""
         self.seconds += train_s + rank_s
         self.scores.append(found["ndcg@10"])
         row = {"epoch": len(self.scores), "train_s": train_s, "rank_s": rank_s, "targets": targets}
-        with self.path.open("a") as file:
-            file.write(json.dumps(row | {"elapsed_s": self.seconds} | found) + "\n")
-        since = len(self.scores) - 1 - self.scores.index(max(self.scores))
-        return len(self.scores) == self.epochs or since >= self.patience
+        row |= {"elapsed_s": self.seconds, "peak_mb": resident_mb("VmHWM")}
+        append(self.path, row | found)
+        return self.is_over
 
 
 @dataclass(frozen=True)
@@ -52,12 +78,14 @@ class Work:
     Attributes:
         inter: RecBole atomic file of user, item and time.
         folder: Its own, empty.
+        checkpoint: Where a peer keeps what it goes on from after each epoch.
         vectors: Initial vectors (128,) by raw item id, or None for each library's own start.
         precision: Of our products with the catalogue.
     """
 
     inter: Path
     folder: Path
+    checkpoint: Path
     vectors: Callable[[str], object] | None
     precision: str
 
@@ -141,19 +169,26 @@ def train_recbole(work: Work, curve: Curve) -> None:
             for row, raw in enumerate(raw_ids[1:], start=1):
                 model.item_embedding.weight[row] = torch.from_numpy(work.vectors(raw))
     trainer = get_trainer(config["MODEL_TYPE"], "SASRec")(config, model)
-    is_over, epoch = False, 0
-    while not is_over:
+    if curve.scores:
+        kept = torch.load(work.checkpoint, weights_only=True)
+        model.load_state_dict(kept["model"])
+        trainer.optimizer.load_state_dict(kept["optimiser"])
+        torch.set_rng_state(kept["random"])
+    while not curve.is_over:
         begun = time.perf_counter()
-        trainer._train_epoch(train_data, epoch)
+        trainer._train_epoch(train_data, len(curve.scores))
         trained = time.perf_counter()
         found = trainer.evaluate(valid_data, load_best_model=False)
-        is_over = curve.add(
+        ranked = time.perf_counter()
+        kept = {"model": model.state_dict(), "optimiser": trainer.optimizer.state_dict()}
+        kept["random"] = torch.get_rng_state()
+        _replace(work.checkpoint, partial(torch.save, kept))
+        curve.add(
             train_s=trained - begun,
-            rank_s=time.perf_counter() - trained,
+            rank_s=ranked - trained,
             targets=len(train_data.dataset),
             found={name: float(found[name]) for name in ("recall@20", "ndcg@10")},
         )
-        epoch += 1
 
 
 def _recbole_settings(work: Work, curve: Curve) -> dict:
@@ -187,37 +222,39 @@ def train_rectools(work: Work, curve: Curve) -> None:
     events = events.assign(weight=1.0, datetime=pd.Timestamp("2020-01-01") + order)
     train, valid = events[from_end >= 2], events[from_end == 1].set_index("user_id")["item_id"]
     dataset = Dataset.construct(train)
+    targets = int((train.groupby("user_id").size() - 1).clip(upper=LENGTH).sum())
     model = SASRecModel(
         **{"n_factors": WIDTH, "n_blocks": LAYERS, "n_heads": HEADS, "session_max_len": LENGTH},
         **{"dropout_rate": DROPOUT, "loss": "softmax", "lr": LR, "batch_size": 128},
         **{"epochs": curve.epochs, "deterministic": True},
-        get_trainer_func=lambda: _lightning_trainer(work, lambda: model),
+        get_trainer_func=lambda: _lightning_trainer(
+            work, curve, targets, lambda: model, lambda: _rectools_metrics(model, dataset, valid)
+        ),
     )
-    is_over = False
-    while not is_over:
-        begun = time.perf_counter()
-        model.fit_partial(dataset, min_epochs=1, max_epochs=1)
-        trained = time.perf_counter()
-        found = _rectools_metrics(model, dataset, valid)
-        is_over = curve.add(
-            train_s=trained - begun,
-            rank_s=time.perf_counter() - trained,
-            targets=int((train.groupby("user_id").size() - 1).clip(upper=LENGTH).sum()),
-            found=found,
-        )
+    if not curve.is_over:
+        model.fit(dataset)
 
 
-def _lightning_trainer(work: Work, model_of: Callable[[], object]) -> object:
-    """A quiet trainer that puts the initial table in after RecTools' own initialisation."""
+def _lightning_trainer(
+    work: Work,
+    curve: Curve,
+    targets: int,
+    model_of: Callable[[], object],
+    metrics: Callable[[], dict],
+) -> object:
+    """A quiet trainer that puts in the initial table, validates and goes on where it was killed."""
     import torch
     from pytorch_lightning import Trainer
     from pytorch_lightning.callbacks import Callback
 
-    class InitialTable(Callback):
+    class EveryEpoch(Callback):
         def on_train_epoch_start(self, trainer: object, _: object) -> None:
-            if trainer.current_epoch or work.vectors is None:
-                return
-            model = model_of()
+            if trainer.current_epoch == 0 and work.vectors is not None:
+                self._put_table(model_of())
+            self.begun = time.perf_counter()
+
+        def _put_table(self, model: object) -> None:
+            """After RecTools' own initialisation."""
             raw_ids = model.data_preparator.item_id_map.external_ids
             weight = model.torch_model.item_model.item_net_blocks[0].ids_emb.weight
             with torch.no_grad():
@@ -225,13 +262,39 @@ def _lightning_trainer(work: Work, model_of: Callable[[], object]) -> object:
                 for row, raw in enumerate(raw_ids[1:], start=1):
                     weight[row] = torch.from_numpy(work.vectors(raw))
 
+        def on_train_epoch_end(self, trainer: object, module: object) -> None:
+            trained, model = time.perf_counter(), model_of()
+            model.is_fitted = True  # recommends while it is being fitted
+            found = metrics()
+            module.train()
+            ranked = time.perf_counter()
+            _replace(work.checkpoint, trainer.save_checkpoint)
+            trainer.should_stop = curve.add(
+                train_s=trained - self.begun,
+                rank_s=ranked - trained,
+                targets=targets,
+                found=found,
+            )
+
+    class GoesOn(Trainer):
+        def fit(self, *given: object) -> None:
+            from_where = work.checkpoint if curve.scores else None
+            super().fit(*given, ckpt_path=from_where)
+
     quiet = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
-    return Trainer(
-        max_epochs=1,
-        callbacks=[InitialTable()],
+    return GoesOn(
+        max_epochs=curve.epochs,
+        callbacks=[EveryEpoch()],
         accelerator="cpu",
         **dict.fromkeys(quiet, False),
     )
+
+
+def _replace(path: Path, write: Callable[[Path], None]) -> None:
+    """A file that is whole or the one before."""
+    new = path.with_suffix(".new")
+    write(new)
+    new.replace(path)
 
 
 def _rectools_metrics(model: object, dataset: object, valid: object) -> dict:
