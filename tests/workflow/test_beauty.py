@@ -92,7 +92,7 @@ def test_results_are_chosen_and_compared_alike():
         assert BEAUTY[key] == PAPER[key]
 
 
-def test_the_published_report_is_of_the_short_form():
+def test_the_published_report_is_of_the_configuration_as_it_stands():
     plan = grid.Plan(configuration.load(str(ROOT / "workflow/config/beauty.yaml")))
     published = pl.read_parquet(ROOT / "docs/results/beauty/runs.parquet")
     ran = set(published.select("refinement", "backbone", "seed").iter_rows())
