@@ -37,3 +37,11 @@ def amazon_beauty() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no Amazon Beauty atomic files: ACE_BEAUTY is not set and {beside} is absent")
     return folder
+
+
+@pytest.fixture
+def bfloat16_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Computing in bfloat16 where it is asked for, also on a processor that imitates it."""
+    from ace_steps import runtime
+
+    monkeypatch.setattr(runtime, "_multiplies_bfloat16", lambda device: True)

@@ -75,9 +75,10 @@ class Bert4Rec(Network):
         queries = self.query_norm(F.gelu(self.to_query(states)))
         return torch.cat([queries, torch.ones_like(queries[..., :1])], dim=-1)
 
-    def scored_items(self, items: Tensor) -> Tensor:
-        """(n_items + 1, width + 1): item vectors, each followed by its bias."""
-        return torch.cat([items, self.item_bias.unsqueeze(1)], dim=1)
+    def scored_items(self, items: Tensor, rows: Tensor | None = None) -> Tensor:
+        """(n_items + 1 or k, width + 1): item vectors, each followed by its bias."""
+        bias = self.item_bias if rows is None else self.item_bias[rows]
+        return torch.cat([items, bias.unsqueeze(1)], dim=1)
 
     def next_queries(self, history: Tensor, length: Tensor, items: Tensor) -> Tensor:
         """The query for a hidden item after each history, which keeps its place and its first item.

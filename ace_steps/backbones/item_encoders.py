@@ -2,6 +2,9 @@
 
 A refinement's vectors start a trainable table, or stay frozen under layers that are trained. Which
 of them is written in the vectors' provenance, ``facts["item_encoder"]``.
+
+Every module is called without arguments for all (n_items + 1, width) item vectors, row 0 the
+padding's zeros, or with the (k,) rows that a step needs, ascending from row 0, for those alone.
 """
 
 from typing import Annotated, Literal
@@ -61,9 +64,9 @@ class TrainableTable(nn.Module):
         self.table = nn.Parameter(matrix.clone())
         self.width = matrix.shape[1]
 
-    def forward(self) -> Tensor:
-        """(n_items + 1, width); row 0 is zero and gets no gradient."""
-        return self.table
+    def forward(self, rows: Tensor | None = None) -> Tensor:
+        """(n_items + 1 or k, width); row 0 is zero and gets no gradient."""
+        return self.table if rows is None else F.embedding(rows, self.table)
 
 
 class DrawnTable(TrainableTable):
@@ -91,9 +94,10 @@ class FrozenMlp(nn.Module):
             nn.init.xavier_uniform_(layer.weight, generator=generator)
             nn.init.zeros_(layer.bias)
 
-    def forward(self) -> Tensor:
-        """(n_items + 1, width); row 0 is zero."""
-        hidden = [self.activation(self.to_hidden(p)) for p in self.frozen.split(self.part, dim=1)]
+    def forward(self, rows: Tensor | None = None) -> Tensor:
+        """(n_items + 1 or k, width); row 0 is zero."""
+        frozen = self.frozen if rows is None else self.frozen[rows[1:] - (PADDING + 1)]
+        hidden = [self.activation(self.to_hidden(p)) for p in frozen.split(self.part, dim=1)]
         vectors = torch.stack([self.to_width(each) for each in hidden]).sum(dim=0)
         return F.pad(vectors, (0, 0, 1, 0))
 
@@ -116,9 +120,12 @@ class PartlyTrainableTable(nn.Module):
         trained[PADDING] = 0
         self.trained = nn.Parameter(trained)
 
-    def forward(self) -> Tensor:
-        """(n_items + 1, width); row 0 is zero."""
-        return self.frozen + F.pad(self.trained, (self.width - self.trained.shape[1], 0))
+    def forward(self, rows: Tensor | None = None) -> Tensor:
+        """(n_items + 1 or k, width); row 0 is zero."""
+        frozen, trained = self.frozen, self.trained
+        if rows is not None:
+            frozen, trained = frozen[rows], F.embedding(rows, trained)
+        return frozen + F.pad(trained, (self.width - trained.shape[1], 0))
 
 
 ITEM_ENCODERS = {

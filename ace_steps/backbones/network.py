@@ -45,8 +45,16 @@ class Network(nn.Module):
     longest_history: int
     can_pack: bool
 
-    def scored_items(self, items: Tensor) -> Tensor:
-        """(n_items + 1, query width): what a query's inner products with are the scores."""
+    def scored_items(self, items: Tensor, rows: Tensor | None = None) -> Tensor:
+        """What a query's inner products with are the scores.
+
+        Args:
+            items: (n_items + 1, width) item vectors, or those of ``rows`` alone.
+            rows: (k,) which items ``items`` are; None for all.
+
+        Returns:
+            (n_items + 1 or k, query width).
+        """
         return items
 
     def next_queries(self, history: Tensor, length: Tensor, items: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from ace_steps.embed.store import VectorStore, store_key
 from ace_steps.embed.texts import Shard, distinct_texts, texts_of_shard
 from ace_steps.parquet import read_table, vector_writer
 from ace_steps.provenance import Provenance, digests
-from ace_steps.runtime import DEVICES, select_device
+from ace_steps.runtime import DEVICES, computing_precision, select_device
 from ace_steps.settings import parse
 from ace_steps.tables import ITEMS
 
@@ -38,7 +38,8 @@ def run(
     device: str,
 ) -> None:
     """Read the items, embed this shard's texts, write their vectors."""
-    wanted, place = parse(EncoderSettings, settings, "--settings"), select_device(device)
+    asked, place = parse(EncoderSettings, settings, "--settings"), select_device(device)
+    wanted = asked.model_copy(update={"dtype": computing_precision(asked.dtype, place)})
     part = Shard.parse(shard)
     texts = texts_of_shard(distinct_texts(read_table(items, ITEMS)), part)
     encoder, facts = load_encoder(model, wanted, place), model_facts(model)
@@ -47,7 +48,7 @@ def run(
     known = VectorStore((store or pieces) / key)
     found = embed_texts(texts, encoder, wanted, known)
     facts |= {"shard": str(part), "device": place.type, **wanted.facts(), **found.counts()}
-    note = Provenance("embed_items", wanted.as_json(), digests(items=items), facts)
+    note = Provenance("embed_items", asked.as_json(), digests(items=items), facts)
     with vector_writer(vectors, "text_vectors", found.matrix.shape[1], np.float32, note) as writer:
         writer.write({"text_sha256": texts["text_sha256"].to_arrow()}, found.matrix)
     if store:

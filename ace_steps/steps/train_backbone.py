@@ -13,7 +13,7 @@ from pathlib import Path
 from ace_steps import command, files, parquet
 from ace_steps.backbones.recommender import build_recommender
 from ace_steps.backbones.registry import parse_backbone
-from ace_steps.runtime import peak_memory_mb, select_device
+from ace_steps.runtime import computing_precision, peak_memory_mb, select_device
 from ace_steps.tables import TRAINING_CURVE
 from ace_steps.tensors import write_tensors
 from ace_steps.training.checkpoints import read_state, remove_state, write_state
@@ -42,7 +42,9 @@ def run(
     where, chosen = select_device(device), parse_backbone(settings, "--settings")
     tables = {"interactions": interactions, "items": items, "vectors": vectors}
     inputs = read_inputs(**tables)
-    note = with_facts(describe_run(identity, chosen, **tables), device=where.type)
+    precision = computing_precision(chosen.training.precision, where)
+    note = describe_run(identity, chosen, **tables)
+    note = with_facts(note, device=where.type, precision=precision)
     model = build_recommender(inputs.matrix, inputs.item_encoder, chosen, identity["seed"])
     task = build_task(inputs.histories, chosen, model.network, len(inputs.items))
     done = train(

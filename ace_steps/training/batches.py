@@ -1,13 +1,13 @@
 """Batches: which windows make a step, laid out so that little of it is padding."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ace_steps.backbones.network import Packing
+from ace_steps.backbones.network import MASK, Packing
 from ace_steps.tables import PADDING
 
 
@@ -41,6 +41,27 @@ class Batch:
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device."""
         return Batch([block.to(device) for block in self.blocks], self.targets.to(device))
+
+
+def needed_rows(batch: Batch, drawn: Tensor) -> Tensor:
+    """(k,) int64 rows of the item vectors that a step reads, ascending from the padding's row 0.
+
+    Args:
+        batch: Its histories and targets.
+        drawn: (n,) int64 further items that are scored.
+    """
+    read = [block.history.flatten() for block in batch.blocks]
+    return torch.cat([drawn.new_zeros(1), drawn, batch.targets, *read]).clamp_(min=0).unique()
+
+
+def renumbered(batch: Batch, rows: Tensor) -> Batch:
+    """The batch with every item named by its place in ``rows``, which holds all of them."""
+    blocks = []
+    for block in batch.blocks:
+        place = torch.searchsorted(rows, block.history)
+        place = torch.where(block.history == MASK, MASK, place)
+        blocks.append(replace(block, history=place))
+    return Batch(blocks, torch.searchsorted(rows, batch.targets))
 
 
 def draw_batches(n_windows: int, size: int, rng: np.random.Generator) -> list[np.ndarray]:

@@ -1,6 +1,6 @@
 """The training loss: softmax cross-entropy over the catalogue, in bounded memory."""
 
-from typing import Protocol
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,13 +11,6 @@ from ace_steps.tables import PADDING
 
 CHUNK_ENTRIES = {"cpu": 3 * 2**20, "cuda": 2**28}  # logits held at once; a CPU's in its cache
 ALIGNED = 64  # rows of a chunk, filled up with zeros: few shapes of product, none of them odd
-
-
-class Objective(Protocol):
-    """A mean loss per target, from queries (m, width), items (n_items + 1, width), targets (m,)."""
-
-    def __call__(self, queries: Tensor, items: Tensor, targets: Tensor) -> Tensor:
-        """Scalar, in nats."""
 
 
 def full_softmax(queries: Tensor, items: Tensor, targets: Tensor) -> Tensor:
@@ -70,43 +63,68 @@ class _FullSoftmax(torch.autograd.Function):
         return grad_queries * grad, grad_items.mul_(grad), None
 
 
-class SampledSoftmax:
-    """Cross-entropy of the targets among drawn items, corrected for how likely each was drawn.
+@dataclass(frozen=True)
+class Negatives:
+    """Items that every target of a step is compared with.
 
-    A step draws ``n_negatives`` items with replacement, by their train counts (plus one, so that
-    every item can be drawn), for all of its targets together. Each drawn item's score is lowered by
-    the logarithm of how often it was to be expected among the draws, so that the sum over the draws
-    is an unbiased estimate of the sum over the catalogue without the target; draws that hit the
-    target itself are left out.
-
-    Source:
-        Bengio & Senecal, IEEE Trans. Neural Networks 2008; Yi et al., RecSys 2019 (logQ).
+    Attributes:
+        items: (n,) int64 item indices; an item may stand here several times.
+        log_expected: (n,) float32, the logarithm of how often each was to be expected among them.
     """
+
+    items: Tensor
+    log_expected: Tensor
+
+
+class NegativeSampler:
+    """Draws items with replacement by their train counts, plus one so that every item can be."""
 
     def __init__(self, train_counts: np.ndarray, n_negatives: int, seed: int) -> None:
         """``train_counts``: (n_items,) train events of each item, item 1 first."""
         share = (train_counts + 1.0) / (train_counts + 1.0).sum()
         self._bounds = np.cumsum(share)
-        self._log_expected = torch.from_numpy(np.log(n_negatives * share)).float()
+        self._log_expected = np.log(n_negatives * share).astype(np.float32)
         self._n_negatives = n_negatives
         self._rng = np.random.default_rng(seed)
 
-    def __call__(self, queries: Tensor, items: Tensor, targets: Tensor) -> Tensor:
-        """The mean loss of one step, in nats.
-
-        Cost:
-            One product of m x n_negatives x width, and as many logits in memory.
-        """
+    def draw(self, device: torch.device) -> Negatives:
+        """The negatives of the next step."""
         place = np.searchsorted(self._bounds, self._rng.random(self._n_negatives), side="right")
         place = np.minimum(place, len(self._bounds) - 1)  # the last bound may round below 1
-        column = torch.from_numpy(place)
-        drawn = (column + 1).to(items.device)
-        others = (queries @ items[drawn].to(queries.dtype).T).float()  # (m, n_negatives)
-        others = others - self._log_expected[column].to(items.device)
-        others = others.masked_fill(drawn == targets.unsqueeze(1), -torch.inf)
-        wanted = (queries.float() * items[targets]).sum(dim=1, keepdim=True)
-        logits = torch.cat([wanted, others], dim=1)
-        return F.cross_entropy(logits, torch.zeros_like(targets))
+        log_expected = torch.from_numpy(self._log_expected[place]).to(device)
+        return Negatives(torch.from_numpy(place + 1).to(device), log_expected)
+
+
+def sampled_softmax(
+    queries: Tensor, items: Tensor, targets: Tensor, negatives: Negatives
+) -> Tensor:
+    """Mean cross-entropy of the targets among drawn items, corrected for how likely each draw was.
+
+    Each drawn item's score is lowered by ``log_expected``, so that the sum over the draws is an
+    unbiased estimate of the sum over the catalogue without the target; draws that hit the target
+    itself are left out.
+
+    Args:
+        queries: (m, width) float32 or bfloat16, at the trained positions.
+        items: (n, width) float32 item vectors.
+        targets: (m,) int64 rows of ``items``.
+        negatives: What was drawn; its items are rows of ``items`` too.
+
+    Returns:
+        Scalar, in nats; differentiable in ``queries`` and ``items``.
+
+    Cost:
+        One product of m x n_negatives x width, and as many logits in memory.
+
+    Source:
+        Bengio & Senecal, IEEE Trans. Neural Networks 2008; Yi et al., RecSys 2019 (logQ).
+    """
+    drawn = items[negatives.items].to(queries.dtype)
+    logits = torch.addmm(-negatives.log_expected.to(queries.dtype), queries, drawn.T).float()
+    is_target = negatives.items.int() == targets.int().unsqueeze(1)
+    logits = logits.masked_fill_(is_target, torch.finfo(logits.dtype).min)  # -inf has no gradient
+    wanted = (queries.float() * items[targets]).sum(dim=1)
+    return (torch.logaddexp(wanted, logits.logsumexp(dim=1)) - wanted).mean()
 
 
 def _losses(logits: Tensor, weights: Tensor, column: Tensor) -> Tensor:

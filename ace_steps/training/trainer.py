@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,9 +13,9 @@ from ace_steps.backbones.recommender import Recommender
 from ace_steps.backbones.settings import TrainingSettings
 from ace_steps.errors import InputError
 from ace_steps.progress import Progress
-from ace_steps.runtime import derive_seed
-from ace_steps.training.batches import Batch
-from ace_steps.training.objectives import Objective, SampledSoftmax, full_softmax
+from ace_steps.runtime import computing_precision, derive_seed
+from ace_steps.training.batches import Batch, needed_rows, renumbered
+from ace_steps.training.objectives import NegativeSampler, full_softmax, sampled_softmax
 from ace_steps.training.optimisers import build_optimiser, warm_up
 from ace_steps.training.tasks import Task
 
@@ -34,6 +35,7 @@ class Trainer:
         self.recommender, self.task, self.training, self.seed = recommender, task, training, seed
         self.optimiser = build_optimiser(recommender, training)
         self.device = next(recommender.parameters()).device
+        self.precision = computing_precision(training.precision, self.device)
 
     def train_epoch(self, epoch: int) -> dict:
         """One pass over the targets; epoch, loss, seconds and targets_per_s of training_curve.
@@ -42,7 +44,7 @@ class Trainer:
             InputError: the loss of a step is not finite; the weights are those of the step before.
         """
         self.recommender.train()
-        objective = self._objective(epoch)
+        sampler = self._sampler(epoch)
         rng = np.random.default_rng(derive_seed(self.seed, f"order/{epoch}"))
         n_before = (epoch - 1) * self.task.n_steps
         total, n_done, started = 0.0, 0, time.perf_counter()
@@ -52,7 +54,7 @@ class Trainer:
             torch.manual_seed(derive_seed(self.seed, f"dropout/{epoch}"))
             for step, batch in enumerate(self.task.batches(rng), start=1):
                 warm_up(self.optimiser, self.training, n_before + step)
-                loss = self.step(batch.to(self.device), objective)
+                loss = self.step(batch.to(self.device), sampler)
                 if not math.isfinite(loss):
                     raise InputError(
                         f"epoch {epoch}, step {step} of {self.task.n_steps}: the loss is {loss}, "
@@ -66,9 +68,12 @@ class Trainer:
         rate = n_done / seconds
         return {"epoch": epoch, "loss": total / n_done, "seconds": seconds, "targets_per_s": rate}
 
-    def step(self, batch: Batch, objective: Objective) -> float:
-        """One update; the batch's mean loss before it, in nats, not made where it is not finite."""
-        loss = objective(*self.queries(batch), batch.targets)
+    def step(self, batch: Batch, sampler: NegativeSampler | None = None) -> float:
+        """One update; the batch's mean loss before it, in nats, not made where it is not finite.
+
+        Without a sampler every target is compared with the whole catalogue.
+        """
+        loss = self._full_loss(batch) if sampler is None else self._sampled_loss(batch, sampler)
         value = loss.item()
         if math.isfinite(value):
             self.optimiser.zero_grad(set_to_none=True)
@@ -76,17 +81,30 @@ class Trainer:
             self.optimiser.step()
         return value
 
-    def queries(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _full_loss(self, batch: Batch) -> Tensor:
+        return full_softmax(*self.queries(batch), batch.targets)
+
+    def _sampled_loss(self, batch: Batch, sampler: NegativeSampler) -> Tensor:
+        """Of the catalogue, only the items that the step names are encoded."""
+        drawn = sampler.draw(self.device)
+        rows = needed_rows(batch, drawn.items)
+        batch = renumbered(batch, rows)
+        drawn = replace(drawn, items=torch.searchsorted(rows, drawn.items))
+        return sampled_softmax(*self.queries(batch, rows), batch.targets, drawn)
+
+    def queries(self, batch: Batch, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Queries (m, query width) of the trained positions, and the items to score.
+
+        With rows, these items alone; the batch then names items by their places in ``rows``.
 
         In bfloat16 the item encoder computes in it everywhere, the network on a GPU alone: on a
         CPU, its many shapes of product gain little there, and the library behind them keeps a
         kernel of some megabytes for each.
         """
-        is_half = self.training.precision == "bfloat16"
+        is_half = self.precision == "bfloat16"
         network = self.recommender.network
         with torch.autocast(self.device.type, torch.bfloat16, enabled=is_half):
-            items = self.recommender.items().float()
+            items = self.recommender.items(rows).float()
         is_half_network = is_half and self.device.type == "cuda"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=is_half_network):
             states = [
@@ -94,12 +112,12 @@ class Trainer:
                 for block in batch.blocks
             ]
         queries = torch.cat(states)
-        scored = network.scored_items(items)
+        scored = network.scored_items(items, rows)
         return queries.to(torch.bfloat16) if is_half else queries, scored
 
-    def _objective(self, epoch: int) -> Objective:
-        """What an epoch minimises."""
+    def _sampler(self, epoch: int) -> NegativeSampler | None:
+        """What draws an epoch's negatives; None where every item is one."""
         if not self.training.negatives:
-            return full_softmax
+            return None
         seed = derive_seed(self.seed, f"negatives/{epoch}")
-        return SampledSoftmax(self.task.train_counts, self.training.negatives, seed)
+        return NegativeSampler(self.task.train_counts, self.training.negatives, seed)

@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pytest
 
+from ace_steps import runtime
 from ace_steps.embed.store import VectorStore
 from ace_steps.parquet import read_provenance, read_vectors
 from ace_steps.steps import embed_items, merge_vectors
@@ -228,6 +229,17 @@ def test_a_store_gives_every_length_and_scale_of_one_vector(embed, tmp_path):
     assert (tmp_path / "kept.parquet").read_bytes() == (tmp_path / "fresh.parquet").read_bytes()
 
 
+def test_a_processor_without_bfloat16_computes_in_float32_and_the_file_says_so(
+    embed, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(runtime, "_multiplies_bfloat16", lambda device: False)
+    embed(name="asked.parquet", dtype="bfloat16")
+    embed(name="whole.parquet", dtype="float32")
+    asked, whole = (tmp_path / "asked.parquet", tmp_path / "whole.parquet")
+    assert read_provenance(asked).facts["dtype"] == "float32"
+    np.testing.assert_array_equal(read_vectors(asked).matrix, read_vectors(whole).matrix)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -239,6 +251,7 @@ def test_a_store_gives_every_length_and_scale_of_one_vector(embed, tmp_path):
         {"batch_tokens": 300},
     ],
 )
+@pytest.mark.usefixtures("bfloat16_everywhere")
 def test_a_store_keeps_other_ways_apart(embed, tmp_path, changes):
     store = ["--store", str(tmp_path / "store")]
     embed(more=store)

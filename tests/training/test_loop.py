@@ -14,7 +14,7 @@ from ace_steps.evaluation.ranking import rank_targets
 from ace_steps.training import loop, trainer
 from ace_steps.training.histories import held_out, read_histories
 from ace_steps.training.loop import train
-from ace_steps.training.objectives import full_softmax
+from ace_steps.training.objectives import NegativeSampler, sampled_softmax
 from ace_steps.training.optimisers import (
     build_optimiser,
     load_weights,
@@ -31,6 +31,8 @@ from tests.training.made import (
     random_matrix,
     small_settings,
 )
+
+pytestmark = pytest.mark.usefixtures("bfloat16_everywhere")
 
 TABLE = {"kind": "table"}
 MLP = {"kind": "mlp", "parts": [8], "hidden": 12, "width": 8, "activation": "relu"}
@@ -119,8 +121,29 @@ def test_the_loss_of_a_step_is_that_of_a_plain_oracle(model):
         for place in block.trained:
             logits = scored @ states[place].double()
             losses.append(F.cross_entropy(logits, next(targets) - 1).item())
-    found = Trainer(recommender, task, settings.training, 0).step(batch, full_softmax)
+    found = Trainer(recommender, task, settings.training, 0).step(batch)
     assert found == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+@pytest.mark.parametrize("items", [TABLE, MLP], ids=["table", "mlp"])
+@pytest.mark.parametrize("model", BACKBONES)
+def test_a_sampled_step_encodes_few_items_and_changes_nothing_else(model, items):
+    settings = small_settings(model, dropout=0.0, batch_sequences=1)
+    histories = random_histories()
+    recommender = build_recommender(random_matrix(), items, settings, 0).eval()
+    task = build_task(histories, settings, recommender.network, N_ITEMS)
+    batch, counts = next(task.batches(np.random.default_rng(0))), histories.train_counts(N_ITEMS)
+    own = Trainer(recommender, task, settings.training, 0)
+    negatives = NegativeSampler(counts, 5, seed=3).draw(own.device)
+    wanted = sampled_softmax(*own.queries(batch), batch.targets, negatives)
+    gradients = torch.autograd.grad(wanted, list(recommender.parameters()))
+    encoded = []
+    recommender.items.register_forward_hook(lambda _, __, vectors: encoded.append(len(vectors)))
+    found = own.step(batch, NegativeSampler(counts, 5, seed=3))
+    assert encoded[0] <= N_ITEMS
+    assert found == pytest.approx(wanted.item(), rel=1e-5)
+    for parameter, gradient in zip(recommender.parameters(), gradients, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("changed", [{"negatives": 20}, {"precision": "bfloat16"}])

@@ -4,7 +4,9 @@ import torch
 import torch.nn.functional as F
 
 from ace_steps.training import objectives
-from ace_steps.training.objectives import SampledSoftmax, full_softmax
+from ace_steps.training.objectives import NegativeSampler, full_softmax, sampled_softmax
+
+CPU = torch.device("cpu")
 
 
 def made(m=137, n_items=50, width=6):
@@ -75,11 +77,13 @@ def test_bfloat16_products_give_nearly_the_same_loss_and_gradient():
 
 def sampled_sum(counts, n_negatives, n_rounds, *, queries, items, targets):
     """The mean over many draws of the estimated sum of exp(score), the target's own taken out."""
-    objective = SampledSoftmax(counts, n_negatives, seed=0)
+    sampler = NegativeSampler(counts, n_negatives, seed=0)
     wanted = (queries * items[targets]).sum(dim=1).double()
     sums = [
-        ((objective(queries, items, targets).double() + wanted).exp() - wanted.exp()).item()
-        for _ in range(n_rounds)
+        ((loss.double() + wanted).exp() - wanted.exp()).item()
+        for loss in (
+            sampled_softmax(queries, items, targets, sampler.draw(CPU)) for _ in range(n_rounds)
+        )
     ]
     return np.mean(sums), np.std(sums) / np.sqrt(n_rounds)
 
@@ -96,18 +100,42 @@ def test_the_sampled_sum_is_an_unbiased_estimate_of_the_sum_over_the_other_items
 
 def test_with_many_draws_the_sampled_loss_is_the_full_one():
     queries, items, targets = made(m=5, n_items=12)
-    found = SampledSoftmax(np.arange(12), 200_000, seed=0)(queries, items, targets)
+    negatives = NegativeSampler(np.arange(12), 200_000, seed=0).draw(CPU)
+    found = sampled_softmax(queries, items, targets, negatives)
     assert found.item() == pytest.approx(full_softmax(queries, items, targets).item(), rel=0.02)
 
 
-def test_a_drawn_target_is_no_negative():
+def test_a_drawn_target_is_no_negative_and_moves_nothing():
     queries, items, targets = made(m=1, n_items=1, width=3)
-    objective = SampledSoftmax(np.array([4]), 5, seed=0)  # every draw is the target
-    assert objective(queries, items, targets).item() == 0
+    negatives = NegativeSampler(np.array([4]), 5, seed=0).draw(CPU)  # every draw is the target
+    loss, *moves = gradients(lambda *x: sampled_softmax(*x, negatives), queries, items, targets)
+    assert loss.item() == 0
+    assert all((move == 0).all() for move in moves)
 
 
 def test_sampled_draws_follow_from_the_seed():
     one, again, other = (
-        SampledSoftmax(np.arange(50), 9, seed=s)(*made()).item() for s in (0, 0, 1)
+        sampled_softmax(*made(), NegativeSampler(np.arange(50), 9, seed=s).draw(CPU)).item()
+        for s in (0, 0, 1)
     )
     assert one == again != other
+
+
+def test_the_sampled_gradient_is_that_of_the_same_loss_written_out():
+    negatives = NegativeSampler(np.arange(50), 9, seed=0).draw(CPU)
+
+    def written_out(queries, items, targets):
+        queries, items, losses = queries.double(), items.double(), []
+        for query, target in zip(queries, targets, strict=True):
+            wanted = (query @ items[target]).exp()
+            sums = wanted
+            for drawn, expected in zip(negatives.items, negatives.log_expected, strict=True):
+                if drawn != target:
+                    sums = sums + (query @ items[drawn]).exp() / expected.double().exp()
+            losses.append(-(wanted / sums).log())
+        return torch.stack(losses).mean()
+
+    found = gradients(lambda *x: sampled_softmax(*x, negatives), *made(m=11))
+    wanted = gradients(written_out, *made(m=11))
+    for ours, theirs in zip(found, wanted, strict=True):
+        torch.testing.assert_close(ours, theirs.float(), rtol=1e-4, atol=1e-6)
