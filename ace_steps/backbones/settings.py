@@ -25,6 +25,7 @@ class TrainingSettings(Settings):
     lr: Positive
     weight_decay: NotNegative
     warmup_steps: Annotated[int, Field(ge=0)]
+    lr_decay: Literal["none", "linear"]
     precision: Literal["float32", "bfloat16"]
     epochs: Count
     patience: Count

@@ -22,11 +22,26 @@ def build_optimiser(model: nn.Module, training: TrainingSettings) -> torch.optim
     return OPTIMISERS[training.optimiser](groups, lr=training.lr, fused=True)
 
 
-def warm_up(optimiser: torch.optim.Optimizer, training: TrainingSettings, step: int) -> None:
-    """Set the rate of this step, counted from 1: it grows evenly over ``warmup_steps``."""
-    share = min(1.0, step / training.warmup_steps) if training.warmup_steps else 1.0
+def rate_of_step(training: TrainingSettings, step: int, n_steps: int) -> float:
+    """The learning rate of a step: it grows evenly over ``warmup_steps``, then stays or falls.
+
+    Args:
+        training: With ``lr_decay`` linear, the rate falls evenly from the end of the warm-up on, and
+            would be zero one step after the last.
+        step: Counted from 1 over all epochs.
+        n_steps: Steps of all ``epochs``, whether or not the training stops before.
+    """
+    if step <= training.warmup_steps:
+        return training.lr * step / training.warmup_steps
+    if training.lr_decay == "none":
+        return training.lr
+    return training.lr * (n_steps + 1 - step) / (n_steps + 1 - training.warmup_steps)
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of every parameter."""
     for group in optimiser.param_groups:
-        group["lr"] = training.lr * share
+        group["lr"] = rate
 
 
 def weights_as_arrays(model: nn.Module) -> dict[str, np.ndarray]:

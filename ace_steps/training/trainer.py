@@ -16,7 +16,7 @@ from ace_steps.progress import Progress
 from ace_steps.runtime import computing_precision, derive_seed
 from ace_steps.training.batches import Batch, needed_rows, renumbered
 from ace_steps.training.objectives import NegativeSampler, full_softmax, sampled_softmax
-from ace_steps.training.optimisers import build_optimiser, warm_up
+from ace_steps.training.optimisers import build_optimiser, rate_of_step, set_rate
 from ace_steps.training.tasks import Task
 
 log = logging.getLogger(__name__)
@@ -46,14 +46,15 @@ class Trainer:
         self.recommender.train()
         sampler = self._sampler(epoch)
         rng = np.random.default_rng(derive_seed(self.seed, f"order/{epoch}"))
-        n_before = (epoch - 1) * self.task.n_steps
+        n_before, n_steps = ((n * self.task.n_steps) for n in (epoch - 1, self.training.epochs))
         total, n_done, started = 0.0, 0, time.perf_counter()
         progress = Progress(self.task.n_targets, "targets", log, title=f"epoch {epoch}")
         gpus = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(gpus), progress:
             torch.manual_seed(derive_seed(self.seed, f"dropout/{epoch}"))
             for step, batch in enumerate(self.task.batches(rng), start=1):
-                warm_up(self.optimiser, self.training, n_before + step)
+                rate = rate_of_step(self.training, n_before + step, n_steps)
+                set_rate(self.optimiser, rate)
                 loss = self.step(batch.to(self.device), sampler)
                 if not math.isfinite(loss):
                     raise InputError(

@@ -21,6 +21,7 @@ TRAINING = {
     "lr": 0.01,
     "weight_decay": 0.0,
     "warmup_steps": 0,
+    "lr_decay": "none",
     "precision": "float32",
     "epochs": 4,
     "patience": 3,

@@ -18,7 +18,7 @@ from ace_steps.training.objectives import NegativeSampler, sampled_softmax
 from ace_steps.training.optimisers import (
     build_optimiser,
     load_weights,
-    warm_up,
+    rate_of_step,
     weights_as_arrays,
 )
 from ace_steps.training.state import TrainingState
@@ -246,13 +246,28 @@ def test_training_leaves_the_global_random_state_alone():
     assert torch.equal(torch.rand(1), expected)
 
 
-def test_the_rate_grows_evenly_over_the_warm_up_and_stays():
-    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=9.0)
+@pytest.mark.parametrize(
+    ("decay", "warmup_steps", "wanted"),
+    [
+        ("none", 4, [0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4]),
+        ("none", 0, [0.4] * 7),
+        ("linear", 4, [0.1, 0.2, 0.3, 0.4, 0.3, 0.2, 0.1]),
+        ("linear", 0, [0.35, 0.3, 0.25, 0.2, 0.15, 0.1, 0.05]),
+    ],
+)
+def test_the_rate_grows_over_the_warm_up_and_then_stays_or_falls(decay, warmup_steps, wanted):
+    training = small_settings(lr=0.4, warmup_steps=warmup_steps, lr_decay=decay).training
+    rates = [rate_of_step(training, step, 7) for step in range(1, 8)]
+    assert rates == pytest.approx(wanted)
+
+
+def test_every_step_of_a_training_has_the_rate_of_its_place(monkeypatch):
     rates = []
-    for step in (1, 2, 4, 5):
-        warm_up(optimiser, small_settings(lr=0.4, warmup_steps=4).training, step)
-        rates.append(optimiser.param_groups[0]["lr"])
-    assert rates == pytest.approx([0.1, 0.2, 0.4, 0.4])
+    monkeypatch.setattr(trainer, "set_rate", lambda _, rate: rates.append(rate))
+    settings = {"lr": 0.4, "warmup_steps": 5, "lr_decay": "linear", "epochs": 3, "patience": 3}
+    run(**settings)
+    training = small_settings(**settings).training
+    assert rates == [rate_of_step(training, step, 36) for step in range(1, 37)]
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "adamw"])
