@@ -17,9 +17,9 @@ from ace_steps.training.histories import Histories, Targets
 
 TIE_SHARES = {"optimistic": 0.0, "expected": 0.5, "pessimistic": 1.0}
 USERS_AT_ONCE = {"cpu": 2**12, "cuda": 2**16}  # a block: its queries are held, no shard splits it
-POSITIONS_AT_ONCE = {"cpu": 2**13, "cuda": 2**18}  # of histories in one forward pass
+POSITIONS_AT_ONCE = {"cpu": 2**11, "cuda": 2**18}  # of histories in one forward pass
 SCORE_ROWS = {"cpu": 256, "cuda": 4_096}  # users and
-SCORE_ITEMS = {"cpu": 2**14, "cuda": 2**16}  # items of one block of scores
+SCORE_ITEMS = {"cpu": 2**12, "cuda": 2**16}  # items of one block of scores
 
 
 @dataclass(frozen=True)
