@@ -1,7 +1,6 @@
 """What a run happens on: devices, dtypes, seeds, memory."""
 
 import hashlib
-import logging
 import resource
 from functools import cache
 from typing import TYPE_CHECKING, TextIO
@@ -11,8 +10,6 @@ from ace_steps.errors import InputError
 
 if TYPE_CHECKING:
     import torch
-
-log = logging.getLogger(__name__)
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -52,19 +49,16 @@ def select_device(name: str) -> "torch.device":
 
 
 def computing_precision(wanted: str, device: "torch.device") -> str:
-    """The precision to compute in on a device: ``wanted``, or float32 with a line in the log.
+    """The precision to compute in on a device: ``wanted`` where it has instructions for it.
 
-    A processor that has no instructions for bfloat16 imitates them, which takes ten times as long
-    as float32 and gains nothing.
+    A processor without those for bfloat16 imitates them, which takes ten times as long as float32
+    and gains nothing.
 
     Args:
         wanted: ``bfloat16`` or ``float32``.
         device: Where to compute.
     """
-    if wanted == "float32" or _multiplies_bfloat16(device):
-        return wanted
-    log.info("no instructions for bfloat16 on this %s; computing in float32", device.type)
-    return "float32"
+    return wanted if wanted == "float32" or _multiplies_bfloat16(device) else "float32"
 
 
 def _multiplies_bfloat16(device: "torch.device") -> bool:

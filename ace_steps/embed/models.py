@@ -6,6 +6,7 @@
 import hashlib
 import io
 import json
+import logging
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
@@ -22,6 +23,9 @@ from ace_steps.embed.registry import SOURCE_NOTE
 from ace_steps.embed.settings import EncoderSettings
 from ace_steps.errors import InputError
 from ace_steps.files import sha256_file
+from ace_steps.runtime import computing_precision
+
+log = logging.getLogger(__name__)
 
 # What transformers and the libraries under it raise for files that they cannot read.
 UNREADABLE = (
@@ -117,6 +121,14 @@ def encoder_of(
         width=model.config.get_text_config().hidden_size,
         n_ids=model.get_input_embeddings().num_embeddings,
     )
+
+
+def settings_on(device: torch.device, asked: EncoderSettings) -> EncoderSettings:
+    """The settings as a device carries them out: a processor may have no bfloat16."""
+    wanted = asked.model_copy(update={"dtype": computing_precision(asked.dtype, device)})
+    if wanted != asked:
+        log.info("no %s on this %s; computing in float32", asked.dtype, device.type)
+    return wanted
 
 
 def load_model(folder: Path, settings: EncoderSettings) -> transformers.PreTrainedModel:

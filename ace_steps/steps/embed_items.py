@@ -14,13 +14,13 @@ import numpy as np
 
 from ace_steps import command
 from ace_steps.embed.catalogue import embed_texts
-from ace_steps.embed.models import load_encoder, model_facts
+from ace_steps.embed.models import load_encoder, model_facts, settings_on
 from ace_steps.embed.settings import EncoderSettings
 from ace_steps.embed.store import VectorStore, store_key
 from ace_steps.embed.texts import Shard, distinct_texts, texts_of_shard
 from ace_steps.parquet import read_table, vector_writer
 from ace_steps.provenance import Provenance, digests
-from ace_steps.runtime import DEVICES, computing_precision, select_device
+from ace_steps.runtime import DEVICES, select_device
 from ace_steps.settings import parse
 from ace_steps.tables import ITEMS
 
@@ -39,15 +39,14 @@ def run(
 ) -> None:
     """Read the items, embed this shard's texts, write their vectors."""
     asked, place = parse(EncoderSettings, settings, "--settings"), select_device(device)
-    wanted = asked.model_copy(update={"dtype": computing_precision(asked.dtype, place)})
-    part = Shard.parse(shard)
-    texts = texts_of_shard(distinct_texts(read_table(items, ITEMS)), part)
+    wanted = settings_on(place, asked)
+    texts = texts_of_shard(distinct_texts(read_table(items, ITEMS)), Shard.parse(shard))
     encoder, facts = load_encoder(model, wanted, place), model_facts(model)
     pieces = vectors.with_name(f".{vectors.name}.pieces")  # of a broken run
     key = store_key(facts["model_sha256"], wanted, place.type)
     known = VectorStore((store or pieces) / key)
     found = embed_texts(texts, encoder, wanted, known)
-    facts |= {"shard": str(part), "device": place.type, **wanted.facts(), **found.counts()}
+    facts |= {"shard": shard, "device": place.type, **wanted.facts(), **found.counts()}
     note = Provenance("embed_items", asked.as_json(), digests(items=items), facts)
     with vector_writer(vectors, "text_vectors", found.matrix.shape[1], np.float32, note) as writer:
         writer.write({"text_sha256": texts["text_sha256"].to_arrow()}, found.matrix)

@@ -13,13 +13,13 @@ from pathlib import Path
 from ace_steps import command, files, parquet
 from ace_steps.backbones.recommender import build_recommender
 from ace_steps.backbones.registry import parse_backbone
-from ace_steps.runtime import computing_precision, peak_memory_mb, select_device
+from ace_steps.runtime import peak_memory_mb, select_device
 from ace_steps.tables import TRAINING_CURVE
 from ace_steps.tensors import write_tensors
 from ace_steps.training.checkpoints import read_state, remove_state, write_state
 from ace_steps.training.inputs import add_inputs, read_inputs
 from ace_steps.training.loop import train
-from ace_steps.training.runs import curve_table, describe_run, with_facts
+from ace_steps.training.runs import computed_on, curve_table, describe_run, with_facts
 from ace_steps.training.tasks import build_task
 
 log = logging.getLogger(__name__)
@@ -42,9 +42,7 @@ def run(
     where, chosen = select_device(device), parse_backbone(settings, "--settings")
     tables = {"interactions": interactions, "items": items, "vectors": vectors}
     inputs = read_inputs(**tables)
-    precision = computing_precision(chosen.training.precision, where)
-    note = describe_run(identity, chosen, **tables)
-    note = with_facts(note, device=where.type, precision=precision)
+    note = computed_on(where, chosen.training, describe_run(identity, chosen, **tables))
     model = build_recommender(inputs.matrix, inputs.item_encoder, chosen, identity["seed"])
     task = build_task(inputs.histories, chosen, model.network, len(inputs.items))
     done = train(

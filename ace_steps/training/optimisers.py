@@ -26,8 +26,8 @@ def rate_of_step(training: TrainingSettings, step: int, n_steps: int) -> float:
     """The learning rate of a step: it grows evenly over ``warmup_steps``, then stays or falls.
 
     Args:
-        training: With ``lr_decay`` linear, the rate falls evenly from the end of the warm-up on, and
-            would be zero one step after the last.
+        training: With ``lr_decay`` linear, the rate falls evenly from the end of the warm-up on
+            and would be zero one step after the last.
         step: Counted from 1 over all epochs.
         n_steps: Steps of all ``epochs``, whether or not the training stops before.
     """

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import polars as pl
+import torch
 
-from ace_steps.backbones.settings import BackboneSettings
+from ace_steps.backbones.settings import BackboneSettings, TrainingSettings
 from ace_steps.provenance import Provenance, digests
+from ace_steps.runtime import computing_precision
 from ace_steps.tables import RUN, TRAINING_CURVE
 from ace_steps.training.state import TrainingState
 
@@ -36,6 +38,12 @@ def describe_run(
         inputs=digests(interactions=interactions, items=items, vectors=vectors),
         facts={name: identity[name] for name in RUN},
     )
+
+
+def computed_on(device: torch.device, training: TrainingSettings, note: Provenance) -> Provenance:
+    """The note with the device's type and the precision that it computes in."""
+    precision = computing_precision(training.precision, device)
+    return with_facts(note, device=device.type, precision=precision)
 
 
 def with_facts(note: Provenance, **facts: object) -> Provenance:

@@ -36,6 +36,8 @@ class Trainer:
         self.optimiser = build_optimiser(recommender, training)
         self.device = next(recommender.parameters()).device
         self.precision = computing_precision(training.precision, self.device)
+        if self.precision != training.precision:
+            log.info("no %s on this %s; computing in float32", training.precision, self.device.type)
 
     def train_epoch(self, epoch: int) -> dict:
         """One pass over the targets; epoch, loss, seconds and targets_per_s of training_curve.

@@ -233,7 +233,8 @@ def test_a_processor_without_bfloat16_computes_in_float32_and_the_file_says_so(
     embed, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(runtime, "_multiplies_bfloat16", lambda device: False)
-    embed(name="asked.parquet", dtype="bfloat16")
+    _, log = embed(name="asked.parquet", dtype="bfloat16")
+    assert "no bfloat16 on this cpu; computing in float32" in log
     embed(name="whole.parquet", dtype="float32")
     asked, whole = (tmp_path / "asked.parquet", tmp_path / "whole.parquet")
     assert read_provenance(asked).facts["dtype"] == "float32"

@@ -6,7 +6,7 @@ import sys
 import polars as pl
 import pytest
 
-from ace_steps import provenance, tables
+from ace_steps import provenance, runtime, tables
 from ace_steps.parquet import read_provenance, read_table
 from ace_steps.steps import train_backbone
 from ace_steps.tensors import read_tensors
@@ -47,6 +47,19 @@ def test_it_writes_weights_and_a_curve_that_names_the_run_and_the_best_epoch(fol
     assert note.settings["training"]["lr"] == 0.01
     assert note.inputs.keys() == {"interactions", "items", "vectors"}
     assert read_provenance(folder / "training_curve.parquet") == note
+
+
+@pytest.mark.parametrize(("is_native", "computed"), [(True, "bfloat16"), (False, "float32")])
+def test_the_precision_is_that_of_the_device_and_the_weights_tell_which(
+    folder, is_native, computed, monkeypatch, capsys
+):
+    monkeypatch.setattr(runtime, "_multiplies_bfloat16", lambda device: is_native)
+    assert train(folder, settings_json(precision="bfloat16", epochs=1)) == 0
+    _, note = read_tensors(folder / "best.safetensors")
+    assert note.facts["precision"] == computed
+    assert note.settings["training"]["precision"] == "bfloat16"
+    said = "no bfloat16 on this cpu; computing in float32" in capsys.readouterr().err
+    assert said == (computed == "float32")
 
 
 def test_the_same_command_gives_the_same_bytes_and_leaves_no_state(folder, tmp_path_factory):
