@@ -28,13 +28,8 @@ SETTINGS = {
     **{"max_length": 50, "dropout": 0.5, "attention_dropout": 0.3},
     "training": {
         **{"train_targets": "all", "window_stride": 25, "negatives": 0, "batch_sequences": 128},
-        **{
-            "optimiser": "adam",
-            "lr": 0.001,
-            "weight_decay": 0.0,
-            "warmup_steps": 0,
-            "lr_decay": "none",
-        },
+        **{"optimiser": "adam", "lr": 0.001, "weight_decay": 0.0, "warmup_steps": 0},
+        "lr_decay": "none",
         **{"precision": "float32", "epochs": 1, "patience": 1, "metric": "ndcg", "cutoff": 10},
     },
     "ranking": {"tie_policy": "expected", "mask_seen": False},

@@ -137,15 +137,9 @@ def train_ours(work: Work, curve: Curve) -> None:
 def _our_settings(work: Work, curve: Curve) -> dict:
     training = {
         **{"train_targets": "all", "window_stride": 25, "negatives": 0, "batch_sequences": 128},
-        **{
-            "optimiser": "adam",
-            "lr": LR,
-            "weight_decay": 0.0,
-            "warmup_steps": 0,
-            "lr_decay": "none",
-        },
+        **{"optimiser": "adam", "lr": LR, "weight_decay": 0.0, "warmup_steps": 0},
         **{"precision": work.precision, "epochs": curve.epochs, "patience": curve.patience},
-        **{"metric": "ndcg", "cutoff": CUTOFF},
+        **{"lr_decay": "none", "metric": "ndcg", "cutoff": CUTOFF},
     }
     return {
         **{"model": "sasrec", "width": WIDTH, "layers": LAYERS, "heads": HEADS, "inner": INNER},
