@@ -97,9 +97,15 @@ class FrozenMlp(nn.Module):
     def forward(self, rows: Tensor | None = None) -> Tensor:
         """(n_items + 1 or k, width); row 0 is zero."""
         frozen = self.frozen if rows is None else self.frozen[rows[1:] - (PADDING + 1)]
-        hidden = [self.activation(self.to_hidden(p)) for p in frozen.split(self.part, dim=1)]
-        vectors = torch.stack([self.to_width(each) for each in hidden]).sum(dim=0)
-        return F.pad(vectors, (0, 0, 1, 0))
+        parts = [self._mapped(part) for part in frozen.split(self.part, dim=1)]
+        return F.pad(torch.stack(parts).sum(dim=0), (0, 0, 1, 0))
+
+    def _mapped(self, part: Tensor) -> Tensor:
+        """(items, width) of one matrix; without an activation the layers are multiplied first."""
+        if not isinstance(self.activation, nn.Identity):
+            return self.to_width(self.activation(self.to_hidden(part)))
+        weight = self.to_width.weight @ self.to_hidden.weight
+        return F.linear(part, weight, self.to_width(self.to_hidden.bias))
 
 
 class PartlyTrainableTable(nn.Module):

@@ -86,11 +86,18 @@ def test_a_shared_network_sums_what_it_makes_of_each_part():
     torch.testing.assert_close(encoder()[1:].double(), total, rtol=1e-5, atol=1e-6)
 
 
-def test_the_identity_makes_the_layers_one_affine_map():
-    encoder = build("llmemb")
-    weights = dict(encoder.named_parameters())
-    slope = weights["to_width.weight"] @ weights["to_hidden.weight"]
-    torch.testing.assert_close(encoder()[1:], random_matrix(12)[1:] @ slope.T)
+def test_the_identity_gives_what_one_layer_after_the_other_gives_and_the_same_gradients():
+    encoder, matrix = build("llmemb"), random_matrix(12)[1:]
+    for layer in (encoder.to_hidden, encoder.to_width):
+        torch.nn.init.normal_(layer.bias, generator=torch.Generator().manual_seed(3))
+    found, wanted = encoder()[1:], encoder.to_width(encoder.to_hidden(matrix))
+    torch.testing.assert_close(found, wanted)
+    weight = torch.randn(found.shape, generator=torch.Generator().manual_seed(4))
+    gradients = (
+        torch.autograd.grad((vectors * weight).sum(), list(encoder.parameters()))
+        for vectors in (found, wanted)
+    )
+    torch.testing.assert_close(*gradients)
 
 
 def test_the_trained_part_stands_on_the_last_columns_alone():
