@@ -46,7 +46,7 @@ class Trainer:
             InputError: the loss of a step is not finite; the weights are those of the step before.
         """
         self.recommender.train()
-        sampler = self._sampler(epoch)
+        sampler = self.sampler(epoch)
         rng = np.random.default_rng(derive_seed(self.seed, f"order/{epoch}"))
         n_before, n_steps = ((n * self.task.n_steps) for n in (epoch - 1, self.training.epochs))
         total, n_done, started = 0.0, 0, time.perf_counter()
@@ -118,7 +118,7 @@ class Trainer:
         scored = network.scored_items(items, rows)
         return queries.to(torch.bfloat16) if is_half else queries, scored
 
-    def _sampler(self, epoch: int) -> NegativeSampler | None:
+    def sampler(self, epoch: int) -> NegativeSampler | None:
         """What draws an epoch's negatives; None where every item is one."""
         if not self.training.negatives:
             return None
