@@ -79,6 +79,7 @@ class Case:
         self.ms: list[float] = []
 
     def step(self, place: int) -> None:
+        """Make one step and keep its CPU time."""
         began = time.process_time()
         self.trainer.step(self.batches[place], self.sampler)
         self.ms.append(1000 * (time.process_time() - began))
