@@ -120,7 +120,7 @@ def sampled_softmax(
         Bengio & Senecal, IEEE Trans. Neural Networks 2008; Yi et al., RecSys 2019 (logQ).
     """
     drawn = items[negatives.items].to(queries.dtype)
-    logits = torch.addmm(-negatives.log_expected.to(queries.dtype), queries, drawn.T).float()
+    logits = (queries @ drawn.T).float().sub_(negatives.log_expected)
     is_target = negatives.items.int() == targets.int().unsqueeze(1)
     logits = logits.masked_fill_(is_target, torch.finfo(logits.dtype).min)  # -inf has no gradient
     wanted = (queries.float() * items[targets]).sum(dim=1)
