@@ -92,11 +92,13 @@ def test_results_are_chosen_and_compared_alike():
         assert BEAUTY[key] == PAPER[key]
 
 
-def test_the_published_report_is_of_the_configuration_as_it_stands():
-    plan = grid.Plan(configuration.load(str(ROOT / "workflow/config/beauty.yaml")))
-    published = pl.read_parquet(ROOT / "docs/results/beauty/runs.parquet")
+@pytest.mark.parametrize("name", ["beauty", "beauty_backbones"])
+def test_the_published_report_is_of_the_configuration_as_it_stands(name):
+    settings = configuration.load(str(ROOT / f"workflow/config/{name}.yaml"))
+    plan = grid.Plan(settings)
+    published = pl.read_parquet(ROOT / f"docs/results/{name}/runs.parquet")
     ran = set(published.select("refinement", "backbone", "seed").iter_rows())
     first = {run for cell in plan.cells for run in plan.first_runs(cell)}
     assert {(run.refinement, run.backbone, run.seed) for run in first} <= ran
-    assert {seed for _, _, seed in ran} == set(BEAUTY["seeds"][:2])
+    assert {seed for _, _, seed in ran} == set(settings["seeds"])
     assert {name for name, _, _ in ran} == {run.refinement for run in first}
