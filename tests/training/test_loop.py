@@ -16,7 +16,6 @@ from ace_steps.training.histories import held_out, read_histories
 from ace_steps.training.loop import train
 from ace_steps.training.objectives import NegativeSampler, sampled_softmax
 from ace_steps.training.optimisers import (
-    build_optimiser,
     load_weights,
     rate_of_step,
     weights_as_arrays,
@@ -246,21 +245,6 @@ def test_training_leaves_the_global_random_state_alone():
     assert torch.equal(torch.rand(1), expected)
 
 
-@pytest.mark.parametrize(
-    ("decay", "warmup_steps", "wanted"),
-    [
-        ("none", 4, [0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4]),
-        ("none", 0, [0.4] * 7),
-        ("linear", 4, [0.1, 0.2, 0.3, 0.4, 0.3, 0.2, 0.1]),
-        ("linear", 0, [0.35, 0.3, 0.25, 0.2, 0.15, 0.1, 0.05]),
-    ],
-)
-def test_the_rate_grows_over_the_warm_up_and_then_stays_or_falls(decay, warmup_steps, wanted):
-    training = small_settings(lr=0.4, warmup_steps=warmup_steps, lr_decay=decay).training
-    rates = [rate_of_step(training, step, 7) for step in range(1, 8)]
-    assert rates == pytest.approx(wanted)
-
-
 def test_every_step_of_a_training_has_the_rate_of_its_place(monkeypatch):
     rates = []
     monkeypatch.setattr(trainer, "set_rate", lambda _, rate: rates.append(rate))
@@ -278,16 +262,6 @@ def test_weight_decay_shrinks_matrices_and_spares_biases_and_norms(optimiser):
     size = {name: np.abs(decayed[name]).sum() / np.abs(plain[name]).sum() for name in plain}
     assert size["items.table"] < 0.95
     assert size["network.input_norm.weight"] == pytest.approx(1, abs=0.1)
-
-
-@pytest.mark.parametrize(("optimiser", "wanted"), [("adam", 2.0 - 0.01), ("adamw", 2.0 * 0.997)])
-def test_adam_adds_the_decay_to_the_gradient_and_adamw_takes_it_off_the_weights(optimiser, wanted):
-    layer = torch.nn.Linear(1, 1, bias=False)
-    torch.nn.init.constant_(layer.weight, 2.0)
-    training = small_settings(optimiser=optimiser, lr=0.01, weight_decay=0.3).training
-    layer.weight.grad = torch.zeros(1, 1)
-    build_optimiser(layer, training).step()  # adam's first step is lr, whatever the gradient's size
-    assert layer.weight.item() == pytest.approx(wanted, rel=1e-6)
 
 
 def test_weights_load_into_the_model_they_came_from_and_no_other():

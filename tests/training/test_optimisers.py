@@ -1,0 +1,30 @@
+import pytest
+import torch
+
+from ace_steps.training.optimisers import build_optimiser, rate_of_step
+from tests.training.made import small_settings
+
+
+@pytest.mark.parametrize(
+    ("decay", "warmup_steps", "wanted"),
+    [
+        ("none", 4, [0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4]),
+        ("none", 0, [0.4] * 7),
+        ("linear", 4, [0.1, 0.2, 0.3, 0.4, 0.3, 0.2, 0.1]),
+        ("linear", 0, [0.35, 0.3, 0.25, 0.2, 0.15, 0.1, 0.05]),
+    ],
+)
+def test_the_rate_grows_over_the_warm_up_and_then_stays_or_falls(decay, warmup_steps, wanted):
+    training = small_settings(lr=0.4, warmup_steps=warmup_steps, lr_decay=decay).training
+    rates = [rate_of_step(training, step, 7) for step in range(1, 8)]
+    assert rates == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(("optimiser", "wanted"), [("adam", 2.0 - 0.01), ("adamw", 2.0 * 0.997)])
+def test_adam_adds_the_decay_to_the_gradient_and_adamw_takes_it_off_the_weights(optimiser, wanted):
+    layer = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(layer.weight, 2.0)
+    training = small_settings(optimiser=optimiser, lr=0.01, weight_decay=0.3).training
+    layer.weight.grad = torch.zeros(1, 1)
+    build_optimiser(layer, training).step()  # adam's first step is lr, whatever the gradient's size
+    assert layer.weight.item() == pytest.approx(wanted, rel=1e-6)
