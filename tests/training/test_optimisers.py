@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ace_steps.training.optimisers import build_optimiser, rate_of_step
+from ace_steps.training.optimisers import build_optimiser, rate_of_step, set_rate
 from tests.training.made import small_settings
 
 
@@ -28,3 +28,14 @@ def test_adam_adds_the_decay_to_the_gradient_and_adamw_takes_it_off_the_weights(
     layer.weight.grad = torch.zeros(1, 1)
     build_optimiser(layer, training).step()  # adam's first step is lr, whatever the gradient's size
     assert layer.weight.item() == pytest.approx(wanted, rel=1e-6)
+
+
+def test_a_step_moves_by_the_rate_that_was_set_last():
+    layer = torch.nn.Linear(2, 1)  # a matrix and a bias: parameters of both groups
+    optimiser = build_optimiser(layer, small_settings(lr=9.0).training)
+    before = [parameter.detach().clone() for parameter in layer.parameters()]
+    set_rate(optimiser, 0.25)
+    layer(torch.ones(1, 2)).sum().backward()
+    optimiser.step()  # adam's first step is the rate, whatever the gradient's size
+    for parameter, value in zip(layer.parameters(), before, strict=True):
+        torch.testing.assert_close(parameter.detach(), value - 0.25)
