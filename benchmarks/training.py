@@ -38,7 +38,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from training_peers import TRAINERS, WIDTH, Curve, Work, append, read_rows
+from training_curve import Curve, append, read_rows
+from training_peers import TRAINERS, WIDTH, Work
 
 REQUIREMENTS = {
     "ours": [],
@@ -109,6 +110,15 @@ def digest(*paths: Path) -> str:
 
 def cores() -> int:
     return len(os.sched_getaffinity(0))
+
+
+def computed_in(precision: str) -> str:
+    """What the package computes in on this processor, asked for this precision."""
+    import torch
+
+    from ace_steps.runtime import computing_precision
+
+    return computing_precision(precision, torch.device("cpu"))
 
 
 def keep_vectors(path: Path, work: Path) -> None:
@@ -191,6 +201,7 @@ def main() -> None:
     if options.only:
         train_alone(options)
         return
+    options.precision = computed_in(options.precision)
     options.work.mkdir(parents=True, exist_ok=True)
     if options.vectors:
         keep_vectors(options.vectors, options.work)

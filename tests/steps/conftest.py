@@ -1,16 +1,46 @@
-"""The step request_vectors with a server that does wrong on request, and import_vectors."""
+"""The steps that make vectors: embed_items on a toy encoder, request_vectors with a server that
+does wrong on request, and import_vectors."""
 
 import json
 
 import pytest
 
 from ace_steps.embed import api
+from ace_steps.steps.embed_items import main as embed_items_main
 from ace_steps.steps.import_vectors import main as import_vectors_main
 from ace_steps.steps.request_vectors import main
+from tests.embed.conftest import SETTINGS as EMBED_SETTINGS
 from tests.embed.fault_server import KEY, fault_server
-from tests.steps.made_items import write_items
+from tests.steps.made_items import EMBED_TEXTS, write_items
 from tests.steps.made_requests import CONNECTION, SETTINGS, TEXTS
 from tests.steps.made_vectors import IDS
+from tests.toy import save_toy_encoder
+
+
+@pytest.fixture(scope="package")
+def toy_encoder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model") / "toy"
+    save_toy_encoder(folder)
+    return folder
+
+
+@pytest.fixture
+def embed(tmp_path, toy_encoder, capsys):
+    """The step on ``EMBED_TEXTS``, with some of its options changed; its exit code and log."""
+    write_items(tmp_path / "items.parquet", EMBED_TEXTS)
+
+    def run(shard="1-of-1", *, name="shard.parquet", folder=toy_encoder, more=(), **changes):
+        settings = json.dumps({**EMBED_SETTINGS, **changes})
+        code = embed_items_main(
+            [
+                *("--items", str(tmp_path / "items.parquet"), "--model", str(folder)),
+                *("--shard", shard, "--settings", settings, "--device", "cpu"),
+                *("--vectors", str(tmp_path / name), *more),
+            ]
+        )
+        return code, capsys.readouterr().err
+
+    return run
 
 
 @pytest.fixture

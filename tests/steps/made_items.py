@@ -9,6 +9,8 @@ from ace_steps.parquet import write_table
 from ace_steps.provenance import Provenance
 from ace_steps.tables import ITEMS
 
+EMBED_TEXTS = ["red shoe", "blue shoe", "red shoe", "a green hat", "y" * 100_000]
+
 
 def write_items(path, texts):
     columns = {

@@ -1,49 +1,16 @@
 """The steps embed_items and merge_vectors, through their command lines, with toy encoders."""
 
-import errno
-import itertools
-import json
-import re
 import shutil
 
 import numpy as np
 import pytest
 
 from ace_steps import runtime
-from ace_steps.embed.store import VectorStore
 from ace_steps.parquet import read_provenance, read_vectors
-from ace_steps.steps import embed_items, merge_vectors
+from ace_steps.steps import merge_vectors
 from tests.embed.conftest import SETTINGS
 from tests.steps.made_items import write_damaged_items, write_items
-from tests.toy import TOY_WIDTH, save_toy_encoder
-
-TEXTS = ["red shoe", "blue shoe", "red shoe", "a green hat", "y" * 100_000]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model") / "toy"
-    save_toy_encoder(folder)
-    return folder
-
-
-@pytest.fixture
-def embed(tmp_path, model, capsys):
-    """The step on the items above, with some of its options changed; the line on stderr."""
-    write_items(tmp_path / "items.parquet", TEXTS)
-
-    def run(shard="1-of-1", *, name="shard.parquet", folder=model, more=(), **changes):
-        settings = json.dumps({**SETTINGS, **changes})
-        code = embed_items.main(
-            [
-                *("--items", str(tmp_path / "items.parquet"), "--model", str(folder)),
-                *("--shard", shard, "--settings", settings, "--device", "cpu"),
-                *("--vectors", str(tmp_path / name), *more),
-            ]
-        )
-        return code, capsys.readouterr().err
-
-    return run
+from tests.toy import TOY_WIDTH
 
 
 @pytest.fixture
@@ -171,12 +138,12 @@ def test_a_blank_text_in_a_prompt_has_a_vector(embed, tmp_path):
     assert embed(prompt="An item: {text}")[0] == 0
 
 
-def broken(model, folder, value):
+def broken(toy_encoder, folder, value):
     """A copy of the model in which the token of the letter y has a useless vector."""
     from safetensors.torch import load_file, save_file
     from transformers import AutoTokenizer
 
-    shutil.copytree(model, folder)
+    shutil.copytree(toy_encoder, folder)
     token = AutoTokenizer.from_pretrained(folder)("y").input_ids[0]
     weights = load_file(folder / "model.safetensors")
     weights["embed_tokens.weight"][token] = value
@@ -184,49 +151,24 @@ def broken(model, folder, value):
     return folder
 
 
-def test_a_vector_with_nan_is_refused_with_its_item(embed, model, tmp_path):
-    code, log = embed(folder=broken(model, tmp_path / "broken", float("nan")))
+def test_a_vector_with_nan_is_refused_with_its_item(embed, toy_encoder, tmp_path):
+    code, log = embed(folder=broken(toy_encoder, tmp_path / "broken", float("nan")))
     assert code == 2
     assert "item 'id5': the model's vector holds NaN or infinity" in log
     assert not (tmp_path / "shard.parquet").exists()
 
 
-def test_a_zero_vector_is_refused_with_its_item(embed, model, tmp_path):
-    code, log = embed(folder=broken(model, tmp_path / "broken", 0.0), layer=0)
+def test_a_zero_vector_is_refused_with_its_item(embed, toy_encoder, tmp_path):
+    code, log = embed(folder=broken(toy_encoder, tmp_path / "broken", 0.0), layer=0)
     assert code == 2
     assert "item 'id5': the model's vector is all zeros" in log
 
 
-def test_nothing_but_the_vectors_is_left_behind(embed, model, tmp_path):
-    embed(folder=broken(model, tmp_path / "broken", float("nan")))
+def test_nothing_but_the_vectors_is_left_behind(embed, toy_encoder, tmp_path):
+    embed(folder=broken(toy_encoder, tmp_path / "broken", float("nan")))
     embed()
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {"items.parquet", "shard.parquet", "broken"}
-
-
-def new_texts(log):
-    """How many texts the closing line says the model read."""
-    return int(re.search(r"(\d+) new:", log)[1])
-
-
-def test_a_store_embeds_only_texts_it_has_not_seen(embed, tmp_path):
-    store = ["--store", str(tmp_path / "store")]
-    assert new_texts(embed(more=store)[1]) == 4
-    before = (tmp_path / "shard.parquet").read_bytes()
-    assert new_texts(embed(more=store)[1]) == 0
-    assert (tmp_path / "shard.parquet").read_bytes() == before
-    write_items(tmp_path / "items.parquet", [*TEXTS, "a new hat"])
-    assert new_texts(embed(more=store)[1]) == 1
-    assert len(list((tmp_path / "store").rglob("*.parquet"))) == 2  # gathered, one a run
-
-
-def test_a_store_gives_every_length_and_scale_of_one_vector(embed, tmp_path):
-    store = ["--store", str(tmp_path / "store")]
-    embed(name="fresh.parquet", truncate_dim=5)
-    embed(more=store, normalise=False)
-    code, log = embed(name="kept.parquet", more=store, truncate_dim=5)
-    assert code == new_texts(log) == 0
-    assert (tmp_path / "kept.parquet").read_bytes() == (tmp_path / "fresh.parquet").read_bytes()
 
 
 def test_a_processor_without_bfloat16_computes_in_float32_and_the_file_says_so(
@@ -240,64 +182,6 @@ def test_a_processor_without_bfloat16_computes_in_float32_and_the_file_says_so(
     assert read_provenance(asked).facts["dtype"] == "float32"
     found, wanted = (read_vectors(path, "text_sha256").matrix for path in (asked, whole))
     np.testing.assert_array_equal(found, wanted)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"pooling": "last"},
-        {"layer": 1},
-        {"dtype": "bfloat16"},
-        {"prompt": "An item: {text}"},
-        {"max_tokens": 100},
-        {"batch_tokens": 300},
-    ],
-)
-@pytest.mark.usefixtures("bfloat16_everywhere")
-def test_a_store_keeps_other_ways_apart(embed, tmp_path, changes):
-    store = ["--store", str(tmp_path / "store")]
-    embed(more=store)
-    assert new_texts(embed(more=store, **changes)[1]) == 4
-
-
-def test_a_damaged_store_is_an_error_that_names_the_file(embed, tmp_path):
-    store = ["--store", str(tmp_path / "store")]
-    embed(more=store)
-    path = next((tmp_path / "store").rglob("*.parquet"))
-    path.write_bytes(path.read_bytes()[:-20])
-    code, log = embed(more=store)
-    assert code == 2
-    assert path.name in log
-    assert "delete it and run again" in log
-
-
-def failing_after(monkeypatch, n_batches, failure):
-    """The store raises ``failure`` instead of keeping one batch more."""
-    add, calls = VectorStore.add, itertools.count()
-
-    def guarded(self, hashes, vectors):
-        if next(calls) == n_batches:
-            raise failure
-        add(self, hashes, vectors)
-
-    monkeypatch.setattr(VectorStore, "add", guarded)
-
-
-def test_a_full_disk_is_one_line_and_what_is_done_is_kept(embed, tmp_path, monkeypatch):
-    many = [f"item number {number}" for number in range(100)]
-    write_items(tmp_path / "items.parquet", many)
-    embed(name="unbroken.parquet")
-    full = OSError(errno.ENOSPC, "No space left on device", "shard.parquet")
-    with monkeypatch.context() as patch:
-        failing_after(patch, 2, full)
-        code, log = embed()
-    assert code == 2
-    assert "shard.parquet: No space left on device" in log
-    assert not (tmp_path / "shard.parquet").exists()
-    n_left = new_texts(embed()[1])
-    assert 0 < n_left < 100
-    whole = (tmp_path / "unbroken.parquet").read_bytes()
-    assert (tmp_path / "shard.parquet").read_bytes() == whole
 
 
 def test_a_text_that_is_no_utf8_is_refused_with_its_item(embed, tmp_path):
