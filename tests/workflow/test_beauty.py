@@ -27,6 +27,7 @@ DIFFERENCES = {
     "refinements.alpharec.gamma",
     # Two cores instead of a GPU: smaller batches, half the precision, fewer epochs and points.
     "encoders.smollm2.batch_tokens",
+    "refinements.random.std",
     "refinements.ace.lambda",
     "backbones.sasrec.training.batch_sequences",
     "backbones.sasrec.training.precision",
@@ -67,7 +68,9 @@ def test_settings_differ_from_the_papers_where_that_is_listed_and_nowhere_else(k
     assert differing == {name for name in DIFFERENCES if name.startswith(f"{kind}.")}
 
 
-@pytest.mark.parametrize("name", ["refinements.ace.lambda", "backbones.sasrec.training.lr"])
+@pytest.mark.parametrize(
+    "name", ["refinements.random.std", "refinements.ace.lambda", "backbones.sasrec.training.lr"]
+)
 def test_a_smaller_grid_holds_points_of_the_papers(name):
     part, whole = shared_entries(name.partition(".")[0])
     chosen = part[name] if isinstance(part[name], list) else [part[name]]
