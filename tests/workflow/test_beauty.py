@@ -105,3 +105,20 @@ def test_the_published_report_is_of_the_configuration_as_it_stands(name):
     assert {(run.refinement, run.backbone, run.seed) for run in first} <= ran
     assert {seed for _, _, seed in ran} == set(settings["seeds"])
     assert {name for name, _, _ in ran} == {run.refinement for run in first}
+
+
+def test_what_is_published_of_the_unfinished_table_is_of_its_configuration_and_its_ranks():
+    folder = ROOT / "docs/results/beauty_methods"
+    plan = grid.Plan(BEAUTY)
+    points = {run.refinement for cell in plan.cells for run in plan.first_runs(cell)}
+    metrics = pl.read_parquet(folder / "metrics.parquet").filter(
+        split="test", slice="all", metric="recall", cutoff=20
+    )
+    ranks = pl.read_parquet(folder / "ranks.parquet").filter(split="test")
+    assert set(metrics["refinement"]) <= points
+    assert set(metrics["seed"]) == set(BEAUTY["seeds"])
+    for refinement, backbone, seed, value in metrics.select(
+        "refinement", "backbone", "seed", "value"
+    ).iter_rows():
+        found = (ranks[f"{refinement}/{backbone}/{seed}"] <= 20).mean()
+        assert found == pytest.approx(value, abs=1e-12)
