@@ -5,7 +5,7 @@ import resource
 from functools import cache
 from typing import TYPE_CHECKING, TextIO
 
-from ace_steps.devices import lease, lock_folder
+from ace_steps.devices import jobs_per_gpu, lease, lock_folder
 from ace_steps.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,11 +28,12 @@ def derive_seed(seed: int, purpose: str) -> int:
 def select_device(name: str) -> "torch.device":
     """The device to compute on; ``auto`` takes a GPU where torch sees one, else the CPU.
 
-    Of several GPUs a process takes one that no other holds, and keeps it until it ends; while all
-    are held it waits.
+    Of several GPUs a process takes one that no other holds, or the one that the fewest hold where
+    they may share, and keeps it until it ends; while all are full it waits.
 
     Raises:
-        InputError: ``cuda`` is asked for and none is visible, or the name is unknown.
+        InputError: ``cuda`` is asked for and none is visible, the name is unknown, or the
+            environment's number of jobs for a GPU is none.
     """
     import torch
 
@@ -74,7 +75,7 @@ def _leased_gpu() -> tuple[int, TextIO]:
     import torch
 
     found = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
-    return lease([str(device.uuid) for device in found], lock_folder())
+    return lease([str(device.uuid) for device in found], lock_folder(), jobs_per_gpu())
 
 
 def peak_memory_mb() -> float:

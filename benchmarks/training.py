@@ -24,7 +24,8 @@ killed, and what was measured on other data or with other options is refused, ne
 were this. Then a table: the least seconds of an epoch and microseconds per trained target, the
 least seconds to rank the validation targets, peak memory, the best validation metrics, and the
 seconds until they were reached; and seconds until each peer's best NDCG@10 was reached by the
-others.
+others. With --device cuda also torch's peak memory on the GPU, and the share of an epoch's time in
+which the driver saw it busy; RecTools was not run there.
 """
 
 import argparse
@@ -36,8 +37,10 @@ import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 
 import numpy as np
+from gpu_use import device_name, watched
 from training_curve import Curve, append, read_rows
 from training_peers import TRAINERS, WIDTH, Work
 
@@ -86,7 +89,7 @@ def run_peer(peer: str, options: argparse.Namespace) -> list[dict]:
 
 def arguments(options: argparse.Namespace) -> list[str]:
     """The options for a process that runs in a folder of its own: every path absolute."""
-    names = ("inter", "work", "vectors", "epochs", "patience", "precision")
+    names = ("inter", "work", "vectors", "epochs", "patience", "precision", "device")
     given = {name: getattr(options, name) for name in names}
     return [x for name, value in given.items() if value for x in (f"--{name}", str(value))]
 
@@ -100,7 +103,7 @@ def asked(options: argparse.Namespace, peer: str) -> dict:
             code += sorted((here.parent / "ace_steps" / package).glob("*.py"))
     digests = {"code": digest(*code), "inter": digest(options.inter)}
     digests["vectors"] = options.vectors and digest(options.vectors)
-    names = ("epochs", "patience", "precision")
+    names = ("epochs", "patience", "precision", "device")
     return digests | {name: getattr(options, name) for name in names} | {"cores": cores()}
 
 
@@ -112,13 +115,13 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def computed_in(precision: str) -> str:
-    """What the package computes in on this processor, asked for this precision."""
+def computed_in(precision: str, device: str) -> str:
+    """What the package computes in on this device, asked for this precision."""
     import torch
 
     from ace_steps.runtime import computing_precision
 
-    return computing_precision(precision, torch.device("cpu"))
+    return computing_precision(precision, torch.device(device))
 
 
 def keep_vectors(path: Path, work: Path) -> None:
@@ -142,11 +145,13 @@ def train_alone(options: argparse.Namespace) -> None:
     path = options.work / f"{options.only}.jsonl"
     checkpoint = path.with_suffix(".checkpoint")
     if options.only == "ours" or not checkpoint.exists():
-        about = {"asked": asked(options, options.only), "torch": version("torch")}
-        path.write_text(json.dumps(about | {"version": version(PACKAGES[options.only])}) + "\n")
-    work = Work(options.inter, Path.cwd(), checkpoint, lookup, options.precision)
+        about = {"asked": asked(options, options.only), "device": device_name(options.device)}
+        about |= {"torch": version("torch"), "version": version(PACKAGES[options.only])}
+        path.write_text(json.dumps(about) + "\n")
+    work = Work(options.inter, Path.cwd(), checkpoint, lookup, options.precision, options.device)
     patience = options.patience or options.epochs
-    TRAINERS[options.only](work, Curve.read(path, options.epochs, patience))
+    with watched(options.device) as gpu:
+        TRAINERS[options.only](work, Curve.read(path, options.epochs, patience, gpu))
     append(path, ENDED)
     checkpoint.unlink(missing_ok=True)
 
@@ -154,9 +159,12 @@ def train_alone(options: argparse.Namespace) -> None:
 def show(peers: dict[str, list[dict]]) -> None:
     """The table, and who reached whose best when."""
     asked_for = next(iter(peers.values()))[0]["asked"]
-    print(f"{asked_for['cores']} cores; ours in {asked_for['precision']}, the others in float32\n")
-    print("| | epoch, s | a target, us | ranking, s | peak, MB | Recall@20 | NDCG@10 | after, s |")
-    print("|---|---|---|---|---|---|---|---|")
+    where = next(iter(peers.values()))[0]["device"]
+    print(f"{where}; ours in {asked_for['precision']}, the others in float32\n")
+    is_gpu = asked_for["device"] == "cuda"
+    columns = ["", "epoch, s", "a target, us", "ranking, s", "peak, MB", "Recall@20", "NDCG@10"]
+    columns += ["after, s"] + ["GPU peak, MB", "GPU busy"] * is_gpu
+    print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
     for peer, (about, *epochs, _) in peers.items():
         best = max(epochs, key=lambda row: row["ndcg@10"])
         train_s, rank_s = (min(row[name] for row in epochs) for name in ("train_s", "rank_s"))
@@ -166,6 +174,7 @@ def show(peers: dict[str, list[dict]]) -> None:
             f"| {1e6 * train_s / best['targets']:.0f} | {rank_s:.1f} | {peak_mb:.0f} "
             f"| {best['recall@20']:.4f} | {best['ndcg@10']:.4f} "
             f"| {best['elapsed_s']:.0f} ({best['epoch']} of {len(epochs)} epochs) |"
+            + (f" {best['gpu_mb']:.0f} | {busy_in(epochs):.0%} |" if is_gpu else "")
         )
     print()
     for peer, (_, *epochs, _) in peers.items():
@@ -176,6 +185,11 @@ def show(peers: dict[str, list[dict]]) -> None:
         }
         said = (f"{name} {'never' if s is None else f'{s:.0f} s'}" for name, s in times.items())
         print(f"NDCG@10 of {best:.4f}, the best of {peer}: {', '.join(said)}")
+
+
+def busy_in(epochs: list[dict]) -> float:
+    """How busy the GPU was in an epoch, as a median."""
+    return median(row["gpu_busy"] for row in epochs)
 
 
 def options_of() -> argparse.Namespace:
@@ -189,6 +203,7 @@ def options_of() -> argparse.Namespace:
     options.add_argument("--patience", type=int, help="epochs; none: all epochs are trained")
     options.add_argument("--peers", nargs="+", choices=REQUIREMENTS, default=list(REQUIREMENTS))
     options.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    options.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     options.add_argument("--only", choices=REQUIREMENTS, help=argparse.SUPPRESS)
     chosen = options.parse_args()
     chosen.inter, chosen.work = chosen.inter.resolve(), chosen.work.resolve()
@@ -201,7 +216,7 @@ def main() -> None:
     if options.only:
         train_alone(options)
         return
-    options.precision = computed_in(options.precision)
+    options.precision = computed_in(options.precision, options.device)
     options.work.mkdir(parents=True, exist_ok=True)
     if options.vectors:
         keep_vectors(options.vectors, options.work)

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gpu_use import GpuUse
 from memory import resident_mb
 
 
@@ -26,6 +27,7 @@ class Curve:
         path: A line of JSON an epoch, after one that tells of the run.
         epochs: At most so many.
         patience: Epochs without a better validation NDCG@10 before the end.
+        gpu: What watches the GPU, where there is one.
         seconds: Wall time of training and validation so far.
         scores: Validation NDCG@10 after each epoch.
     """
@@ -33,15 +35,16 @@ class Curve:
     path: Path
     epochs: int
     patience: int
+    gpu: GpuUse | None = None
     seconds: float = 0.0
     scores: list[float] = field(default_factory=list)
 
     @classmethod
-    def read(cls, path: Path, epochs: int, patience: int) -> "Curve":
+    def read(cls, path: Path, epochs: int, patience: int, gpu: GpuUse | None = None) -> "Curve":
         """With the epochs of an earlier run, where there was one."""
         rows = [row for row in read_rows(path) if "epoch" in row]
         seconds = rows[-1]["elapsed_s"] if rows else 0.0
-        return cls(path, epochs, patience, seconds, [row["ndcg@10"] for row in rows])
+        return cls(path, epochs, patience, gpu, seconds, [row["ndcg@10"] for row in rows])
 
     @property
     def is_over(self) -> bool:
@@ -55,5 +58,7 @@ class Curve:
         self.scores.append(found["ndcg@10"])
         row = {"epoch": len(self.scores), "train_s": train_s, "rank_s": rank_s, "targets": targets}
         row |= {"elapsed_s": self.seconds, "peak_mb": resident_mb("VmHWM")}
+        if self.gpu:
+            row |= self.gpu.since_last()
         append(self.path, row | found)
         return self.is_over

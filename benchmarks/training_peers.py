@@ -29,6 +29,7 @@ class Work:
         checkpoint: Where a peer keeps what it goes on from after each epoch.
         vectors: Initial vectors (128,) by raw item id, or None for each library's own start.
         precision: Of our products with the catalogue.
+        device: ``cpu`` or ``cuda``.
     """
 
     inter: Path
@@ -36,6 +37,7 @@ class Work:
     checkpoint: Path
     vectors: Callable[[str], object] | None
     precision: str
+    device: str
 
 
 def train_ours(work: Work, curve: Curve) -> None:
@@ -79,6 +81,7 @@ def train_ours(work: Work, curve: Curve) -> None:
             found={"recall@20": last["valid_recall_20"], "ndcg@10": last["valid_ndcg_10"]},
         )
 
+    model = model.to(work.device)
     train(model, histories, task, settings=parsed, seed=1, state=TrainingState(), keep=keep)
 
 
@@ -121,7 +124,7 @@ def train_recbole(work: Work, curve: Curve) -> None:
         kept = torch.load(work.checkpoint, weights_only=True)
         model.load_state_dict(kept["model"])
         trainer.optimizer.load_state_dict(kept["optimiser"])
-        torch.set_rng_state(kept["random"])
+        _set_random(kept["random"])
     while not curve.is_over:
         begun = time.perf_counter()
         trainer._train_epoch(train_data, len(curve.scores))
@@ -129,7 +132,7 @@ def train_recbole(work: Work, curve: Curve) -> None:
         found = trainer.evaluate(valid_data, load_best_model=False)
         ranked = time.perf_counter()
         kept = {"model": model.state_dict(), "optimiser": trainer.optimizer.state_dict()}
-        kept["random"] = torch.get_rng_state()
+        kept["random"] = _random()
         _replace(work.checkpoint, partial(torch.save, kept))
         curve.add(
             train_s=trained - begun,
@@ -141,7 +144,7 @@ def train_recbole(work: Work, curve: Curve) -> None:
 
 def _recbole_settings(work: Work, curve: Curve) -> dict:
     return {
-        **{"data_path": str(work.folder), "checkpoint_dir": str(work.folder), "use_gpu": False},
+        **{"data_path": str(work.folder), "checkpoint_dir": str(work.folder), **_on(work.device)},
         **{"show_progress": False, "state": "ERROR", "seed": 1, "benchmark_filename": None},
         "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
         "eval_args": {
@@ -156,6 +159,25 @@ def _recbole_settings(work: Work, curve: Curve) -> dict:
         "metric_decimal_place": 10,
         **{"valid_metric": f"NDCG@{CUTOFF}", "stopping_step": curve.epochs},
     }
+
+
+def _random() -> list:
+    """Where torch's random numbers stand, on the CPU and on each GPU."""
+    import torch
+
+    return [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
+
+
+def _set_random(kept: list) -> None:
+    import torch
+
+    torch.set_rng_state(kept[0].cpu())
+    torch.cuda.set_rng_state_all([state.cpu() for state in kept[1:]])
+
+
+def _on(device: str) -> dict:
+    """RecBole's settings for a device."""
+    return {"use_gpu": True, "gpu_id": "0"} if device == "cuda" else {"use_gpu": False}
 
 
 def train_rectools(work: Work, curve: Curve) -> None:
@@ -233,7 +255,7 @@ def _lightning_trainer(
     return GoesOn(
         max_epochs=curve.epochs,
         callbacks=[EveryEpoch()],
-        accelerator="cpu",
+        accelerator=work.device,
         **dict.fromkeys(quiet, False),
     )
 

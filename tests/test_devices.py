@@ -9,6 +9,7 @@ import torch
 
 from ace_steps import devices, runtime
 from ace_steps.devices import lease
+from ace_steps.errors import InputError
 from tests.conftest import ROOT
 
 GPUS = ["GPU-a", "GPU-b", "GPU-c"]
@@ -37,6 +38,26 @@ def test_one_that_comes_too_late_waits_until_a_gpu_is_given_back(tmp_path, monke
     held[1].close()
     late.join(10)
     assert found == [1]
+
+
+def test_gpus_that_are_shared_fill_up_evenly(tmp_path):
+    held = [lease(GPUS[:2], tmp_path, n_jobs=2) for _ in range(4)]
+    assert [place for place, _ in held] == [0, 1, 0, 1]
+    held[1][1].close()
+    assert lease(GPUS[:2], tmp_path, n_jobs=2)[0] == 1
+
+
+def test_the_environment_says_how_many_jobs_share_a_gpu(two_gpus, monkeypatch):
+    monkeypatch.setenv(devices.JOBS_PER_GPU, "2")
+    leased = [runtime._leased_gpu() for _ in range(3)]
+    assert [place for place, _ in leased] == [1, 0, 1]  # another process has the first's first
+
+
+@pytest.mark.parametrize("wanted", ["0", "-1", "two", ""])
+def test_a_number_of_jobs_that_is_none_is_refused(wanted, monkeypatch):
+    monkeypatch.setenv(devices.JOBS_PER_GPU, wanted)
+    with pytest.raises(InputError, match=f"ACE_JOBS_PER_GPU is '{wanted}'"):
+        devices.jobs_per_gpu()
 
 
 HOLDER = """
