@@ -112,7 +112,7 @@ def train_recbole(work: Work, curve: Curve) -> None:
     config = Config(model="SASRec", dataset="data", config_dict=settings)
     init_seed(1, True)
     train_data, valid_data, _ = data_preparation(config, create_dataset(config))
-    model = get_model("SASRec")(config, train_data.dataset)
+    model = get_model("SASRec")(config, train_data.dataset).to(config["device"])
     if work.vectors:
         raw_ids = train_data.dataset.field2id_token["item_id"]
         with torch.no_grad():
