@@ -46,7 +46,7 @@ def select_device(name: str) -> "torch.device":
         return torch.device("cpu")
     place, _ = _leased_gpu()
     torch.cuda.set_device(place)
-    # cuDNN's attention makes a plan for every new shape, and batches have many shapes.
+    # cuDNN's attention plans for every new shape, of which batches have many (docs/benchmarks.md).
     torch.backends.cuda.enable_cudnn_sdp(False)
     return torch.device("cuda", place)
 

@@ -96,14 +96,22 @@ def two_gpus(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     monkeypatch.setattr(runtime, "lock_folder", lambda: tmp_path)
     monkeypatch.setattr(runtime, "_leased_gpu", runtime._leased_gpu.__wrapped__)
+    has_cudnn_sdp = torch.backends.cuda.cudnn_sdp_enabled()
     with lease(GPUS, tmp_path)[1]:
         yield chosen
+    torch.backends.cuda.enable_cudnn_sdp(has_cudnn_sdp)
 
 
 @pytest.mark.parametrize("name", ["auto", "cuda"])
 def test_a_step_computes_on_a_gpu_that_is_free(two_gpus, name):
     assert runtime.select_device(name) == torch.device("cuda", 1)
     assert two_gpus == [1]
+
+
+def test_a_step_on_a_gpu_leaves_cudnns_attention_alone(two_gpus):
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    runtime.select_device("cuda")
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
 
 
 def test_a_step_on_the_cpu_holds_no_gpu(two_gpus, tmp_path):
