@@ -54,7 +54,7 @@ class Progress:
         self._log.info(
             "%s%d of %d %s, %.0f a second, %.0f s to go",
             f"{self._title}: " if self._title else "",
-            *(self._done, self._total, self._unit, rate, (self._total - self._done) / rate),
+            *(self._done, self._total, self._unit, rate, max(0, self._total - self._done) / rate),
         )
 
 

@@ -28,7 +28,7 @@ class Listed(NamedTuple):
 
 def write_tensors(path: Path, tensors: dict[str, np.ndarray], provenance: Provenance) -> None:
     """Write named arrays atomically, with provenance and a digest of their bytes."""
-    arrays = {name: np.ascontiguousarray(array) for name, array in sorted(tensors.items())}
+    arrays = {name: np.asarray(array, order="C") for name, array in sorted(tensors.items())}
     text = provenance.to_json()
     note = {
         "provenance": text,

@@ -9,6 +9,7 @@ for _variable in (
     "POLARS_MAX_THREADS",
 ):
     os.environ.setdefault(_variable, "1")  # before torch, numpy and polars are imported
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait leave the core to others
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test that reaches for the network fails at once
 os.environ.setdefault("MPLBACKEND", "agg")
 

@@ -108,7 +108,7 @@ def test_a_step_computes_on_a_gpu_that_is_free(two_gpus, name):
     assert two_gpus == [1]
 
 
-def test_a_step_on_a_gpu_leaves_cudnns_attention_alone(two_gpus):
+def test_a_step_on_a_gpu_does_without_cudnns_attention(two_gpus):
     torch.backends.cuda.enable_cudnn_sdp(True)
     runtime.select_device("cuda")
     assert not torch.backends.cuda.cudnn_sdp_enabled()

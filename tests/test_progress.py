@@ -28,6 +28,13 @@ def test_a_log_gets_a_line_now_and_then_with_rate_and_time_left(clock, caplog):
     ]
 
 
+def test_more_than_was_expected_has_no_time_left(clock, caplog):
+    with caplog.at_level(logging.INFO), Progress(100, "targets", log) as shown:
+        clock[0] += 40
+        shown.add(120)
+    assert caplog.messages == ["120 of 100 targets, 3 a second, 0 s to go"]
+
+
 def test_a_terminal_gets_a_bar_and_no_line(clock, caplog, monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with caplog.at_level(logging.INFO), Progress(10, "users", log) as shown:

@@ -55,16 +55,15 @@ class TransformerLayer(nn.Module):
 
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
-    """Draw every weight matrix from N(0, 0.02^2); biases are 0 and layer norms the identity.
+    """Draw every weight matrix from N(0, 0.02^2); biases are 0, and layer norms stay the identity.
 
     Args:
-        network: Its modules and direct parameters of two dimensions are drawn in order of name.
+        network: Its parameters of two dimensions are drawn in order of name.
         generator: Source of the numbers.
     """
-    for name, parameter in sorted(network.named_parameters()):
+    for _, parameter in sorted(network.named_parameters()):
         if parameter.ndim >= 2:
             nn.init.normal_(parameter, std=INIT_STD, generator=generator)
-        elif name.endswith("norm.weight"):
-            nn.init.ones_(parameter)
-        else:
-            nn.init.zeros_(parameter)
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.zeros_(module.bias)

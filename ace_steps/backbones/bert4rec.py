@@ -4,12 +4,12 @@ from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor, nn
 
 from ace_steps.backbones.attention import LAYER_NORM_EPS, TransformerLayer, initialise
 from ace_steps.backbones.network import MASK, Network, Packing
-from ace_steps.backbones.settings import Chance, TransformerSettings, check_divides
+from ace_steps.backbones.settings import Chance, TransformerSettings
 from ace_steps.tables import PADDING
 
 
@@ -20,7 +20,6 @@ class Bert4RecSettings(TransformerSettings):
     max_length: Annotated[int, Field(ge=2)]  # the hidden next item takes a place
     mask_ratio: Chance
     mask_last_ratio: Chance
-    _heads = field_validator("heads")(check_divides)
 
 
 class Bert4Rec(Network):
@@ -69,7 +68,7 @@ class Bert4Rec(Network):
             # Unused places see themselves: a softmax over nothing would be NaN.
             alone = torch.eye(history.shape[1], dtype=torch.bool, device=history.device)
             mask = (mask & packing.same_history()) | alone
-        states = self.dropout(self.input_norm(states + self.positions[position]))
+        states = self.dropout(self.input_norm(states + F.embedding(position, self.positions)))
         for layer in self.layers:
             states = layer(states, mask)
         queries = self.query_norm(F.gelu(self.to_query(states)))

@@ -20,6 +20,7 @@ from ace_steps.settings import Settings, unknown
 from ace_steps.tables import PADDING
 
 ACTIVATIONS = {"identity": nn.Identity, "relu": nn.ReLU, "leaky_relu": nn.LeakyReLU}
+ROWS_AT_ONCE = 2**14  # items under frozen layers, where no gradient is wanted
 Parts = Annotated[list[Count], Field(min_length=1)]
 
 
@@ -97,8 +98,14 @@ class FrozenMlp(nn.Module):
     def forward(self, rows: Tensor | None = None) -> Tensor:
         """(n_items + 1 or k, width); row 0 is zero."""
         frozen = self.frozen if rows is None else self.frozen[rows[1:] - (PADDING + 1)]
-        parts = [self._mapped(part) for part in frozen.split(self.part, dim=1)]
-        return F.pad(torch.stack(parts).sum(dim=0), (0, 0, 1, 0))
+        # With gradients the layers' inner states are kept anyway; without, only of some rows.
+        n_pieces = 1 if torch.is_grad_enabled() else -(-len(frozen) // ROWS_AT_ONCE)
+        vectors = [self._summed(piece) for piece in frozen.tensor_split(max(1, n_pieces))]
+        return F.pad(torch.cat(vectors), (0, 0, 1, 0))
+
+    def _summed(self, rows: Tensor) -> Tensor:
+        """(items, width): every matrix's part of the rows through the layers, summed."""
+        return torch.stack([self._mapped(part) for part in rows.split(self.part, dim=1)]).sum(dim=0)
 
     def _mapped(self, part: Tensor) -> Tensor:
         """(items, width) of one matrix; without an activation the layers are multiplied first."""

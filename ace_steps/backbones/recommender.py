@@ -23,11 +23,6 @@ class Recommender(nn.Module):
         super().__init__()
         self.items, self.network = items, network
 
-    def forward(self, history: Tensor) -> tuple[Tensor, Tensor]:
-        """Queries (rows, length, query width), and (n_items + 1, query width) items to score."""
-        items = self.items()
-        return self.network(history, items, None), self.network.scored_items(items)
-
 
 def build_recommender(
     matrix: Tensor, description: dict, settings: BackboneSettings, seed: int

@@ -4,12 +4,11 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import field_validator
 from torch import Tensor, nn
 
 from ace_steps.backbones.attention import LAYER_NORM_EPS, TransformerLayer, initialise
 from ace_steps.backbones.network import Network, Packing
-from ace_steps.backbones.settings import TransformerSettings, check_divides
+from ace_steps.backbones.settings import TransformerSettings
 from ace_steps.tables import PADDING
 
 
@@ -17,7 +16,6 @@ class SasRecSettings(TransformerSettings):
     """Shape, training and ranking; described in config.schema.yaml under ``$defs/sasrec``."""
 
     model: Literal["sasrec"]
-    _heads = field_validator("heads")(check_divides)
 
 
 class SasRec(Network):
@@ -53,7 +51,7 @@ class SasRec(Network):
             mask, position = None, torch.arange(history.shape[1], device=history.device)
         else:
             mask, position = packing.same_history().tril(), packing.position
-        states = self.dropout(self.input_norm(states + self.positions[position]))
+        states = self.dropout(self.input_norm(states + F.embedding(position, self.positions)))
         for layer in self.layers:
             states = layer(states, mask)
         return states

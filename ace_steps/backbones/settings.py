@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from ace_steps.settings import Settings
@@ -59,12 +59,12 @@ class TransformerSettings(BackboneSettings):
     inner: Count
     attention_dropout: Share
 
-
-def check_divides(heads: int, info: ValidationInfo) -> int:
-    """``heads``, if it divides the width; a pydantic field validator."""
-    width = info.data.get("width", 0)
-    if width % heads:
-        raise PydanticCustomError(
-            "divides_width", "must divide the width, {width}", {"width": width}
-        )
-    return heads
+    @field_validator("heads")
+    @classmethod
+    def _divides_width(cls, heads: int, info: ValidationInfo) -> int:
+        width = info.data.get("width", 0)
+        if width % heads:
+            raise PydanticCustomError(
+                "divides_width", "must divide the width, {width}", {"width": width}
+            )
+        return heads

@@ -7,7 +7,7 @@ import polars as pl
 from ace_steps.errors import InputError
 from ace_steps.parquet import read_provenance, read_table
 from ace_steps.provenance import Provenance
-from ace_steps.refine.partial import require_all_shards
+from ace_steps.shards import require_all_shards
 from ace_steps.tables import RANKS
 
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from ace_steps.backbones.network import Network
 from ace_steps.backbones.recommender import Recommender
 from ace_steps.errors import InputError
-from ace_steps.refine.partial import shard_rows
+from ace_steps.evaluation.seen import Seen, hide_seen, seen_items
+from ace_steps.shards import shard_rows
 from ace_steps.tables import PADDING
 from ace_steps.training.batches import gather
 from ace_steps.training.histories import Histories, Targets
@@ -156,64 +157,70 @@ def count_better(
     order = np.argsort(targets.item, kind="stable")  # so that few item blocks hold a row block's
     for start in range(0, len(order), SCORE_ROWS[items.device.type]):
         rows = order[start : start + SCORE_ROWS[items.device.type]]
-        query = queries[torch.from_numpy(rows).to(items.device)]
-        counts[:, rows] = _count_rows(query, items, seen, some_of(targets, rows)).cpu().numpy()
+        query, some = queries[torch.from_numpy(rows).to(items.device)], some_of(targets, rows)
+        hidden = None if seen is None else seen_items(seen, some)
+        counts[:, rows] = _count_rows(query, items, hidden, some).cpu().numpy()
     return counts
 
 
-def _count_rows(queries: Tensor, items: Tensor, seen: Histories | None, targets: Targets) -> Tensor:
-    """As ``count_better``, for one block of users, item block by item block.
+class _Scores:
+    """Scores of one block of users, (items, users), item block by item block.
 
-    The target's score is read out of the same block product that the others are compared in: a
-    separate inner product rounds differently, and neither the target nor a tie would equal it.
+    All blocks have one height, whatever the catalogue: the last overlaps the one before. Products
+    of other shapes round otherwise, and equal vectors would not tie across blocks. The block made
+    last is kept.
     """
-    catalogue = items[PADDING + 1 :]
-    step = SCORE_ITEMS[items.device.type]
-    own_block, own_row = np.divmod(targets.item - 1, step)
-    wanted = torch.empty(len(queries), device=items.device)
-    held_block, held = -1, wanted
-    for held_block in np.unique(own_block):
-        held = _scores(catalogue, queries, held_block * step, step)
-        users = np.flatnonzero(own_block == held_block)
-        row = torch.from_numpy(own_row[users]).to(items.device)
-        users = torch.from_numpy(users).to(items.device)
-        wanted[users] = held[row, users]
+
+    def __init__(self, catalogue: Tensor, queries: Tensor) -> None:
+        """``catalogue``: (n_items, query width), the padding left out."""
+        self._catalogue, self._queries = catalogue, queries
+        self.n_blocks = -(-len(catalogue) // SCORE_ITEMS[catalogue.device.type])
+        self.height = -(-len(catalogue) // self.n_blocks)
+        self._kept, self._scores = -1, queries
+
+    def first(self, block: int) -> int:
+        """Items before a block's first row."""
+        return min(block * self.height, len(self._catalogue) - self.height)
+
+    def of(self, block: int) -> Tensor:
+        """(height, users); the caller may change it, if it asks for this block no more."""
+        if block != self._kept:
+            some = self._catalogue[self.first(block) : self.first(block) + self.height]
+            self._kept, self._scores = block, some @ self._queries.T  # faster than users x items
+        return self._scores
+
+
+def _count_rows(queries: Tensor, items: Tensor, seen: Seen | None, targets: Targets) -> Tensor:
+    """As ``count_better``, for one block of users, item block by item block."""
+    scores = _Scores(items[PADDING + 1 :], queries)
+    wanted, last = _target_scores(scores, targets, queries)
     counts = torch.zeros(2, len(queries), dtype=torch.int64, device=items.device)
-    for each in range(-(-len(catalogue) // step)):
-        is_held = each == held_block
-        scores = held if is_held else _scores(catalogue, queries, each * step, step)
+    for block in sorted(range(scores.n_blocks), key=lambda block: block != last):
+        found = scores.of(block)
         if seen is not None:
-            hide_seen(scores, seen, targets, each * step)
-        flags = torch.empty_like(scores)  # summing floats is several times faster than bools
-        counts[0] += torch.gt(scores, wanted, out=flags).sum(dim=0).long()
-        counts[1] += torch.eq(scores, wanted, out=flags).sum(dim=0).long()
+            hide_seen(found, seen, scores.first(block))
+        found = found[block * scores.height - scores.first(block) :]
+        flags = torch.empty_like(found)  # summing floats is several times faster than bools
+        counts[0] += torch.gt(found, wanted, out=flags).sum(dim=0).long()
+        counts[1] += torch.eq(found, wanted, out=flags).sum(dim=0).long()
     counts[1] -= 1  # the target itself
     return counts
 
 
-def _scores(catalogue: Tensor, queries: Tensor, first: int, n_items: int) -> Tensor:
-    """(items, users) scores of the items from ``first`` on; faster than (users, items)."""
-    return catalogue[first : first + n_items] @ queries.T
+def _target_scores(scores: _Scores, targets: Targets, queries: Tensor) -> tuple[Tensor, int]:
+    """(users,) scores of the targets, and the block of items that was looked at last.
 
-
-def hide_seen(scores: Tensor, seen: Histories, targets: Targets, first: int) -> None:
-    """Put the scores of the items before each target to -inf, but for the target itself.
-
-    Args:
-        scores: (items, users); row 0 is item ``first + 1``.
-        seen: All events.
-        targets: The history of each user, and the item that is kept (0: none).
-        first: Items before the first row.
+    They are read out of the same products that the others are compared in: a separate inner
+    product rounds differently, and neither the target nor a tie would equal it.
     """
-    user = np.repeat(np.arange(len(targets.user)), targets.length)
-    place = np.arange(len(user)) - np.repeat(
-        np.cumsum(targets.length) - targets.length, targets.length
-    )
-    item = seen.items[np.repeat(targets.start, targets.length) + place]
-    row = item.astype(np.int64) - 1 - first
-    is_here = (item != targets.item[user]) & (row >= 0) & (row < len(scores))
-    where = torch.from_numpy(np.stack([row[is_here], user[is_here]])).to(scores.device)
-    scores[where[0], where[1]] = -torch.inf
+    wanted, own_block = queries.new_empty(len(queries)), (targets.item - 1) // scores.height
+    blocks = np.unique(own_block)
+    for block in blocks:
+        users = np.flatnonzero(own_block == block)
+        where = np.stack([targets.item[users] - 1 - scores.first(block), users])
+        row, user = torch.from_numpy(where).to(queries.device)
+        wanted[user] = scores.of(block)[row, user]
+    return wanted, blocks[-1]
 
 
 def check_finite(queries: Tensor, items: Tensor) -> None:

@@ -67,7 +67,6 @@ def ask(
     """
     if skip_unknown and histories is None:
         raise InputError("--skip-unknown is for --histories, which is not given.")
-    where = select_device(device)
     trained = read_trained(**run)
     read = {"user_table": user_table}
     if histories is None:
@@ -79,6 +78,7 @@ def ask(
         asked, read = only_users(asked, users), read | {"users": users}
     if run["map_new_items"]:
         chosen = chosen | {"map_new_items": True}
+    where = select_device(device)  # last, as it may wait: bad input is told at once
     note = Provenance(
         step,
         {"backbone": trained.note.settings, **chosen},

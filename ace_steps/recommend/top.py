@@ -13,10 +13,10 @@ from ace_steps.evaluation.ranking import (
     SCORE_ROWS,
     USERS_AT_ONCE,
     check_finite,
-    hide_seen,
     next_queries,
     some_of,
 )
+from ace_steps.evaluation.seen import Seen, hide_seen, seen_items
 from ace_steps.tables import PADDING
 from ace_steps.training.histories import Histories, Targets
 
@@ -83,14 +83,12 @@ def top_items(
         n_rows = SCORE_ROWS[items.device.type]
         for start in range(0, len(queries), n_rows):
             rows = np.arange(start, min(start + n_rows, len(queries)))
-            block = queries[start : start + n_rows]
-            yield _top_rows(block, items, histories if mask_seen else None, some_of(some, rows), k)
+            seen = seen_items(histories, some_of(some, rows)) if mask_seen else None
+            yield _top_rows(queries[start : start + n_rows], items, seen, k)
 
 
 @torch.inference_mode()
-def _top_rows(
-    queries: Tensor, items: Tensor, seen: Histories | None, asked: Targets, k: int
-) -> Top:
+def _top_rows(queries: Tensor, items: Tensor, seen: Seen | None, k: int) -> Top:
     """The best items of one block of users, item block by item block."""
     catalogue = items[PADDING + 1 :]
     step = SCORE_ITEMS[items.device.type]
@@ -99,7 +97,7 @@ def _top_rows(
     for first in range(0, len(catalogue), step):
         scores = queries @ catalogue[first : first + step].T  # (users, items)
         if seen is not None:
-            hide_seen(scores.T, seen, asked, first)
+            hide_seen(scores.T, seen, first)
         score, place = best_of(scores, k)
         # What is held has lower indices, so a stable sort keeps the order among equals.
         score = torch.cat([best_score, score], dim=1)

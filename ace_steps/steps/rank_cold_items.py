@@ -38,9 +38,9 @@ def run(
     **identity: str | int,
 ) -> None:
     """Read the tables, run the experiment, write what it measured."""
-    where = select_device(device)
     files = {"interactions": interactions, "items": items, "vectors": vectors}
     world = read_world(**files, share=share, seed=hiding_seed)
+    where = select_device(device)  # last, as it may wait: bad input is told at once
     chosen = {"settings": settings, "refinement_settings": refinement_settings}
     table, note = run_cold(world, identity, **chosen, device=where, state=state)
     facts = note.facts | {"device": where.type, "n_known": world.hidden.n_known}

@@ -41,13 +41,14 @@ def run(
     **identity: str | int,
 ) -> None:
     """Read tables and weights, rank both splits, write the ranks."""
-    where, chosen = select_device(device), parse_backbone(settings, "--settings")
+    chosen = parse_backbone(settings, "--settings")
     files = {"interactions": interactions, "items": items, "vectors": vectors}
     trained = describe_run(identity, chosen, **files)
     arrays = read_weights(weights, trained)
     inputs = read_inputs(**files)
     model = build_recommender(inputs.matrix, inputs.item_encoder, chosen, identity["seed"])
     load_weights(model, arrays)
+    where = select_device(device)  # last, as it may wait: bad input is told at once
     model.to(where).eval()
     started, tables = time.perf_counter(), []
     for split in HELD_OUT:

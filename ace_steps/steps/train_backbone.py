@@ -39,12 +39,13 @@ def run(
     **identity: str | int,
 ) -> None:
     """Read the tables, train, write weights and curve."""
-    where, chosen = select_device(device), parse_backbone(settings, "--settings")
+    chosen = parse_backbone(settings, "--settings")
     tables = {"interactions": interactions, "items": items, "vectors": vectors}
     inputs = read_inputs(**tables)
-    note = computed_on(where, chosen.training, describe_run(identity, chosen, **tables))
     model = build_recommender(inputs.matrix, inputs.item_encoder, chosen, identity["seed"])
     task = build_task(inputs.histories, chosen, model.network, len(inputs.items))
+    where = select_device(device)  # last, as it may wait: bad input is told at once
+    note = computed_on(where, chosen.training, describe_run(identity, chosen, **tables))
     done = train(
         model.to(where),
         inputs.histories,

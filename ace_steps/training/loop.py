@@ -18,7 +18,7 @@ from ace_steps.training.optimisers import (
 )
 from ace_steps.training.state import TrainingState
 from ace_steps.training.tasks import Task
-from ace_steps.training.trainer import Trainer
+from ace_steps.training.trainer import Trainer, remedy
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +69,8 @@ def train(
             row |= _validate(recommender, histories, targets, settings)
         except InputError as mistake:
             raise InputError(
-                f"epoch {epoch}, step {task.n_steps} of {task.n_steps}: {mistake} "
-                f"Lower lr (now {training.lr:g}) or raise warmup_steps; "
-                f"the state after epoch {epoch - 1} is kept."
+                f"epoch {epoch}, step {task.n_steps} of {task.n_steps}: "
+                f"{str(mistake).removesuffix('.')}; {remedy(training, epoch)}"
             ) from None
         n_seconds = row["seconds"] + time.perf_counter() - begun
         state.curve.append(row)
@@ -108,12 +107,11 @@ def _validate(
 
 def _log_epoch(state: TrainingState, training: TrainingSettings, seconds: float) -> None:
     """A line on the last epoch, which took so many seconds with its validation."""
-    row, n_epochs = state.curve[-1], len(state.curve)
+    row, n_epochs, best = state.curve[-1], len(state.curve), state.curve[state.best_epoch - 1]
     n_left = min(training.epochs - n_epochs, state.best_epoch + training.patience - n_epochs)
     log.info(
-        "epoch %d: loss %.4f, %s@%d %.4f (best %.4f in epoch %d), %.1f s, %.0f targets/s; "
-        "%.0f s left unless it improves",
-        *(n_epochs, row["loss"], training.metric, training.cutoff, row["value"]),
-        *(state.curve[state.best_epoch - 1]["value"], state.best_epoch),
-        *(row["seconds"], row["targets_per_s"], n_left * seconds),
+        f"epoch {n_epochs}: loss {row['loss']:.4f}, "
+        f"{training.metric}@{training.cutoff} {row['value']:.4f} "
+        f"(best {best['value']:.4f} in epoch {state.best_epoch}), {row['seconds']:.1f} s, "
+        f"{row['targets_per_s']:.0f} targets/s; {n_left * seconds:.0f} s left unless it improves"
     )

@@ -119,11 +119,11 @@ def sampled_softmax(
     Source:
         Bengio & Senecal, IEEE Trans. Neural Networks 2008; Yi et al., RecSys 2019 (logQ).
     """
-    drawn = items[negatives.items].to(queries.dtype)
+    drawn = F.embedding(negatives.items, items).to(queries.dtype)
     logits = (queries @ drawn.T).float().sub_(negatives.log_expected)
     is_target = negatives.items.int() == targets.int().unsqueeze(1)
     logits = logits.masked_fill_(is_target, torch.finfo(logits.dtype).min)  # -inf has no gradient
-    wanted = (queries.float() * items[targets]).sum(dim=1)
+    wanted = (queries.float() * F.embedding(targets, items)).sum(dim=1)
     return (torch.logaddexp(wanted, logits.logsumexp(dim=1)) - wanted).mean()
 
 

@@ -1,7 +1,6 @@
 """What a backbone is trained to predict, as batches: the next item, or hidden items."""
 
 from collections.abc import Iterator
-from typing import Protocol
 
 import numpy as np
 
@@ -12,43 +11,50 @@ from ace_steps.backbones.settings import BackboneSettings
 from ace_steps.tables import PADDING
 from ace_steps.training.batches import Batch, draw_batches, gather, lay_out
 from ace_steps.training.histories import Histories
-from ace_steps.training.windows import next_item_windows, whole_windows
+from ace_steps.training.windows import cut_windows
 
 
-class Task(Protocol):
-    """What the loop needs to know of a task.
+class Task:
+    """What the loop needs to know of a task; a subclass makes the batches of one.
 
     Attributes:
-        n_targets: Targets trained in an epoch, about where they are drawn at random.
+        n_targets: Targets trained in an epoch; their expected number where they are drawn.
         n_steps: Steps of an epoch.
         train_counts: (n_items,) train events of each item, item 1 first.
     """
 
-    n_targets: int
-    n_steps: int
-    train_counts: np.ndarray
-
-    def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
-        """One epoch: every window once, in an order that ``rng`` draws."""
-
-
-class NextItem:
-    """Every event read is to predict the one after it; for causal backbones."""
+    reads_last: bool  # of windows; see ``cut_windows``
 
     def __init__(
         self, histories: Histories, settings: BackboneSettings, n_items: int, *, pack: bool
     ) -> None:
-        self._items, self._pack = histories.items, pack
-        self._windows = next_item_windows(
+        """``pack``: put short histories into common rows.
+
+        Raises:
+            InputError: there is nothing to train on, or the settings do not fit each other.
+        """
+        training = settings.training
+        self._items, self._pack, self._size = histories.items, pack, training.batch_sequences
+        self._windows = cut_windows(
             histories,
             max_length=settings.max_length,
-            stride=settings.training.window_stride,
-            train_targets=settings.training.train_targets,
+            stride=training.window_stride,
+            train_targets=training.train_targets,
+            reads_last=self.reads_last,
         )
-        self._size = settings.training.batch_sequences
         self.n_targets = self._windows.n_targets
         self.n_steps = -(-len(self._windows.start) // self._size)
         self.train_counts = histories.train_counts(n_items)
+
+    def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
+        """One epoch: every window once, in an order that ``rng`` draws."""
+        raise NotImplementedError
+
+
+class NextItem(Task):
+    """Every event read is to predict the one after it; for causal backbones."""
+
+    reads_last = False
 
     def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
         """One epoch: every window once, in an order that ``rng`` draws."""
@@ -62,7 +68,7 @@ class NextItem:
             yield lay_out(read, wanted, length, pack=self._pack)
 
 
-class HiddenItem:
+class HiddenItem(Task):
     """Hidden events are to be found from those around them; for backbones that look both ways.
 
     In every window of every epoch anew: with chance ``mask_last_ratio`` its last event alone is
@@ -70,24 +76,19 @@ class HiddenItem:
     ``mask_ratio``, and one at random where that hides none.
     """
 
+    reads_last = True
+
     def __init__(
         self, histories: Histories, settings: Bert4RecSettings, n_items: int, *, pack: bool
     ) -> None:
-        self._items, self._pack = histories.items, pack
+        super().__init__(histories, settings, n_items, pack=pack)
         self._only_last = settings.training.train_targets == "last"
         self._mask_ratio, self._last_ratio = settings.mask_ratio, settings.mask_last_ratio
-        self._windows = whole_windows(
-            histories,
-            max_length=settings.max_length,
-            stride=settings.training.window_stride,
-            train_targets=settings.training.train_targets,
-        )
-        self._size = settings.training.batch_sequences
-        n_windows = len(self._windows.start)
-        n_some = max(n_windows, self._mask_ratio * self._windows.n_targets)
-        self.n_targets = round(self._last_ratio * n_windows + (1 - self._last_ratio) * n_some)
-        self.n_steps = -(-n_windows // self._size)
-        self.train_counts = histories.train_counts(n_items)
+        if not self._only_last:
+            n_offered = self._windows.length - self._windows.first
+            n_some = self._mask_ratio * n_offered + (1 - self._mask_ratio) ** n_offered
+            n_hidden = self._last_ratio + (1 - self._last_ratio) * n_some
+            self.n_targets = round(n_hidden.sum())
 
     def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
         """One epoch: every window once, order and hidden events as ``rng`` draws them."""

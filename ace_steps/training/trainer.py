@@ -48,28 +48,31 @@ class Trainer:
         self.recommender.train()
         sampler = self.sampler(epoch)
         rng = np.random.default_rng(derive_seed(self.seed, f"order/{epoch}"))
-        n_before, n_steps = ((n * self.task.n_steps) for n in (epoch - 1, self.training.epochs))
+        n_before = (epoch - 1) * self.task.n_steps
+        n_steps = self.training.epochs * self.task.n_steps
         total, n_done, started = 0.0, 0, time.perf_counter()
         progress = Progress(self.task.n_targets, "targets", log, title=f"epoch {epoch}")
         gpus = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(gpus), progress:
             torch.manual_seed(derive_seed(self.seed, f"dropout/{epoch}"))
             for step, batch in enumerate(self.task.batches(rng), start=1):
-                rate = rate_of_step(self.training, n_before + step, n_steps)
-                set_rate(self.optimiser, rate)
+                set_rate(self.optimiser, rate_of_step(self.training, n_before + step, n_steps))
                 loss = self.step(batch.to(self.device), sampler)
                 if not math.isfinite(loss):
                     raise InputError(
                         f"epoch {epoch}, step {step} of {self.task.n_steps}: the loss is {loss}, "
-                        f"not a finite number; lower lr (now {self.training.lr:g}) or raise "
-                        "warmup_steps."
+                        f"not a finite number; {remedy(self.training, epoch)}"
                     )
                 n_targets = len(batch.targets)
                 total, n_done = total + loss * n_targets, n_done + n_targets
                 progress.add(n_targets)
         seconds = time.perf_counter() - started
-        rate = n_done / seconds
-        return {"epoch": epoch, "loss": total / n_done, "seconds": seconds, "targets_per_s": rate}
+        return {
+            "epoch": epoch,
+            "loss": total / n_done,
+            "seconds": seconds,
+            "targets_per_s": n_done / seconds,
+        }
 
     def step(self, batch: Batch, sampler: NegativeSampler | None = None) -> float:
         """One update; the batch's mean loss before it, in nats, not made where it is not finite.
@@ -124,3 +127,9 @@ class Trainer:
             return None
         seed = derive_seed(self.seed, f"negatives/{epoch}")
         return NegativeSampler(self.task.train_counts, self.training.negatives, seed)
+
+
+def remedy(training: TrainingSettings, epoch: int) -> str:
+    """What to do where an epoch's numbers are not finite, and what is left of the training."""
+    kept = f" The state after epoch {epoch - 1} is kept." if epoch > 1 else ""
+    return f"lower lr (now {training.lr:g}) or raise warmup_steps.{kept}"

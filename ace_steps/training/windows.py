@@ -29,75 +29,43 @@ class Windows:
         return int((self.length - self.first).sum())
 
 
-def next_item_windows(
-    histories: Histories, *, max_length: int, stride: int, train_targets: str
+def cut_windows(
+    histories: Histories, *, max_length: int, stride: int, train_targets: str, reads_last: bool
 ) -> Windows:
-    """Windows for a causal backbone: every event read is trained to predict the one after it.
+    """Windows in which every event of interest is trained once.
 
-    A user with m train events has m - 1 targets. While they fit into one window, one causal pass
-    trains exactly the targets of prefix-by-prefix augmentation, each from its whole history. A
-    longer history is read in windows of ``max_length`` events that end ``stride`` events apart, and
-    each trains only the targets no earlier window has trained. So every target is trained once
-    whatever the length; beyond the first window it sees its latest ``max_length - stride + 1`` to
-    ``max_length`` events. ``stride=1`` is prefix augmentation to the letter, at its cost;
-    ``stride=max_length`` reads no event twice.
+    A user with m train events has m - 1 events that are followed by one, of which each is trained
+    to predict it; a backbone that finds hidden events is offered all m. While they fit into one
+    window, one causal pass trains exactly the targets of prefix-by-prefix augmentation, each from
+    its whole history. A longer history is read in windows of ``max_length`` events that end
+    ``stride`` events apart, and each trains only what no earlier window has trained. So every
+    target is trained once whatever the length; beyond the first window it sees its latest
+    ``max_length - stride + 1`` to ``max_length`` events. ``stride=1`` is prefix augmentation to the
+    letter, at its cost; ``stride=max_length`` reads no event twice.
 
     Args:
         histories: Only their train events are read.
         max_length: Most events a window holds.
         stride: Events between the ends of a long history's windows, 1 to ``max_length``.
-        train_targets: ``all``, or ``last``: each user's last train event alone, from the
-            ``max_length`` events before it.
+        train_targets: ``all``, or ``last``: each user's last train event alone is the target, from
+            the latest events.
+        reads_last: The last train event stands in a window too, to be hidden there; otherwise it
+            is only what the one before it predicts.
 
     Raises:
         InputError: the stride exceeds the window, or no user has two train events.
     """
-    _check_stride(stride, max_length)
-    users = _trainable(histories)
-    offset, n_targets = histories.offsets[users], histories.n_train[users] - 1
-    if train_targets == "last":
-        length = np.minimum(n_targets, max_length)
-        return Windows(start=offset + n_targets - length, length=length, first=length - 1)
-    return _strided(offset, n_targets, max_length, stride)
-
-
-def whole_windows(
-    histories: Histories, *, max_length: int, stride: int, train_targets: str
-) -> Windows:
-    """Windows for a backbone that finds hidden items: any event read may be hidden, the last too.
-
-    Long histories are read as in ``next_item_windows``, and ``first`` is the first event that no
-    earlier window has offered.
-
-    Args:
-        histories: Only their train events are read.
-        max_length: Most events a window holds.
-        stride: Events between the ends of a long history's windows, 1 to ``max_length``.
-        train_targets: ``all``, or ``last``: only each user's last train event is offered.
-
-    Raises:
-        InputError: the stride exceeds the window, or no user has two train events.
-    """
-    _check_stride(stride, max_length)
-    users = _trainable(histories)
-    offset, n_events = histories.offsets[users], histories.n_train[users]
+    if stride > max_length:
+        raise InputError(f"window_stride is {stride}, but at most max_length, {max_length}.")
+    users = np.flatnonzero(histories.n_train > 1)  # one event to read and one to find
+    if not len(users):
+        raise InputError("interactions: the training set is empty; no user has two train events.")
+    offset = histories.offsets[users]
+    n_events = histories.n_train[users] - (0 if reads_last else 1)
     if train_targets == "last":
         length = np.minimum(n_events, max_length)
         return Windows(start=offset + n_events - length, length=length, first=length - 1)
     return _strided(offset, n_events, max_length, stride)
-
-
-def _check_stride(stride: int, max_length: int) -> None:
-    if stride > max_length:
-        raise InputError(f"window_stride is {stride}, but at most max_length, {max_length}.")
-
-
-def _trainable(histories: Histories) -> np.ndarray:
-    """Users with two train events or more: one to read and one to find."""
-    users = np.flatnonzero(histories.n_train > 1)
-    if not len(users):
-        raise InputError("interactions: the training set is empty; no user has two train events.")
-    return users
 
 
 def _strided(offset: np.ndarray, n_events: np.ndarray, max_length: int, stride: int) -> Windows:

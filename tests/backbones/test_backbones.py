@@ -9,7 +9,7 @@ from ace_steps.backbones.recommender import build_recommender
 from ace_steps.backbones.registry import BACKBONES, parse_backbone
 from ace_steps.errors import InputError
 from ace_steps.training.batches import lay_out
-from tests.training.made import N_ITEMS, random_matrix, settings_json, small_settings
+from tests.training.made import N_ITEMS, answers, random_matrix, settings_json, small_settings
 
 TABLE = {"kind": "table"}
 
@@ -29,7 +29,7 @@ def causal(request):
 
 
 def queries(recommender, rows):
-    return recommender(torch.tensor(rows))[0]
+    return answers(recommender, rows)[0]
 
 
 def test_padding_on_the_right_changes_nothing(recommender):
@@ -111,7 +111,7 @@ def test_the_table_starts_as_the_refined_vectors(recommender):
 
 
 def test_scores_cover_the_catalogue(recommender):
-    found, scored = recommender(torch.tensor([[3, 1, 2]]))
+    found, scored = answers(recommender, [[3, 1, 2]])
     assert (found @ scored.T).shape == (1, 3, N_ITEMS + 1)
 
 

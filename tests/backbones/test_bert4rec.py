@@ -7,7 +7,7 @@ import torch
 from ace_steps.backbones.network import MASK
 from ace_steps.backbones.recommender import build_recommender
 from ace_steps.training.tasks import build_task
-from tests.training.made import N_ITEMS, random_histories, random_matrix, small_settings
+from tests.training.made import N_ITEMS, OneARow, random_histories, random_matrix, small_settings
 
 TABLE = {"kind": "table"}
 SETTINGS = small_settings("bert4rec")
@@ -19,12 +19,6 @@ def network():
     with torch.no_grad():
         recommender.network.hidden_item.normal_(generator=torch.Generator().manual_seed(2))
     return recommender.network
-
-
-class OneARow:
-    """Stands in for a network that reads one window a row."""
-
-    can_pack = False
 
 
 def epoch(**training):
@@ -99,6 +93,18 @@ def test_the_shares_of_hidden_events_are_those_of_the_settings():
     assert is_only_last.mean() == pytest.approx(SETTINGS.mask_last_ratio, abs=0.02)
     assert hidden[~is_only_last].mean() == pytest.approx(SETTINGS.mask_ratio, abs=0.01)
     assert hidden.any(axis=1).all()
+
+
+@pytest.mark.parametrize("ratios", [(0.2, 0.5), (0.05, 0.0), (0.6, 0.1)])
+def test_an_epoch_hides_as_many_events_as_it_says_it_will(ratios):
+    mask_ratio, last_ratio = ratios
+    settings = SETTINGS.model_copy(update={"mask_ratio": mask_ratio, "mask_last_ratio": last_ratio})
+    task = build_task(random_histories(n_users=400), settings, OneARow(), N_ITEMS)
+    counts = [
+        sum(len(batch.targets) for batch in task.batches(np.random.default_rng(seed)))
+        for seed in range(8)
+    ]
+    assert np.mean(counts) == pytest.approx(task.n_targets, rel=0.01)
 
 
 def test_the_first_item_of_a_short_history_is_read_in_its_own_place(network):

@@ -18,7 +18,7 @@ from ace_steps.training.tasks import build_task
 from ace_steps.training.trainer import Trainer
 from tests.refine.made import made_vectors, unit
 from tests.refine.test_methods import carried_out, planned
-from tests.training.made import N_ITEMS, random_histories, small_settings
+from tests.training.made import N_ITEMS, answers, random_histories, small_settings
 
 ROWS = unit(made_vectors(N_ITEMS, 12))
 
@@ -42,9 +42,8 @@ def trained(refined, model, seed=0):
 
 
 def scores(recommender):
-    history = torch.tensor([[1, 2, 3], [5, 4, 0]])
     with torch.no_grad():
-        queries, items = recommender(history)
+        queries, items = answers(recommender, [[1, 2, 3], [5, 4, 0]])
     return (queries @ items.T).detach().numpy()
 
 

@@ -9,7 +9,7 @@ from ace_steps.recommend.trained import extended
 from ace_steps.tensors import read_tensors
 from ace_steps.training.inputs import read_inputs
 from tests.recommend.made import KINDS, settings_of, write_trained
-from tests.training.made import N_ITEMS
+from tests.training.made import N_ITEMS, answers
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -25,7 +25,7 @@ def parts(request, tmp_path_factory):
 
 def scores(recommender):
     with torch.inference_mode():
-        queries, items = recommender(torch.tensor([[3, 1, 2]]))
+        queries, items = answers(recommender, [[3, 1, 2]])
         return (queries[:, -1] @ items.T)[0, 1:]
 
 

@@ -7,8 +7,9 @@ import torch
 from ace_steps.errors import InputError
 from ace_steps.refine.factor import eigenpairs
 from ace_steps.refine.moments import Moments, MomentSum, mirror_lower
-from ace_steps.refine.partial import join, parse_shard, require_all_shards, shard_rows
+from ace_steps.refine.partial import join
 from ace_steps.refine.torch_algebra import TorchMomentSum, TorchSolver
+from ace_steps.shards import parse_shard, require_all_shards, shard_rows
 from tests.refine.made import made_vectors, unit
 
 NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
@@ -67,7 +68,7 @@ def test_joining_in_another_order_gives_the_same_bytes():
 @pytest.mark.parametrize(
     ("shards", "message"),
     [
-        (["1-of-3", "3-of-3"], "shard 2-of-3 is missing from the sum; 2 of 3 are given"),
+        (["1-of-3", "3-of-3"], "shard 2-of-3 is missing; 2 of 3 are given"),
         (["1-of-2", "1-of-2"], "shard 1-of-2 is given more than once"),
         (["1-of-2", "2-of-3"], "shard 2-of-3 does not belong to a split into 2"),
     ],

@@ -1,3 +1,4 @@
+import math
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from ace_steps import provenance, runtime, tables
 from ace_steps.parquet import read_provenance, read_table
 from ace_steps.steps import train_backbone
 from ace_steps.tensors import read_tensors
+from ace_steps.training import trainer
 from tests.steps.made_training import train_options, write_inputs
 from tests.training.made import interactions_of, random_interactions, settings_json
 
@@ -216,6 +218,34 @@ def test_a_loss_that_overflows_is_one_line_that_names_the_step(folder, capsys):
     assert "epoch 1, step" in last
     assert "the loss is nan, not a finite number; lower lr (now 1e+30)" in last
     assert not (folder / "best.safetensors").exists()
+
+
+def test_a_loss_that_is_not_finite_leaves_the_last_good_epoch_to_go_on_from(
+    folder, tmp_path_factory, monkeypatch, capsys
+):
+    honest, calls = trainer.full_softmax, iter(range(100))
+
+    def breaks(queries, items, targets):
+        return honest(queries, items, targets) * (math.nan if next(calls) == 14 else 1.0)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trainer, "full_softmax", breaks)
+        assert train(folder) == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "epoch 2, step 3 of 12: the loss is nan" in last
+    assert last.endswith("The state after epoch 1 is kept.")
+    assert train(folder) == 0
+    assert "going on after epoch 1" in capsys.readouterr().err
+    whole = tmp_path_factory.mktemp("whole")
+    write_inputs(whole)
+    assert train(whole) == 0
+    assert outputs(folder) == outputs(whole)
+
+
+@pytest.mark.parametrize("setting", ["lr", "dropout"])
+def test_a_mistake_is_told_before_a_gpu_is_waited_for(folder, setting, monkeypatch, capsys):
+    monkeypatch.setattr(train_backbone, "select_device", lambda name: pytest.fail("waited"))
+    refused(capsys, folder, settings_json().replace(f'"{setting}"', '"mistyped"'))
 
 
 def test_vectors_are_joined_by_id_and_not_by_place(folder):

@@ -5,7 +5,9 @@ import json
 import numpy as np
 import polars as pl
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from ace_steps.backbones.recommender import Recommender
 from ace_steps.backbones.registry import parse_backbone
 from ace_steps.training.histories import Histories, read_histories
 
@@ -96,6 +98,32 @@ def random_matrix(width: int = WIDTH, n_items: int = N_ITEMS) -> torch.Tensor:
     """Item vectors with a zero row for the padding."""
     drawn = 0.3 * torch.randn(n_items, width, generator=torch.Generator().manual_seed(1))
     return torch.cat([torch.zeros(1, width), drawn])
+
+
+def answers(recommender: Recommender, rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Queries (rows, length, query width) of histories, and (n_items + 1, query width) items."""
+    items = recommender.items()
+    network = recommender.network
+    return network(torch.tensor(rows), items, None), network.scored_items(items)
+
+
+class OneARow:
+    """Stands in for a network that reads one window a row."""
+
+    can_pack = False
+
+
+class Largest(TorchDispatchMode):
+    """Within ``with``, the number of entries of the largest tensor that any operation makes."""
+
+    n_entries = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        for each in made if isinstance(made, list | tuple) else [made]:
+            if isinstance(each, torch.Tensor):
+                self.n_entries = max(self.n_entries, each.numel())
+        return made
 
 
 def _split(place: int, length: int) -> str:

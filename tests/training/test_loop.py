@@ -1,4 +1,5 @@
 import copy
+import logging
 import math
 
 import numpy as np
@@ -11,7 +12,10 @@ from ace_steps.backbones.registry import BACKBONES
 from ace_steps.errors import InputError
 from ace_steps.evaluation.metrics import mean_metric
 from ace_steps.evaluation.ranking import rank_targets
+from ace_steps.provenance import Provenance
+from ace_steps.tables import PADDING
 from ace_steps.training import loop, trainer
+from ace_steps.training.checkpoints import read_state, write_state
 from ace_steps.training.histories import held_out, read_histories
 from ace_steps.training.loop import train
 from ace_steps.training.objectives import NegativeSampler, sampled_softmax
@@ -25,6 +29,7 @@ from ace_steps.training.tasks import build_task
 from ace_steps.training.trainer import Trainer
 from tests.training.made import (
     N_ITEMS,
+    OneARow,
     interactions_of,
     random_histories,
     random_matrix,
@@ -34,6 +39,7 @@ from tests.training.made import (
 pytestmark = pytest.mark.usefixtures("bfloat16_everywhere")
 
 TABLE = {"kind": "table"}
+PARTLY = {"kind": "partly_trainable", "parts": [8], "width": 8, "trainable_last": 4, "std": 1.0}
 MLP = {"kind": "mlp", "parts": [8], "hidden": 12, "width": 8, "activation": "relu"}
 
 
@@ -85,11 +91,19 @@ def test_the_same_seed_trains_the_same_bytes_and_another_seed_others(model):
 
 
 @pytest.mark.parametrize("model", BACKBONES)
-@pytest.mark.parametrize("n_done", [1, 2, 3])
-def test_a_resumed_training_ends_with_the_bytes_of_an_unbroken_one(model, n_done):
-    kept = []
-    unbroken, _ = run(model, keep=lambda state: kept.append(copy.deepcopy(state)))
-    resumed, _ = run(model, state=kept[n_done - 1])
+@pytest.mark.parametrize("items", [TABLE, MLP, PARTLY], ids=["table", "mlp", "partly"])
+@pytest.mark.parametrize("n_done", [1, 3])
+def test_a_training_resumed_from_its_file_ends_with_the_bytes_of_an_unbroken_one(
+    model, items, n_done, tmp_path
+):
+    note = Provenance(step="test")
+
+    def keep(state):
+        write_state(tmp_path / str(len(state.curve)), state, note)
+
+    unbroken, _ = run(model, items=items, keep=keep)
+    resumed, _ = run(model, items=items, state=read_state(tmp_path / str(n_done), note))
+    assert len(unbroken.curve) > n_done
     assert same(resumed.weights, unbroken.weights)
     assert same(resumed.optimiser, unbroken.optimiser)
     assert same(resumed.best_weights, unbroken.best_weights)
@@ -107,19 +121,20 @@ def test_gradients_reach_every_parameter_and_the_padding_stays_zero(model):
 
 @pytest.mark.parametrize("model", BACKBONES)
 def test_the_loss_of_a_step_is_that_of_a_plain_oracle(model):
-    """One window at a time, every logit at once, in float64; dropout off."""
-    settings, histories = small_settings(model), random_histories()
+    """One window at a time and without padding, every logit at once in float64; dropout off."""
+    settings, histories = small_settings(model, batch_sequences=64), random_histories()
     recommender = build_recommender(random_matrix(), TABLE, settings, 0).eval()
-    task = build_task(histories, settings, recommender.network, N_ITEMS)
-    batch = next(task.batches(np.random.default_rng(0)))
-    losses, targets = [], iter(batch.targets)
-    for block in batch.blocks:
-        items = recommender.items()
-        scored = recommender.network.scored_items(items)[1:].double()
-        states = recommender.network(block.history, items, block.packing).flatten(0, 1)
-        for place in block.trained:
-            logits = scored @ states[place].double()
+    network, items = recommender.network, recommender.items()
+    scored = network.scored_items(items)[1:].double()
+    task, plain = (build_task(histories, settings, each, N_ITEMS) for each in (network, OneARow()))
+    batch, alone = (next(each.batches(np.random.default_rng(0))) for each in (task, plain))
+    losses, targets = [], iter(alone.targets)
+    for block in alone.blocks:
+        for row, place in (divmod(int(at), block.history.shape[1]) for at in block.trained):
+            history = block.history[row][block.history[row] != PADDING]
+            logits = scored @ network(history[None], items, None)[0, place].double()
             losses.append(F.cross_entropy(logits, next(targets) - 1).item())
+    assert any(block.packing is not None for block in batch.blocks) == network.can_pack
     found = Trainer(recommender, task, settings.training, 0).step(batch)
     assert found == pytest.approx(np.mean(losses), rel=1e-5)
 
@@ -190,15 +205,46 @@ def test_a_loss_that_is_not_finite_stops_at_once_and_names_the_epoch_and_the_ste
         return honest(queries, items, targets) * factor
 
     monkeypatch.setattr(trainer, "full_softmax", breaks)
-    with pytest.raises(InputError, match=r"epoch 2, step 3 of 12: the loss is nan"):
+    with pytest.raises(InputError, match=r"epoch 2, step 3 of 12: the loss is nan.* 1 is kept\.$"):
         run(keep=lambda state: kept.append(len(state.curve)))
     assert kept == [1]  # the state of the last good epoch
 
 
 def test_an_update_that_ruins_the_weights_names_the_last_step_of_its_epoch():
     # the loss before the only step is finite; the weights after it are not
-    with pytest.raises(InputError, match=r"epoch 1, step 1 of 1: the weights give scores that are"):
+    with pytest.raises(InputError, match="not finite") as refusal:
         run(lr=1e30, batch_sequences=10_000)
+    assert str(refusal.value) == (
+        "epoch 1, step 1 of 1: the weights give scores that are not finite; no rank can be made of "
+        "them; lower lr (now 1e+30) or raise warmup_steps."
+    )
+
+
+def test_every_epoch_is_told_with_its_speed_and_the_time_that_is_left(monkeypatch, caplog):
+    values = iter([0.3, 0.1, 0.2, 0.25])
+    monkeypatch.setattr(loop, "_validate", lambda *_: {"value": next(values)})
+    row = {"loss": 2.5, "seconds": 10.0, "targets_per_s": 1234.4}
+    monkeypatch.setattr(Trainer, "train_epoch", lambda self, epoch: {"epoch": epoch, **row})
+    with caplog.at_level(logging.INFO):
+        run(epochs=9, patience=3)
+    assert caplog.messages[1] == (
+        "epoch 2: loss 2.5000, ndcg@10 0.1000 (best 0.3000 in epoch 1), 10.0 s, 1234 targets/s; "
+        "20 s left unless it improves"
+    )
+    assert len(caplog.messages) == 4
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("model", BACKBONES)
+def test_a_step_on_a_gpu_has_nearly_the_loss_of_one_on_the_cpu(model, precision):
+    settings, histories, losses = small_settings(model, precision=precision), random_histories(), []
+    for device in ("cpu", "cuda"):
+        recommender = build_recommender(random_matrix(), TABLE, settings, 0).eval().to(device)
+        task = build_task(histories, settings, recommender.network, N_ITEMS)
+        batch = next(task.batches(np.random.default_rng(0))).to(torch.device(device))
+        losses.append(Trainer(recommender, task, settings.training, 0).step(batch))
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
 
 
 @pytest.mark.parametrize(("metric", "cutoff"), [("recall", 5), ("mrr", 20), ("ndcg", 50)])

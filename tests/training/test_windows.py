@@ -1,11 +1,10 @@
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ace_steps.errors import InputError
 from ace_steps.training.histories import read_histories
-from ace_steps.training.windows import next_item_windows
+from ace_steps.training.windows import cut_windows
 from tests.training.made import interactions_of
 
 
@@ -15,6 +14,10 @@ def made(lengths):
     ids = iter(range(1, n_items + 1))
     histories = [[next(ids) for _ in range(length + 2)] for length in lengths]
     return read_histories(interactions_of(histories), n_items), histories
+
+
+def next_item_windows(histories, **options):
+    return cut_windows(histories, **options, reads_last=False)
 
 
 def trained(histories, windows):
@@ -95,16 +98,3 @@ def test_a_stride_longer_than_the_window_is_refused():
     histories, _ = made([3])
     with pytest.raises(InputError, match="window_stride is 5, but at most max_length, 4"):
         next_item_windows(histories, max_length=4, stride=5, train_targets="all")
-
-
-def test_a_million_events_are_cut_without_a_loop():
-    histories, _ = made([5])
-    histories = type(histories)(
-        items=np.ones(10**6, np.int32),
-        offsets=np.arange(0, 10**6 + 1, 10),
-        n_train=np.full(10**5, 10),
-        has_valid=np.zeros(10**5, bool),
-        has_test=np.zeros(10**5, bool),
-    )
-    windows = next_item_windows(histories, max_length=4, stride=2, train_targets="all")
-    assert windows.n_targets == 9 * 10**5

@@ -1,0 +1,153 @@
+"""The networks against the paper's, written out again: torch's own layers, or plain formulas."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ace_steps.backbones.network import MASK
+from ace_steps.backbones.recommender import build_recommender
+from tests.training.made import SMALL, WIDTH, answers, random_matrix, small_settings
+
+HISTORY = [3, 1, 2, 9]
+
+
+def drawn(model):
+    """A backbone whose every weight is drawn: as they start, biases and norms would hide faults."""
+    recommender = build_recommender(random_matrix(), {"kind": "table"}, small_settings(model), 0)
+    generator = torch.Generator().manual_seed(4)
+    with torch.no_grad():
+        for parameter in recommender.network.parameters():
+            parameter.normal_(0, 0.5, generator=generator)
+    return recommender.eval()
+
+
+def torchs_layer(layer):
+    """torch's encoder layer with the weights of one of ours: post-norm, GELU, eps 1e-12."""
+    theirs = nn.TransformerEncoderLayer(
+        d_model=WIDTH,
+        nhead=SMALL["sasrec"]["heads"],
+        dim_feedforward=SMALL["sasrec"]["inner"],
+        activation="gelu",
+        layer_norm_eps=1e-12,
+        batch_first=True,
+        norm_first=False,
+    )
+    names = {
+        "self_attn.in_proj_": layer.to_heads,
+        "self_attn.out_proj.": layer.from_heads,
+        "linear1.": layer.to_inner,
+        "linear2.": layer.from_inner,
+        "norm1.": layer.attention_norm,
+        "norm2.": layer.inner_norm,
+    }
+    weights = {
+        name + key: value
+        for name, ours in names.items()
+        for key, value in ours.state_dict().items()
+    }
+    theirs.load_state_dict(weights)
+    return theirs.eval()
+
+
+def norm(states, layer):
+    """Layer norm with eps 1e-12, by its formula."""
+    centred = states - states.mean(dim=-1, keepdim=True)
+    scale = (centred.square().mean(dim=-1, keepdim=True) + 1e-12).sqrt()
+    return centred / scale * layer.weight + layer.bias
+
+
+def encoded(network, entries, mask=None):
+    """Item vectors plus positions, normed, through torch's layers."""
+    states = norm(entries + network.positions[: len(entries)], network.input_norm)[None]
+    for layer in network.layers:
+        states = torchs_layer(layer)(states, src_mask=mask)
+    return states[0]
+
+
+def test_sasrec_is_the_papers():
+    recommender = drawn("sasrec")
+    found, _ = answers(recommender, [HISTORY])
+    causal = nn.Transformer.generate_square_subsequent_mask(len(HISTORY))
+    wanted = encoded(recommender.network, random_matrix()[HISTORY], causal)
+    torch.testing.assert_close(found[0], wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_bert4rec_is_the_papers():
+    recommender = drawn("bert4rec")
+    network, hidden = recommender.network, 2
+    history = [MASK if place == hidden else item for place, item in enumerate(HISTORY)]
+    found, items = answers(recommender, [history])
+    entries = random_matrix()[HISTORY].clone()
+    entries[hidden] = network.hidden_item
+    states = encoded(network, entries) @ network.to_query.weight.T + network.to_query.bias
+    states = norm(states * 0.5 * (1 + torch.erf(states / math.sqrt(2))), network.query_norm)
+    wanted = states @ random_matrix().T + network.item_bias
+    torch.testing.assert_close((found @ items.T)[0], wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_gru4rec_is_the_papers():
+    recommender = drawn("gru4rec")
+    gru, last = recommender.network.gru, recommender.network.to_width
+    state, wanted = torch.zeros(SMALL["gru4rec"]["hidden"]), []
+    for entry in random_matrix()[HISTORY]:
+        read = gru.weight_ih_l0 @ entry + gru.bias_ih_l0
+        held = gru.weight_hh_l0 @ state + gru.bias_hh_l0
+        (reset, update, new), (held_reset, held_update, held_new) = read.chunk(3), held.chunk(3)
+        reset, update = torch.sigmoid(reset + held_reset), torch.sigmoid(update + held_update)
+        new = torch.tanh(new + reset * held_new)
+        state = (1 - update) * new + update * state
+        wanted.append(last.weight @ state + last.bias)
+    found, _ = answers(recommender, [HISTORY])
+    torch.testing.assert_close(found[0], torch.stack(wanted), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", SMALL)
+def test_weights_start_as_in_the_paper(model):
+    """N(0, 0.02^2) for what attends, Glorot's uniform for the recurrent network; biases 0."""
+    settings = small_settings(model)
+    wide = {"width": 64} | ({"hidden": 64} if model == "gru4rec" else {"inner": 128})
+    recommender = build_recommender(
+        random_matrix(64), {"kind": "table"}, settings.model_copy(update=wide), 0
+    )
+    for name, parameter in recommender.network.named_parameters():
+        if name.endswith("norm.weight"):
+            assert (parameter == 1).all()
+        elif parameter.ndim < 2:
+            assert (parameter == 0).all()
+        elif model == "gru4rec":
+            bound = math.sqrt(6 / sum(parameter.shape))
+            assert 0.95 * bound < parameter.abs().max() <= bound
+            assert parameter.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.1)
+        else:
+            assert parameter.std().item() == pytest.approx(0.02, rel=0.15)
+
+
+def test_dropout_meets_what_the_paper_drops(monkeypatch):
+    """The input, and each layer's two branches before they are added; weights of attention."""
+    dropped, attention = [], []
+    honest, attend = F.dropout, F.scaled_dot_product_attention
+
+    def watched(states, p=0.5, training=True, inplace=False):
+        dropped.append(p)
+        return honest(states, p, training, inplace)
+
+    def watched_attention(*states, dropout_p, **options):
+        attention.append(dropout_p)
+        return attend(*states, dropout_p=dropout_p, **options)
+
+    monkeypatch.setattr(F, "dropout", watched)
+    monkeypatch.setattr(F, "scaled_dot_product_attention", watched_attention)
+    recommender = build_recommender(
+        random_matrix(), {"kind": "table"}, small_settings("sasrec", dropout=0.4), 0
+    ).train()
+    answers(recommender, [HISTORY])
+    assert dropped == [0.4] * (1 + 2 * SMALL["sasrec"]["layers"])
+    assert attention == [SMALL["sasrec"]["attention_dropout"]] * SMALL["sasrec"]["layers"]
+    recommender.eval()
+    one, again = (answers(recommender, [HISTORY])[0] for _ in range(2))
+    assert attention[-1] == 0
+    np.testing.assert_array_equal(one.detach(), again.detach())
