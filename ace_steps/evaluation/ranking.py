@@ -9,18 +9,14 @@ from torch import Tensor
 
 from ace_steps.backbones.network import Network
 from ace_steps.backbones.recommender import Recommender
-from ace_steps.errors import InputError
-from ace_steps.evaluation.seen import Seen, hide_seen, seen_items
+from ace_steps.evaluation.counting import count_better
 from ace_steps.shards import shard_rows
-from ace_steps.tables import PADDING
 from ace_steps.training.batches import gather
-from ace_steps.training.histories import Histories, Targets
+from ace_steps.training.histories import Histories, Targets, some_of
 
 TIE_SHARES = {"optimistic": 0.0, "expected": 0.5, "pessimistic": 1.0}
 USERS_AT_ONCE = {"cpu": 2**12, "cuda": 2**16}  # a block: its queries are held, no shard splits it
 POSITIONS_AT_ONCE = {"cpu": 2**11, "cuda": 2**18}  # of histories in one forward pass
-SCORE_ROWS = {"cpu": 256, "cuda": 4_096}  # users and
-SCORE_ITEMS = {"cpu": 2**12, "cuda": 2**16}  # items of one block of scores
 
 
 @dataclass(frozen=True)
@@ -136,107 +132,3 @@ def next_queries(network: Network, items: Tensor, histories: Histories, targets:
         done += len(rows)
     back = torch.from_numpy(np.argsort(order)).to(items.device)
     return torch.cat(queries)[back]
-
-
-def count_better(
-    queries: Tensor, items: Tensor, seen: Histories | None, targets: Targets
-) -> np.ndarray:
-    """(2, n) int64: items that score higher than the target, and others that score the same.
-
-    Args:
-        queries: (n, query width).
-        items: (n_items + 1, query width) what they are multiplied with; row 0 is left out.
-        seen: Where the items of each history are not to be counted, else None.
-        targets: The target of each query.
-
-    Raises:
-        InputError: a query or an item vector is not finite.
-    """
-    check_finite(queries, items)
-    counts = np.empty((2, len(targets.user)), np.int64)
-    order = np.argsort(targets.item, kind="stable")  # so that few item blocks hold a row block's
-    for start in range(0, len(order), SCORE_ROWS[items.device.type]):
-        rows = order[start : start + SCORE_ROWS[items.device.type]]
-        query, some = queries[torch.from_numpy(rows).to(items.device)], some_of(targets, rows)
-        hidden = None if seen is None else seen_items(seen, some)
-        counts[:, rows] = _count_rows(query, items, hidden, some).cpu().numpy()
-    return counts
-
-
-class _Scores:
-    """Scores of one block of users, (items, users), item block by item block.
-
-    All blocks have one height, whatever the catalogue: the last overlaps the one before. Products
-    of other shapes round otherwise, and equal vectors would not tie across blocks. The block made
-    last is kept.
-    """
-
-    def __init__(self, catalogue: Tensor, queries: Tensor) -> None:
-        """``catalogue``: (n_items, query width), the padding left out."""
-        self._catalogue, self._queries = catalogue, queries
-        self.n_blocks = -(-len(catalogue) // SCORE_ITEMS[catalogue.device.type])
-        self.height = -(-len(catalogue) // self.n_blocks)
-        self._kept, self._scores = -1, queries
-
-    def first(self, block: int) -> int:
-        """Items before a block's first row."""
-        return min(block * self.height, len(self._catalogue) - self.height)
-
-    def of(self, block: int) -> Tensor:
-        """(height, users); the caller may change it, if it asks for this block no more."""
-        if block != self._kept:
-            some = self._catalogue[self.first(block) : self.first(block) + self.height]
-            self._kept, self._scores = block, some @ self._queries.T  # faster than users x items
-        return self._scores
-
-
-def _count_rows(queries: Tensor, items: Tensor, seen: Seen | None, targets: Targets) -> Tensor:
-    """As ``count_better``, for one block of users, item block by item block."""
-    scores = _Scores(items[PADDING + 1 :], queries)
-    wanted, last = _target_scores(scores, targets, queries)
-    counts = torch.zeros(2, len(queries), dtype=torch.int64, device=items.device)
-    for block in sorted(range(scores.n_blocks), key=lambda block: block != last):
-        found = scores.of(block)
-        if seen is not None:
-            hide_seen(found, seen, scores.first(block))
-        found = found[block * scores.height - scores.first(block) :]
-        flags = torch.empty_like(found)  # summing floats is several times faster than bools
-        counts[0] += torch.gt(found, wanted, out=flags).sum(dim=0).long()
-        counts[1] += torch.eq(found, wanted, out=flags).sum(dim=0).long()
-    counts[1] -= 1  # the target itself
-    return counts
-
-
-def _target_scores(scores: _Scores, targets: Targets, queries: Tensor) -> tuple[Tensor, int]:
-    """(users,) scores of the targets, and the block of items that was looked at last.
-
-    They are read out of the same products that the others are compared in: a separate inner
-    product rounds differently, and neither the target nor a tie would equal it.
-    """
-    wanted, own_block = queries.new_empty(len(queries)), (targets.item - 1) // scores.height
-    blocks = np.unique(own_block)
-    for block in blocks:
-        users = np.flatnonzero(own_block == block)
-        where = np.stack([targets.item[users] - 1 - scores.first(block), users])
-        row, user = torch.from_numpy(where).to(queries.device)
-        wanted[user] = scores.of(block)[row, user]
-    return wanted, blocks[-1]
-
-
-def check_finite(queries: Tensor, items: Tensor) -> None:
-    """Refuse what could score NaN: |query| |item| bounds every score and partial sum."""
-    bound = queries.norm(dim=1).max() * items.norm(dim=1).max()
-    if not torch.isfinite(bound):
-        raise InputError(
-            "the weights give scores that are not finite; no rank can be made of them."
-        )
-
-
-def some_of(targets: Targets, rows: np.ndarray) -> Targets:
-    """The targets in these rows."""
-    return Targets(
-        user=targets.user[rows],
-        item=targets.item[rows],
-        start=targets.start[rows],
-        length=targets.length[rows],
-    )

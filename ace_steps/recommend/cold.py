@@ -7,8 +7,9 @@ import polars as pl
 import torch
 
 from ace_steps.backbones.recommender import Recommender
+from ace_steps.evaluation.counting import count_better
 from ace_steps.evaluation.metrics import CUTOFFS, METRICS, mean_metric
-from ace_steps.evaluation.ranking import TIE_SHARES, count_better, next_queries, some_of
+from ace_steps.evaluation.ranking import TIE_SHARES, next_queries
 from ace_steps.recommend.trained import moved_as_trained
 from ace_steps.refine.factor import factorise
 from ace_steps.refine.methods import plan
@@ -18,7 +19,7 @@ from ace_steps.refine.rows import chunk_rows, unit_rows
 from ace_steps.runtime import derive_seed
 from ace_steps.settings import Settings
 from ace_steps.tables import PADDING
-from ace_steps.training.histories import Histories, Targets
+from ace_steps.training.histories import Histories, Targets, some_of
 
 TIE_SHARE = TIE_SHARES["expected"]
 

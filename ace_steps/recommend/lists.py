@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from torch import Tensor
 
-from ace_steps.evaluation.ranking import check_finite
+from ace_steps.evaluation.counting import check_finite
 from ace_steps.progress import counted
 from ace_steps.recommend.top import Top, query_pieces, top_items
 from ace_steps.recommend.trained import Trained

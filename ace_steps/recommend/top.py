@@ -8,17 +8,11 @@ import torch
 from torch import Tensor
 
 from ace_steps.backbones.recommender import Recommender
-from ace_steps.evaluation.ranking import (
-    SCORE_ITEMS,
-    SCORE_ROWS,
-    USERS_AT_ONCE,
-    check_finite,
-    next_queries,
-    some_of,
-)
+from ace_steps.evaluation.counting import SCORE_ROWS, ItemBlocks, check_finite
+from ace_steps.evaluation.ranking import USERS_AT_ONCE, next_queries
 from ace_steps.evaluation.seen import Seen, hide_seen, seen_items
 from ace_steps.tables import PADDING
-from ace_steps.training.histories import Histories, Targets
+from ace_steps.training.histories import Histories, Targets, some_of
 
 
 @dataclass(frozen=True)
@@ -91,13 +85,15 @@ def top_items(
 def _top_rows(queries: Tensor, items: Tensor, seen: Seen | None, k: int) -> Top:
     """The best items of one block of users, item block by item block."""
     catalogue = items[PADDING + 1 :]
-    step = SCORE_ITEMS[items.device.type]
+    blocks = ItemBlocks(catalogue)
     best_score = queries.new_empty(len(queries), 0)
     best_item = torch.empty_like(best_score, dtype=torch.int64)
-    for first in range(0, len(catalogue), step):
-        scores = queries @ catalogue[first : first + step].T  # (users, items)
+    for block in range(blocks.n_blocks):
+        first = blocks.first(block)
+        scores = queries @ catalogue[first : first + blocks.height].T  # (users, items)
         if seen is not None:
             hide_seen(scores.T, seen, first)
+        scores, first = scores[:, blocks.n_repeated(block) :], block * blocks.height
         score, place = best_of(scores, k)
         # What is held has lower indices, so a stable sort keeps the order among equals.
         score = torch.cat([best_score, score], dim=1)

@@ -18,9 +18,7 @@ _PARTS = ("weights", "optimiser", "best_weights")
 _CODE = (  # what an epoch's numbers depend on
     "backbones/*.py",
     "training/*.py",
-    "evaluation/metrics.py",
-    "evaluation/ranking.py",
-    "evaluation/seen.py",
+    *(f"evaluation/{name}.py" for name in ("metrics", "ranking", "counting", "seen")),
     "runtime.py",
 )
 

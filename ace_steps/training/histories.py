@@ -118,3 +118,13 @@ def _split_codes(split: pl.Series) -> np.ndarray:
         raise InputError(f"interactions: split '{unknown[0]}'; known are {', '.join(SPLITS)}.")
     codes = split.replace_strict(dict(zip(SPLITS, range(3), strict=True)), return_dtype=pl.Int8)
     return codes.to_numpy()
+
+
+def some_of(targets: Targets, rows: np.ndarray) -> Targets:
+    """The targets in these rows."""
+    return Targets(
+        user=targets.user[rows],
+        item=targets.item[rows],
+        start=targets.start[rows],
+        length=targets.length[rows],
+    )

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from ace_steps.backbones.settings import TrainingSettings
+from ace_steps.errors import InputError
 
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
@@ -53,15 +54,18 @@ def load_weights(model: nn.Module, arrays: dict[str, np.ndarray]) -> None:
     """Set every trained parameter; names and shapes must be the model's own.
 
     Raises:
-        ValueError: a parameter is missing, is not known, or has another shape.
+        InputError: a parameter is missing, is not known, or has another shape.
     """
     own = dict(model.named_parameters())
-    if own.keys() != arrays.keys():
-        raise ValueError(f"weights are of {sorted(arrays)}, not of {sorted(own)}")
+    differing = sorted(own.keys() ^ arrays.keys())
+    if differing:
+        where = "missing from" if differing[0] in own else "not wanted in"
+        raise InputError(f"weights: '{differing[0]}' is {where} them; train again.")
     with torch.no_grad():
         for name, parameter in own.items():
-            if parameter.shape != arrays[name].shape:
-                raise ValueError(f"'{name}' is {arrays[name].shape}, not {tuple(parameter.shape)}")
+            found, wanted = arrays[name].shape, tuple(parameter.shape)
+            if found != wanted:
+                raise InputError(f"weights: '{name}' is {found}, not {wanted}; train again.")
             parameter.copy_(torch.from_numpy(arrays[name]))
 
 

@@ -139,7 +139,7 @@ def test_a_state_of_other_inputs_is_passed_over(folder, monkeypatch, capsys):
     "edited",
     [
         *("training/objectives.py", "training/loop.py", "backbones/sasrec.py", "runtime.py"),
-        *("evaluation/metrics.py", "evaluation/ranking.py"),
+        *("evaluation/metrics.py", "evaluation/ranking.py", "evaluation/counting.py"),
     ],
 )
 def test_a_state_of_other_code_is_passed_over(folder, monkeypatch, capsys, edited):

@@ -316,7 +316,9 @@ def test_weights_load_into_the_model_they_came_from_and_no_other():
     fresh = build_recommender(random_matrix(), TABLE, small_settings(), 7)
     load_weights(fresh, arrays)
     assert same(weights_as_arrays(fresh), arrays)
-    with pytest.raises(ValueError, match="weights are of"):
-        load_weights(fresh, {"another": np.zeros(1)})
-    with pytest.raises(ValueError, match=r"'items\.table' is"):
+    with pytest.raises(InputError, match="'another' is not wanted in them; train again"):
+        load_weights(fresh, {**arrays, "another": np.zeros(1)})
+    with pytest.raises(InputError, match=r"'items\.table' is missing from them; train again"):
+        load_weights(fresh, {k: v for k, v in arrays.items() if k != "items.table"})
+    with pytest.raises(InputError, match=r"'items\.table' is \(2, 2\), not \(31, 8\); train again"):
         load_weights(fresh, {**arrays, "items.table": np.zeros((2, 2))})
