@@ -1,5 +1,6 @@
 """What a run happens on: devices, dtypes, seeds, memory."""
 
+import ctypes
 import hashlib
 import resource
 from functools import cache
@@ -11,6 +12,7 @@ from ace_steps.errors import InputError
 if TYPE_CHECKING:
     import torch
 
+_M_MMAP_THRESHOLD = -3  # glibc's malloc.h
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -78,6 +80,18 @@ def _leased_gpu() -> tuple[int, TextIO]:
 
     found = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
     return lease([str(device.uuid) for device in found], lock_folder(), jobs_per_gpu())
+
+
+def keep_large_blocks_apart() -> None:
+    """From now on this process maps every block of memory from 1 MB on by itself, with glibc.
+
+    As soon as one such block was freed, it would otherwise put them among the small ones. Tensors
+    of ever other sizes then leave holes that are never all filled again, and a training grows from
+    epoch to epoch, to twice its size (docs/benchmarks.md).
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, 2**20)
 
 
 def peak_memory_mb() -> float:

@@ -8,56 +8,29 @@ under two layers, with and without an activation between them. Negatives 0 are t
 """
 
 import argparse
-import json
 import statistics
 import time
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import torch
+from atomic import histories_of
+from sasrec import WIDTH, settings_json
 
 from ace_steps.backbones.recommender import build_recommender
 from ace_steps.backbones.registry import parse_backbone
-from ace_steps.preprocess.splits import leave_one_out
-from ace_steps.training.histories import Histories, read_histories
+from ace_steps.training.histories import Histories
 from ace_steps.training.tasks import build_task
 from ace_steps.training.trainer import Trainer
 
-WIDTH, WIDE = 128, 576
+WIDE = 576
 LAYERS = {"kind": "mlp", "parts": [WIDE], "hidden": WIDE // 2, "width": WIDTH}
 ENCODERS = {
     "table": {"kind": "table"},
     "alpharec": LAYERS | {"activation": "leaky_relu"},
     "llmemb": LAYERS | {"activation": "identity"},
 }
-
-
-def settings_json(options: argparse.Namespace, negatives: int) -> str:
-    training = {
-        **{"train_targets": "all", "window_stride": 25, "negatives": negatives},
-        **{"batch_sequences": options.sequences, "optimiser": "adam", "lr": 0.001},
-        **{"weight_decay": 0.0, "warmup_steps": 0, "lr_decay": "none"},
-        **{"precision": options.precision, "epochs": 1, "patience": 1},
-        **{"metric": "ndcg", "cutoff": 10},
-    }
-    return json.dumps(
-        {
-            **{"model": "sasrec", "width": WIDTH, "layers": 2, "heads": 2, "inner": 256},
-            **{"max_length": 50, "dropout": 0.5, "attention_dropout": 0.3, "training": training},
-            "ranking": {"tie_policy": "expected", "mask_seen": False},
-        }
-    )
-
-
-def histories_of(inter: Path) -> Histories:
-    events = pl.read_csv(inter, separator="\t", new_columns=["user", "item", "time"])
-    dense = (pl.col(name).rank("dense").cast(pl.Int32) for name in ("user", "item"))
-    events = events.select(*dense).with_columns(pl.col("user") - 1)
-    events = leave_one_out(events.sort("user", maintain_order=True))
-    events = events.with_columns(position=pl.int_range(pl.len()).over("user"))
-    return read_histories(events, int(events["item"].max()))
 
 
 class Case:
@@ -67,7 +40,9 @@ class Case:
         self, histories: Histories, encoder: str, negatives: int, options: argparse.Namespace
     ) -> None:
         self.name = f"| {encoder} | {negatives or 'full softmax'} "
-        settings = parse_backbone(settings_json(options, negatives), "benchmark")
+        sizes = {"batch_sequences": options.sequences, "negatives": negatives}
+        text = settings_json(**sizes, precision=options.precision)
+        settings = parse_backbone(text, "benchmark")
         n_items, kind = int(histories.items.max()), ENCODERS[encoder]
         drawn = 0.1 * torch.randn(n_items, WIDTH if encoder == "table" else WIDE)
         matrix = torch.cat([torch.zeros(1, drawn.shape[1]), drawn])
@@ -97,7 +72,7 @@ def main() -> None:
     options.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     chosen = options.parse_args()
     torch.set_num_threads(1)
-    histories = histories_of(chosen.inter)
+    histories, _ = histories_of(chosen.inter)
     pairs = [(encoder, n) for encoder in chosen.encoders for n in chosen.negatives]
     cases = [Case(histories, encoder, n, chosen) for encoder, n in pairs]
     for place in range(chosen.steps):

@@ -17,24 +17,14 @@ import time
 import numpy as np
 import torch
 from memory import begin_peak, resident_mb
+from sasrec import WIDTH, settings_json
 
 from ace_steps.backbones.recommender import Recommender, build_recommender
 from ace_steps.backbones.registry import parse_backbone
 from ace_steps.evaluation.ranking import next_queries, rank_targets
 from ace_steps.training.histories import Histories, Targets
 
-WIDTH, EVENTS, ROWS = 128, 10, 256  # ROWS: users whose scores are sorted at once
-SETTINGS = {
-    **{"model": "sasrec", "width": WIDTH, "layers": 2, "heads": 2, "inner": 256},
-    **{"max_length": 50, "dropout": 0.5, "attention_dropout": 0.3},
-    "training": {
-        **{"train_targets": "all", "window_stride": 25, "negatives": 0, "batch_sequences": 128},
-        **{"optimiser": "adam", "lr": 0.001, "weight_decay": 0.0, "warmup_steps": 0},
-        "lr_decay": "none",
-        **{"precision": "float32", "epochs": 1, "patience": 1, "metric": "ndcg", "cutoff": 10},
-    },
-    "ranking": {"tie_policy": "expected", "mask_seen": False},
-}
+EVENTS, ROWS = 10, 256  # ROWS: users whose scores are sorted at once
 
 
 def made(n_items: int, n_users: int) -> tuple[Recommender, Histories, Targets]:
@@ -42,7 +32,7 @@ def made(n_items: int, n_users: int) -> tuple[Recommender, Histories, Targets]:
     generator = torch.Generator().manual_seed(0)
     table = torch.empty(n_items + 1, WIDTH).normal_(0, 0.1, generator=generator)
     table[0] = 0
-    settings = parse_backbone(json.dumps(SETTINGS), "benchmark")
+    settings = parse_backbone(settings_json(), "benchmark")
     recommender = build_recommender(table, {"kind": "table"}, settings, seed=0).eval()
     drawn = np.random.default_rng(0).integers(1, n_items + 1, n_users * (EVENTS + 1))
     start = np.arange(n_users) * (EVENTS + 1)

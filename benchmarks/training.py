@@ -41,8 +41,9 @@ from statistics import median
 
 import numpy as np
 from gpu_use import device_name, watched
+from sasrec import WIDTH
 from training_curve import Curve, append, read_rows
-from training_peers import TRAINERS, WIDTH, Work
+from training_peers import TRAINERS, Work
 
 REQUIREMENTS = {
     "ours": [],
@@ -97,8 +98,9 @@ def arguments(options: argparse.Namespace) -> list[str]:
 def asked(options: argparse.Namespace, peer: str) -> dict:
     """All that decides what is measured: files and code by their content, options, cores."""
     here = Path(__file__).parent
-    code = sorted(here.glob("training*.py"))
+    code = [here / "sasrec.py", *sorted(here.glob("training*.py"))]
     if peer == "ours":
+        code.append(here / "atomic.py")
         for package in ("backbones", "evaluation", "training"):
             code += sorted((here.parent / "ace_steps" / package).glob("*.py"))
     digests = {"code": digest(*code), "inter": digest(options.inter)}

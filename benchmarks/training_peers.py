@@ -4,7 +4,6 @@ Each function trains one of them in its own environment and reports every epoch;
 report says so. What is the same for all and what is not: see there.
 """
 
-import json
 import math
 import time
 from collections.abc import Callable
@@ -12,11 +11,19 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from sasrec import (
+    ATTENTION_DROPOUT,
+    CUTOFF,
+    DROPOUT,
+    HEADS,
+    INNER,
+    LAYERS,
+    LENGTH,
+    LR,
+    WIDTH,
+    settings_json,
+)
 from training_curve import Curve
-
-WIDTH, LAYERS, HEADS, INNER, LENGTH = 128, 2, 2, 256, 50
-DROPOUT, ATTENTION_DROPOUT, LR = 0.5, 0.3, 1e-3
-CUTOFF = 10
 
 
 @dataclass(frozen=True)
@@ -42,26 +49,19 @@ class Work:
 
 def train_ours(work: Work, curve: Curve) -> None:
     """This package, in its own loop."""
-    import polars as pl
     import torch
+    from atomic import histories_of
 
     from ace_steps.backbones.recommender import build_recommender
     from ace_steps.backbones.registry import parse_backbone
-    from ace_steps.preprocess.splits import leave_one_out
-    from ace_steps.training.histories import read_histories
     from ace_steps.training.loop import train
     from ace_steps.training.state import TrainingState
     from ace_steps.training.tasks import build_task
 
-    parsed = parse_backbone(json.dumps(_our_settings(work, curve)), "benchmark")
-    events = pl.read_csv(work.inter, separator="\t", new_columns=["user_id", "item_id", "time"])
-    raw_ids = events["item_id"].unique().sort().to_list()
-    events = events.select(
-        user=pl.col("user_id").rank("dense").cast(pl.Int32) - 1,
-        item=pl.col("item_id").rank("dense").cast(pl.Int32),
-    ).sort("user", maintain_order=True)
-    events = leave_one_out(events).with_columns(position=pl.int_range(pl.len()).over("user"))
-    histories = read_histories(events, len(raw_ids))
+    limits = {"epochs": curve.epochs, "patience": curve.patience}
+    text = settings_json(**limits, precision=work.precision)
+    parsed = parse_backbone(text, "benchmark")
+    histories, raw_ids = histories_of(work.inter)
     drawn = torch.randn(len(raw_ids), WIDTH, generator=torch.Generator().manual_seed(1))
     table = 0.02 * drawn
     if work.vectors:
@@ -83,20 +83,6 @@ def train_ours(work: Work, curve: Curve) -> None:
 
     model = model.to(work.device)
     train(model, histories, task, settings=parsed, seed=1, state=TrainingState(), keep=keep)
-
-
-def _our_settings(work: Work, curve: Curve) -> dict:
-    training = {
-        **{"train_targets": "all", "window_stride": 25, "negatives": 0, "batch_sequences": 128},
-        **{"optimiser": "adam", "lr": LR, "weight_decay": 0.0, "warmup_steps": 0},
-        **{"precision": work.precision, "epochs": curve.epochs, "patience": curve.patience},
-        **{"lr_decay": "none", "metric": "ndcg", "cutoff": CUTOFF},
-    }
-    return {
-        **{"model": "sasrec", "width": WIDTH, "layers": LAYERS, "heads": HEADS, "inner": INNER},
-        **{"max_length": LENGTH, "dropout": DROPOUT, "attention_dropout": ATTENTION_DROPOUT},
-        **{"training": training, "ranking": {"tie_policy": "expected", "mask_seen": False}},
-    }
 
 
 def train_recbole(work: Work, curve: Curve) -> None:
