@@ -44,8 +44,7 @@ def run(
     chosen = parse_backbone(settings, "--settings")
     files = {"interactions": interactions, "items": items, "vectors": vectors}
     trained = describe_run(identity, chosen, **files)
-    arrays = read_weights(weights, trained)
-    inputs = read_inputs(**files)
+    arrays, inputs = read_weights(weights, trained), read_inputs(**files)
     model = build_recommender(inputs.matrix, inputs.item_encoder, chosen, identity["seed"])
     load_weights(model, arrays)
     where = select_device(device)  # last, as it may wait: bad input is told at once

@@ -39,9 +39,8 @@ def run(
     **identity: str | int,
 ) -> None:
     """Read the tables, train, write weights and curve."""
-    chosen = parse_backbone(settings, "--settings")
     tables = {"interactions": interactions, "items": items, "vectors": vectors}
-    inputs = read_inputs(**tables)
+    chosen, inputs = parse_backbone(settings, "--settings"), read_inputs(**tables)
     model = build_recommender(inputs.matrix, inputs.item_encoder, chosen, identity["seed"])
     task = build_task(inputs.histories, chosen, model.network, len(inputs.items))
     where = select_device(device)  # last, as it may wait: bad input is told at once
