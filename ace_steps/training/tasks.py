@@ -1,5 +1,6 @@
 """What a backbone is trained to predict, as batches: the next item, or hidden items."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,7 +15,7 @@ from ace_steps.training.histories import Histories
 from ace_steps.training.windows import cut_windows
 
 
-class Task:
+class Task(ABC):
     """What the loop needs to know of a task; a subclass makes the batches of one.
 
     Attributes:
@@ -46,9 +47,9 @@ class Task:
         self.n_steps = -(-len(self._windows.start) // self._size)
         self.train_counts = histories.train_counts(n_items)
 
+    @abstractmethod
     def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
         """One epoch: every window once, in an order that ``rng`` draws."""
-        raise NotImplementedError
 
 
 class NextItem(Task):

@@ -9,9 +9,14 @@ from ace_steps.backbones.recommender import build_recommender
 from ace_steps.backbones.registry import BACKBONES, parse_backbone
 from ace_steps.errors import InputError
 from ace_steps.training.batches import lay_out
-from tests.training.made import N_ITEMS, answers, random_matrix, settings_json, small_settings
-
-TABLE = {"kind": "table"}
+from tests.training.made import (
+    N_ITEMS,
+    TABLE,
+    answers,
+    random_matrix,
+    settings_json,
+    small_settings,
+)
 
 
 def build(model, seed=0):

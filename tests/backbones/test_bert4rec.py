@@ -7,9 +7,15 @@ import torch
 from ace_steps.backbones.network import MASK
 from ace_steps.backbones.recommender import build_recommender
 from ace_steps.training.tasks import build_task
-from tests.training.made import N_ITEMS, OneARow, random_histories, random_matrix, small_settings
+from tests.training.made import (
+    N_ITEMS,
+    TABLE,
+    OneARow,
+    random_histories,
+    random_matrix,
+    small_settings,
+)
 
-TABLE = {"kind": "table"}
 SETTINGS = small_settings("bert4rec")
 
 

@@ -14,6 +14,11 @@ from ace_steps.training.histories import Histories, read_histories
 N_ITEMS = 30
 WIDTH = 8
 
+# Item encoders: what refinements write beside vectors of that width.
+TABLE = {"kind": "table"}
+PARTLY = {"kind": "partly_trainable", "parts": [8], "width": 8, "trainable_last": 4, "std": 1.0}
+MLP = {"kind": "mlp", "parts": [8], "hidden": 12, "width": 8, "activation": "relu"}
+
 TRAINING = {
     "train_targets": "all",
     "window_stride": 3,

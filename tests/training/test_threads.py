@@ -11,10 +11,9 @@ from ace_steps.backbones.registry import parse_backbone
 from ace_steps.training.optimisers import weights_as_arrays
 from ace_steps.training.tasks import build_task
 from ace_steps.training.trainer import Trainer
-from tests.training.made import N_ITEMS, random_histories, random_matrix, settings_json
+from tests.training.made import N_ITEMS, TABLE, random_histories, random_matrix, settings_json
 
 WIDE = {"width": 128, "max_length": 20}  # torch splits a sum among threads from 32,768 entries on
-TABLE = {"kind": "table"}
 ALPHAFUSE = {"kind": "partly_trainable", "parts": [128], "width": 128}
 ALPHAFUSE |= {"trainable_last": 64, "std": 1.0}
 MLP = {"kind": "mlp", "parts": [128], "hidden": 256, "width": 128, "activation": "leaky_relu"}
