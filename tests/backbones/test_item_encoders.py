@@ -3,6 +3,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from ace_steps.backbones import item_encoders
 from ace_steps.backbones.item_encoders import build_item_encoder
 from ace_steps.backbones.recommender import build_recommender
 from ace_steps.backbones.registry import BACKBONES
@@ -84,6 +85,21 @@ def test_a_shared_network_sums_what_it_makes_of_each_part():
         hidden = F.relu(part @ weights["to_hidden.weight"].T + weights["to_hidden.bias"])
         total += hidden @ weights["to_width.weight"].T + weights["to_width.bias"]
     torch.testing.assert_close(encoder()[1:].double(), total, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["alpharec", "whitenrec_plus", "llmemb"])
+def test_without_gradients_frozen_layers_hold_some_rows_at_a_time(name, monkeypatch):
+    monkeypatch.setattr(item_encoders, "ROWS_AT_ONCE", 7)
+    encoder, n_rows = build(name), []
+    mapped = encoder._mapped
+    monkeypatch.setattr(encoder, "_mapped", lambda part: n_rows.append(len(part)) or mapped(part))
+    wanted = encoder()
+    assert set(n_rows) == {N_ITEMS}
+    n_rows.clear()
+    with torch.inference_mode():
+        found = encoder()
+    torch.testing.assert_close(found, wanted.detach())
+    assert max(n_rows) <= 7
 
 
 def test_the_identity_gives_what_one_layer_after_the_other_gives_and_the_same_gradients():
