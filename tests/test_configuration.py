@@ -125,6 +125,17 @@ def test_a_mistake_is_one_line_that_names_the_key(change, message):
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("key", ["dropout", "attention_dropout", "epochs", "patience"])
+def test_what_all_refinements_have_alike_is_no_grid(key):
+    def change(config):
+        entry = config["backbones"]["sasrec"]
+        settings = entry if key in entry else entry["training"]
+        settings[key] = [settings[key], settings[key]]
+
+    with pytest.raises(InputError, match=rf"backbones\.sasrec\.(training\.)?{key}: \["):
+        configuration.check(_changed(change))
+
+
 def test_a_configuration_is_read_from_a_file_or_from_json(tmp_path):
     config = _changed(lambda c: None)
     assert configuration.load(json.dumps(config)) == config
