@@ -23,9 +23,10 @@ has ended there is not run again, RecBole and RecTools go on from the last epoch
 killed, and what was measured on other data or with other options is refused, never shown as if it
 were this. Then a table: the least seconds of an epoch and microseconds per trained target, the
 least seconds to rank the validation targets, peak memory, the best validation metrics, and the
-seconds until they were reached; and seconds until each peer's best NDCG@10 was reached by the
-others. With --device cuda also torch's peak memory on the GPU, and the share of an epoch's time in
-which the driver saw it busy; RecTools was not run there.
+seconds until they were reached; seconds until each peer's best NDCG@10 was reached by the others;
+and NDCG@10 after every epoch with the seconds gone by, which --figure draws. With --device cuda
+also torch's peak memory on the GPU, and the share of an epoch's time in which the driver saw it
+busy; RecTools was not run there.
 """
 
 import argparse
@@ -37,9 +38,9 @@ import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median
 
 import numpy as np
+from convergence import draw, show
 from gpu_use import device_name, watched
 from sasrec import WIDTH
 from training_curve import Curve, append, read_rows
@@ -158,42 +159,6 @@ def train_alone(options: argparse.Namespace) -> None:
     checkpoint.unlink(missing_ok=True)
 
 
-def show(peers: dict[str, list[dict]]) -> None:
-    """The table, and who reached whose best when."""
-    asked_for = next(iter(peers.values()))[0]["asked"]
-    where = next(iter(peers.values()))[0]["device"]
-    print(f"{where}; ours in {asked_for['precision']}, the others in float32\n")
-    is_gpu = asked_for["device"] == "cuda"
-    columns = ["", "epoch, s", "a target, us", "ranking, s", "peak, MB", "Recall@20", "NDCG@10"]
-    columns += ["after, s"] + ["GPU peak, MB", "GPU busy"] * is_gpu
-    print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
-    for peer, (about, *epochs, _) in peers.items():
-        best = max(epochs, key=lambda row: row["ndcg@10"])
-        train_s, rank_s = (min(row[name] for row in epochs) for name in ("train_s", "rank_s"))
-        peak_mb = max(row["peak_mb"] for row in epochs)
-        print(
-            f"| {peer} {about['version']} (torch {about['torch']}) | {train_s:.1f} "
-            f"| {1e6 * train_s / best['targets']:.0f} | {rank_s:.1f} | {peak_mb:.0f} "
-            f"| {best['recall@20']:.4f} | {best['ndcg@10']:.4f} "
-            f"| {best['elapsed_s']:.0f} ({best['epoch']} of {len(epochs)} epochs) |"
-            + (f" {best['gpu_mb']:.0f} | {busy_in(epochs):.0%} |" if is_gpu else "")
-        )
-    print()
-    for peer, (_, *epochs, _) in peers.items():
-        best = max(row["ndcg@10"] for row in epochs)
-        times = {
-            other: next((row["elapsed_s"] for row in rows[1:-1] if row["ndcg@10"] >= best), None)
-            for other, rows in peers.items()
-        }
-        said = (f"{name} {'never' if s is None else f'{s:.0f} s'}" for name, s in times.items())
-        print(f"NDCG@10 of {best:.4f}, the best of {peer}: {', '.join(said)}")
-
-
-def busy_in(epochs: list[dict]) -> float:
-    """How busy the GPU was in an epoch, as a median."""
-    return median(row["gpu_busy"] for row in epochs)
-
-
 def options_of() -> argparse.Namespace:
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -206,6 +171,7 @@ def options_of() -> argparse.Namespace:
     options.add_argument("--peers", nargs="+", choices=REQUIREMENTS, default=list(REQUIREMENTS))
     options.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     options.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    options.add_argument("--figure", type=Path, help="SVG of NDCG@10 over time")
     options.add_argument("--only", choices=REQUIREMENTS, help=argparse.SUPPRESS)
     chosen = options.parse_args()
     chosen.inter, chosen.work = chosen.inter.resolve(), chosen.work.resolve()
@@ -222,7 +188,10 @@ def main() -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     if options.vectors:
         keep_vectors(options.vectors, options.work)
-    show({peer: run_peer(peer, options) for peer in options.peers})
+    peers = {peer: run_peer(peer, options) for peer in options.peers}
+    show(peers)
+    if options.figure:
+        draw(peers, options.figure)
 
 
 if __name__ == "__main__":
