@@ -36,13 +36,13 @@ def draw(peers: dict[str, list[dict]], path: Path) -> None:
     rcParams.update({"svg.hashsalt": "ace", "svg.fonttype": "none", "font.family": "sans-serif"})
     figure = Figure(figsize=(6.4, 3.4), layout="constrained")
     axes = figure.add_subplot()
-    for peer, (about, *epochs, _) in peers.items():
-        color, marker = LOOKS[peer]
+    for peer, rows in peers.items():
+        (about, *epochs, _), (color, marker) = rows, LOOKS[peer]
         times = [row["elapsed_s"] for row in epochs]
         scores = [row["ndcg@10"] for row in epochs]
         pen = {"color": color, "marker": marker, "markersize": 3.5, "linewidth": 1.4}
         axes.plot(times, scores, **pen, label=f"{peer} {about['version']}")
-        best = _best([about, *epochs, {}])
+        best = _best(rows)
         ring = {"marker": "o", "markersize": 10, "fillstyle": "none", "color": color}
         axes.plot(best["elapsed_s"], best["ndcg@10"], **ring)
     axes.set(xscale="log", xlabel="seconds of training and validation", ylabel="valid NDCG@10")
@@ -59,8 +59,8 @@ def _print_table(peers: dict[str, list[dict]], *, is_gpu: bool) -> None:
     columns = ["", "epoch, s", "a target, us", "ranking, s", "peak, MB", "Recall@20", "NDCG@10"]
     columns += ["after, s"] + ["GPU peak, MB", "GPU busy"] * is_gpu
     print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
-    for peer, (about, *epochs, end) in peers.items():
-        best = _best([about, *epochs, end])
+    for peer, rows in peers.items():
+        (about, *epochs, _), best = rows, _best(rows)
         train_s, rank_s = (min(row[name] for row in epochs) for name in ("train_s", "rank_s"))
         peak_mb = max(row["peak_mb"] for row in epochs)
         print(
