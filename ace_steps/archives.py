@@ -13,7 +13,7 @@ from typing import IO
 
 from ace_steps.errors import InputError
 from ace_steps.files import atomic_path
-from ace_steps.settings import unknown
+from ace_steps.config.mistakes import unknown
 
 CHUNK_BYTES = 2**20
 UNREADABLE = (  # what a damaged archive raises, beside one that is encrypted: RuntimeError

@@ -6,7 +6,8 @@ import pytest
 from pydantic import Field
 
 from ace_steps.errors import InputError
-from ace_steps.settings import Settings, parse, unknown
+from ace_steps.config.base import Settings, parse
+from ace_steps.config.mistakes import unknown
 
 
 class Ridge(Settings):

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from ace_steps.backbones.settings import Count, Positive
 from ace_steps.errors import InputError
-from ace_steps.settings import Settings, unknown
+from ace_steps.config.base import Settings
+from ace_steps.config.mistakes import unknown
 from ace_steps.tables import PADDING
 
 ACTIVATIONS = {"identity": nn.Identity, "relu": nn.ReLU, "leaky_relu": nn.LeakyReLU}

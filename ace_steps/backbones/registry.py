@@ -9,7 +9,8 @@ from ace_steps.backbones.network import Network
 from ace_steps.backbones.sasrec import SasRec, SasRecSettings
 from ace_steps.backbones.settings import BackboneSettings
 from ace_steps.errors import InputError
-from ace_steps.settings import parse, unknown
+from ace_steps.config.base import parse
+from ace_steps.config.mistakes import unknown
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from ace_steps.settings import Settings
+from ace_steps.config.base import Settings
 
 TEXT = "{text}"  # where an item's text goes in a prompt
 

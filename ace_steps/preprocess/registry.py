@@ -11,7 +11,7 @@ from pydantic import model_validator
 from ace_steps.errors import InputError
 from ace_steps.fetch import Source, look_up, read_registry
 from ace_steps.preprocess.settings import Counts, DatasetSettings, Reader
-from ace_steps.settings import Settings
+from ace_steps.config.base import Settings
 
 Role = Literal["interactions", "items"]
 ROLES = ("interactions", "items")

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ace_steps.settings import Settings
+from ace_steps.config.base import Settings
 
 Reader = Literal["recbole", "amazon_2014", "amazon_2023", "movielens", "yelp", "table"]
 

@@ -17,7 +17,7 @@ from ace_steps.refine.moments import MomentSum
 from ace_steps.refine.plan import Source
 from ace_steps.refine.rows import chunk_rows, unit_rows
 from ace_steps.runtime import derive_seed
-from ace_steps.settings import Settings
+from ace_steps.config.base import Settings
 from ace_steps.tables import PADDING
 from ace_steps.training.histories import Histories, Targets, some_of
 

@@ -7,7 +7,8 @@ from ace_steps.errors import InputError
 from ace_steps.refine import frozen, trained
 from ace_steps.refine import settings as kinds
 from ace_steps.refine.plan import Plan, Source
-from ace_steps.settings import Settings, parse, unknown
+from ace_steps.config.base import Settings, parse
+from ace_steps.config.mistakes import unknown
 
 
 class Method(NamedTuple):

@@ -13,7 +13,7 @@ from ace_steps.refine.measures import RefinedGeometry
 from ace_steps.refine.methods import plan
 from ace_steps.refine.plan import Plan, Source
 from ace_steps.refine.refinement import Refinement
-from ace_steps.settings import Settings
+from ace_steps.config.base import Settings
 
 
 def plan_for(settings: Settings, factored: Factored, file: VectorFile) -> Plan:

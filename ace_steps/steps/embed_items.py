@@ -21,7 +21,7 @@ from ace_steps.embed.texts import Shard, distinct_texts, texts_of_shard
 from ace_steps.parquet import read_table, vector_writer
 from ace_steps.provenance import Provenance, digests
 from ace_steps.runtime import DEVICES, select_device
-from ace_steps.settings import parse
+from ace_steps.config.base import parse
 from ace_steps.tables import ITEMS
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from ace_steps.embed.store import VectorStore, api_store_key
 from ace_steps.embed.texts import distinct_texts
 from ace_steps.files import write_json
 from ace_steps.parquet import read_table
-from ace_steps.settings import parse
+from ace_steps.config.base import parse
 from ace_steps.tables import ITEMS
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ace_steps import command
 from ace_steps.embed.registry import Hub, fetch_hub, fetch_model, public_encoder
-from ace_steps.settings import parse
+from ace_steps.config.base import parse
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from ace_steps.embed.own_vectors import join_vectors
 from ace_steps.embed.settings import OwnVectorsSettings
 from ace_steps.parquet import read_table, vector_writer
 from ace_steps.provenance import Provenance, digests
-from ace_steps.settings import parse
+from ace_steps.config.base import parse
 from ace_steps.tables import ITEMS
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from ace_steps.preprocess.pipeline import build_dataset
 from ace_steps.preprocess.readers import READERS
 from ace_steps.preprocess.settings import DatasetSettings
 from ace_steps.provenance import Provenance, digests
-from ace_steps.settings import parse
+from ace_steps.config.base import parse
 from ace_steps.tables import DATA_REPORT, INTERACTIONS, ITEMS, USERS
 
 log = logging.getLogger(__name__)

@@ -3,7 +3,7 @@
 import json
 
 from ace_steps.preprocess.settings import DatasetSettings
-from ace_steps.settings import parse
+from ace_steps.config.base import parse
 from tests.conftest import ROOT
 
 TOY = json.loads((ROOT / "data/toy/settings.json").read_text())

@@ -16,7 +16,7 @@ from ace_steps.preprocess.registry import (
     step_settings,
 )
 from ace_steps.preprocess.settings import Columns, Counts, DatasetSettings, Reader
-from ace_steps.settings import parse
+from ace_steps.config.base import parse
 from tests.conftest import ROOT
 from tests.preprocess.settings import toy_settings
 

@@ -10,7 +10,7 @@ from ace_steps.errors import InputError
 from ace_steps.refine.dial import mean_cosines, solve_lambda
 from ace_steps.refine.factor import factorise
 from ace_steps.refine.settings import AceSettings
-from ace_steps.settings import parse
+from ace_steps.config.base import parse
 from tests.refine.made import made_vectors, unit
 from tests.refine.test_moments import summed
 
