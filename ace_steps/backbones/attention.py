@@ -15,14 +15,14 @@ class TransformerLayer(nn.Module):
 
     def __init__(self, settings: TransformerSettings) -> None:
         super().__init__()
-        width = settings.width
-        self.heads = settings.heads
+        width = settings.dim
+        self.heads = settings.num_heads
         self.attention_dropout = settings.attention_dropout
         self.to_heads = nn.Linear(width, 3 * width)
         self.from_heads = nn.Linear(width, width)
         self.attention_norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
-        self.to_inner = nn.Linear(width, settings.inner)
-        self.from_inner = nn.Linear(settings.inner, width)
+        self.to_inner = nn.Linear(width, settings.inner_dim)
+        self.from_inner = nn.Linear(settings.inner_dim, width)
         self.inner_norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
         self.dropout = nn.Dropout(settings.dropout)
 

@@ -9,17 +9,30 @@ from torch import Tensor, nn
 
 from ace_steps.backbones.attention import LAYER_NORM_EPS, TransformerLayer, initialise
 from ace_steps.backbones.network import MASK, Network, Packing
-from ace_steps.backbones.settings import Chance, TransformerSettings
+from ace_steps.backbones.settings import TransformerSettings
+from ace_steps.config.base import Grid, Probability
 from ace_steps.tables import PADDING
 
 
 class Bert4RecSettings(TransformerSettings):
-    """Shape, training and ranking; described in config.schema.yaml under ``$defs/bert4rec``."""
+    """BERT4Rec: attention in both directions, trained on masked items."""
 
-    model: Literal["bert4rec"]
-    max_length: Annotated[int, Field(ge=2)]  # the hidden next item takes a place
-    mask_ratio: Chance
-    mask_last_ratio: Chance
+    model: Literal["bert4rec"] = "bert4rec"
+    max_length: Grid[Annotated[int, Field(ge=2)]] = Field(
+        50,
+        description="Latest events of a history that the model encodes; when the next item is "
+        "predicted, its [MASK] is one of them.",
+    )
+    mask_ratio: Grid[Probability] = Field(
+        0.2,
+        description="Probability of each event of a window to be masked; one at random is where "
+        "that masks none.",
+    )
+    mask_last_ratio: Grid[Probability] = Field(
+        0.5,
+        description="Probability of a window to have its last event alone masked, as at the end "
+        "when the next item is predicted.",
+    )
 
 
 class Bert4Rec(Network):
@@ -28,6 +41,7 @@ class Bert4Rec(Network):
     A query ends in a 1 and a scored item in its bias, so that scores are inner products here too.
     """
 
+    is_causal = False
     can_pack = True
 
     def __init__(
@@ -35,12 +49,12 @@ class Bert4Rec(Network):
     ) -> None:
         """``n_items`` is the number of item biases, one each and an unused one for the padding."""
         super().__init__()
-        width = settings.width
+        width = settings.dim
         self.longest_history = settings.max_length - 1
         self.positions = nn.Parameter(torch.empty(settings.max_length, width))
         self.input_norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
         self.dropout = nn.Dropout(settings.dropout)
-        self.layers = nn.ModuleList(TransformerLayer(settings) for _ in range(settings.layers))
+        self.layers = nn.ModuleList(TransformerLayer(settings) for _ in range(settings.num_layers))
         self.to_query = nn.Linear(width, width)
         self.query_norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
         initialise(self, generator)

@@ -4,24 +4,27 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from ace_steps.backbones.network import Network, Packing
-from ace_steps.backbones.settings import BackboneSettings, Count
+from ace_steps.backbones.settings import BackboneSettings
+from ace_steps.config.base import Count, Grid
 from ace_steps.tables import PADDING
 
 
 class Gru4RecSettings(BackboneSettings):
-    """Shape, training and ranking; described in config.schema.yaml under ``$defs/gru4rec``."""
+    """GRU4Rec: a recurrent network whose state is mapped to the items' dim."""
 
-    model: Literal["gru4rec"]
-    hidden: Count
-    layers: Count
+    model: Literal["gru4rec"] = "gru4rec"
+    hidden_dim: Grid[Count] = Field(128, description="Dimensions of the recurrent state.")
+    num_layers: Grid[Count] = Field(1, description="Recurrent layers on top of each other.")
 
 
 class Gru4Rec(Network):
     """Item histories to next-item queries, in the space of the item vectors."""
 
+    is_causal = True
     can_pack = False  # its state would run on from one history of a row into the next
 
     def __init__(self, settings: Gru4RecSettings, n_items: int, generator: torch.Generator) -> None:
@@ -29,8 +32,8 @@ class Gru4Rec(Network):
         super().__init__()
         self.longest_history = settings.max_length
         self.dropout = nn.Dropout(settings.dropout)
-        self.gru = nn.GRU(settings.width, settings.hidden, settings.layers, batch_first=True)
-        self.to_width = nn.Linear(settings.hidden, settings.width)
+        self.gru = nn.GRU(settings.dim, settings.hidden_dim, settings.num_layers, batch_first=True)
+        self.to_width = nn.Linear(settings.hidden_dim, settings.dim)
         for _, parameter in sorted(self.named_parameters()):
             if parameter.ndim >= 2:
                 nn.init.xavier_uniform_(parameter, generator=generator)

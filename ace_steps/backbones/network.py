@@ -38,10 +38,13 @@ class Network(nn.Module):
     a network that is trained on hidden items may hold ``MASK``.
 
     Attributes:
+        is_causal: A position sees only itself and what came before, so that one pass trains every
+            prefix; otherwise masked positions are the targets.
         longest_history: Latest events that a prediction reads.
         can_pack: ``forward`` takes rows of several histories; otherwise ``packing`` must be None.
     """
 
+    is_causal: bool
     longest_history: int
     can_pack: bool
 

@@ -5,8 +5,8 @@ from torch import Tensor, nn
 
 from ace_steps.backbones.item_encoders import build_item_encoder
 from ace_steps.backbones.network import Network
-from ace_steps.backbones.registry import BACKBONES
 from ace_steps.backbones.settings import BackboneSettings
+from ace_steps.config.registry import BACKBONES
 from ace_steps.runtime import derive_seed
 
 
@@ -38,10 +38,10 @@ def build_recommender(
     Raises:
         InputError: the vectors do not fit their description or the backbone.
     """
-    backbone = BACKBONES[settings.model]
+    network_class = BACKBONES[settings.model].implementation()
     with torch.random.fork_rng(devices=[]):  # torch's layers draw weights before we draw ours
         generator = torch.Generator().manual_seed(derive_seed(seed, "init/items"))
-        items = build_item_encoder(matrix, description, settings.width, generator)
+        items = build_item_encoder(matrix, description, settings.dim, generator)
         generator = torch.Generator().manual_seed(derive_seed(seed, "init/network"))
-        network = backbone.network(settings, len(matrix) - 1, generator)
+        network = network_class(settings, len(matrix) - 1, generator)
     return Recommender(items, network)

@@ -13,24 +13,25 @@ from ace_steps.tables import PADDING
 
 
 class SasRecSettings(TransformerSettings):
-    """Shape, training and ranking; described in config.schema.yaml under ``$defs/sasrec``."""
+    """SASRec: causal self-attention, learned positions counted from the oldest item."""
 
-    model: Literal["sasrec"]
+    model: Literal["sasrec"] = "sasrec"
 
 
 class SasRec(Network):
     """Item histories to next-item queries, in the space of the item vectors."""
 
+    is_causal = True
     can_pack = True
 
     def __init__(self, settings: SasRecSettings, n_items: int, generator: torch.Generator) -> None:
         """``n_items`` is not needed: nothing here is per item."""
         super().__init__()
         self.longest_history = settings.max_length
-        self.positions = nn.Parameter(torch.empty(settings.max_length, settings.width))
-        self.input_norm = nn.LayerNorm(settings.width, eps=LAYER_NORM_EPS)
+        self.positions = nn.Parameter(torch.empty(settings.max_length, settings.dim))
+        self.input_norm = nn.LayerNorm(settings.dim, eps=LAYER_NORM_EPS)
         self.dropout = nn.Dropout(settings.dropout)
-        self.layers = nn.ModuleList(TransformerLayer(settings) for _ in range(settings.layers))
+        self.layers = nn.ModuleList(TransformerLayer(settings) for _ in range(settings.num_layers))
         initialise(self, generator)
 
     def forward(self, history: Tensor, items: Tensor, packing: Packing | None) -> Tensor:

@@ -1,11 +1,12 @@
 """Settings objects: strict, closed, with defaults, read from JSON with one-line errors."""
 
+import json
 from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic import ValidationError as PydanticError
 
-from ace_steps.config.mistakes import mistakes_of
+from ace_steps.config.mistakes import mistakes_of, unknown
 from ace_steps.errors import InputError
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -96,6 +97,32 @@ def grid_values(settings: BaseModel) -> dict[str, list]:
 def takes_grid(annotation: Any, metadata: list | tuple = ()) -> bool:
     """Whether a field is annotated as ``Grid``."""
     marks = [*metadata, *getattr(annotation, "__metadata__", ())]
-    if any(isinstance(mark, Discriminator) and mark.discriminator is _value_or_grid for mark in marks):
+    discriminators = (mark.discriminator for mark in marks if isinstance(mark, Discriminator))
+    if _value_or_grid in discriminators:
         return True
     return any(takes_grid(part) for part in get_args(annotation))
+
+
+def parse_named(registry: dict, key: str, text: str, where: str) -> Any:
+    """The settings of the registry's entry that a JSON object names in one of its keys.
+
+    Args:
+        registry: From ``ace_steps.config.registry``.
+        key: The key that names the entry, e.g. ``method``.
+        text: A JSON object.
+        where: What the text is, for the error line.
+
+    Raises:
+        InputError: not a JSON object, an unknown name, or as ``parse``.
+    """
+    try:
+        found = json.loads(text)
+    except ValueError as mistake:
+        raise InputError(f"{where}: not JSON ({mistake})") from None
+    if not isinstance(found, dict) or key not in found:
+        raise InputError(f"{where}: {key}: missing; known: {', '.join(registry)}")
+    if found[key] not in registry:
+        raise InputError(f"{where}: {key}: {unknown('name', str(found[key]), registry)}")
+    entry = registry[found[key]]
+    entry.implementation()  # the whole file first: its settings class is then the one in use
+    return parse(entry.settings_class(), text, where)

@@ -6,6 +6,7 @@ to be executed is refused.
 
 import ast
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
@@ -18,7 +19,7 @@ from ace_steps.preprocess.raw_events import (
     require_columns,
 )
 from ace_steps.preprocess.raw_json import read_json_lines
-from ace_steps.preprocess.settings import Columns
+from ace_steps.preprocess.settings import DatasetSettings
 
 REVIEW = {
     "reviewerID": ("user_id", pl.String()),
@@ -30,9 +31,15 @@ TEXTS = ("title", "price", "brand", "categories", "description")
 _ASIN = r"""['"]asin['"]\s*:\s*u?['"]([^'"\\]+)['"]"""
 
 
-def read(interactions: Path, items: Path, columns: Columns | None = None) -> RawData:
+class Amazon2014Settings(DatasetSettings):
+    """Amazon reviews of 2014: 5-core reviews and their metadata."""
+
+    reader: Literal["amazon_2014"] = "amazon_2014"
+
+
+def read(interactions: Path, items: Path, settings: Amazon2014Settings | None = None) -> RawData:
     """The log of a 5-core review file and the catalogue of its metadata file."""
-    del columns  # the format fixes them
+    del settings  # the format fixes them
     events = read_json_lines(interactions, REVIEW)
     events = checked_events(events, interactions, first_line=1)
     catalogue = _catalogue(items, events["item_id"].unique())

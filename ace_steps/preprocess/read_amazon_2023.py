@@ -4,12 +4,13 @@ An item is a parent_asin; times come in milliseconds.
 """
 
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
 from ace_steps.preprocess.raw_events import RawData, checked_events, checked_items
 from ace_steps.preprocess.raw_json import TEXT_LIST, joined, read_json_lines
-from ace_steps.preprocess.settings import Columns
+from ace_steps.preprocess.settings import DatasetSettings
 
 REVIEW = {
     "user_id": ("user_id", pl.String()),
@@ -29,9 +30,15 @@ METADATA = {
 }
 
 
-def read(interactions: Path, items: Path, columns: Columns | None = None) -> RawData:
+class Amazon2023Settings(DatasetSettings):
+    """Amazon reviews of 2023: reviews and metadata as JSON lines."""
+
+    reader: Literal["amazon_2023"] = "amazon_2023"
+
+
+def read(interactions: Path, items: Path, settings: Amazon2023Settings | None = None) -> RawData:
     """The log of a review file and the catalogue of its metadata file."""
-    del columns  # the format fixes them
+    del settings  # the format fixes them
     events = read_json_lines(interactions, REVIEW)
     events = events.with_columns(pl.col("timestamp") / 1000)
     catalogue = read_json_lines(items, METADATA)

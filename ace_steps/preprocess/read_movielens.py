@@ -9,6 +9,7 @@
 
 import io
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 from polars.exceptions import PolarsError
@@ -25,7 +26,7 @@ from ace_steps.preprocess.raw_events import (
     unreadable,
 )
 from ace_steps.preprocess.raw_json import whole
-from ace_steps.preprocess.settings import Columns
+from ace_steps.preprocess.settings import DatasetSettings
 
 LOG = {"userId": "user_id", "movieId": "item_id", "rating": "rating", "timestamp": "timestamp"}
 # "1::1193::5::978300760" read with a single colon has an empty field between two values.
@@ -40,9 +41,15 @@ GENRES = (
 NO_GENRES = "(no genres listed)"
 
 
-def read(interactions: Path, items: Path, columns: Columns | None = None) -> RawData:
+class MovielensSettings(DatasetSettings):
+    """MovieLens 100K, 1M, 10M, 20M, 25M or latest, in GroupLens' own files."""
+
+    reader: Literal["movielens"] = "movielens"
+
+
+def read(interactions: Path, items: Path, settings: MovielensSettings | None = None) -> RawData:
     """The log of a ratings file and the catalogue of its movies file."""
-    del columns  # the format fixes them
+    del settings  # the format fixes them
     return RawData(_events(interactions), checked_items(_catalogue(items), items))
 
 

@@ -5,6 +5,7 @@ title:token_seq`` in the .item file. No quoting: a quote is a character like any
 """
 
 from pathlib import Path
+from typing import Literal
 
 from ace_steps.errors import InputError
 from ace_steps.preprocess.raw_events import (
@@ -15,15 +16,21 @@ from ace_steps.preprocess.raw_events import (
     header,
     read_delimited,
 )
-from ace_steps.preprocess.settings import Columns
+from ace_steps.preprocess.settings import DatasetSettings
 
 KINDS = ("token", "token_seq", "float", "float_seq")
 EVENT_FIELDS = ("user_id", "item_id", "timestamp")
 
 
-def read(interactions: Path, items: Path, columns: Columns | None = None) -> RawData:
+class RecboleSettings(DatasetSettings):
+    """RecBole atomic files: .inter and .item."""
+
+    reader: Literal["recbole"] = "recbole"
+
+
+def read(interactions: Path, items: Path, settings: RecboleSettings | None = None) -> RawData:
     """The log of the .inter file and the catalogue of the .item file."""
-    del columns  # the header says it
+    del settings  # the header says it
     wanted = _fields(interactions, EVENT_FIELDS, ("rating",))
     events = read_delimited(interactions, wanted, separator="\t", numbers=NUMBERS)
     catalogue = read_delimited(items, _all_fields(items), separator="\t")

@@ -1,14 +1,19 @@
 """Reader of anyone's own tables: CSV, TSV (plain or compressed) or Parquet, columns as mapped."""
 
+import logging
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 import polars.selectors as cs
 from polars.exceptions import PolarsError
+from pydantic import Field
 
+from ace_steps.config.base import Settings
 from ace_steps.errors import InputError
 from ace_steps.parquet import opened
 from ace_steps.preprocess.raw_events import (
+    LATEST_S,
     RawData,
     checked_events,
     checked_items,
@@ -18,36 +23,104 @@ from ace_steps.preprocess.raw_events import (
     unreadable,
 )
 from ace_steps.preprocess.raw_json import joined, timed
-from ace_steps.preprocess.settings import Columns
+from ace_steps.preprocess.settings import DatasetSettings
+
+log = logging.getLogger(__name__)
 
 PARQUET_MAGIC = b"PAR1"
+PER_SECOND = {"seconds": 1, "milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
 ISO = "%Y-%m-%d %H:%M:%S%.6f"
 SEPARATORS = ("\t", ";", ",")  # the first that the header holds
 
 
-def read(interactions: Path, items: Path, columns: Columns) -> RawData:
-    """The log and the catalogue of two tables, each CSV, TSV or Parquet by its content."""
+class Columns(Settings):
+    """Which columns of your own tables hold what."""
+
+    user: str = Field("user_id", description="Column of the log with the user's id.")
+    item: str = Field("item_id", description="Column of the log with the item's id.")
+    timestamp: str = Field("timestamp", description="Column of the log with the event's time.")
+    timestamp_unit: Literal[
+        "auto", "seconds", "milliseconds", "microseconds", "nanoseconds", "iso"
+    ] = Field(
+        "auto",
+        description="Unit of that column: seconds to nanoseconds since 1970 (UTC), or iso for texts "
+        "such as 2014-07-23 or 2014-07-23 08:15:00 (UTC) and for date and time columns of Parquet. "
+        "auto takes the largest unit with which the latest event is before the year 3000, and iso "
+        "for texts.",
+    )
+    rating: str | None = Field(
+        None, description="Column of the log with the rating, or null where there is none."
+    )
+    item_id: str | None = Field(
+        None,
+        description="Column of the catalog with the item's id; all others are text columns. null is "
+        "the name in item.",
+    )
+
+    def catalog_id(self) -> str:
+        """The catalog's column of item ids."""
+        return self.item if self.item_id is None else self.item_id
+
+
+class TableSettings(DatasetSettings):
+    """Your own tables: CSV, TSV or Parquet with the columns that you name."""
+
+    reader: Literal["table"] = "table"
+    columns: Columns = Field(Columns(), description="Which columns hold what.")
+
+
+def read(interactions: Path, items: Path, settings: TableSettings) -> RawData:
+    """The log and the catalog of two tables, each CSV, TSV or Parquet by its content."""
+    columns = settings.columns
     wanted = {columns.user: "user_id", columns.item: "item_id", columns.timestamp: "timestamp"}
     if columns.rating is not None:
         wanted[columns.rating] = "rating"
-    is_text = columns.timestamp_unit == "iso"
-    first_line = 1 if _is_parquet(interactions) else 2
+    first_line = 1 if is_parquet(interactions) else 2
+    unit = columns.timestamp_unit
+    if unit == "auto":
+        unit = _unit_of(interactions, columns.timestamp)
+    is_text = unit == "iso"
     events = _read(interactions, wanted, ("rating",) if is_text else ("timestamp", "rating"))
     if is_text:
         events = timed(events, interactions, first_line=first_line)
-    elif columns.timestamp_unit == "milliseconds":
-        events = events.with_columns(pl.col("timestamp") / 1000)
-    catalogue = _read(items, {columns.item_id: "item_id"}, (), keep_others=True)
+    elif unit != "seconds":
+        events = events.with_columns(pl.col("timestamp") / PER_SECOND[unit])
+    catalogue = _read(items, {columns.catalog_id(): "item_id"}, (), keep_others=True)
     return RawData(
         checked_events(events, interactions, first_line=first_line),
         checked_items(catalogue, items),
     )
 
 
+def column_names(path: Path) -> list[str]:
+    """The columns of a table, CSV, TSV or Parquet by its content.
+
+    Raises:
+        InputError: no such file, or not readable.
+    """
+    if is_parquet(path):
+        with opened(path) as file:
+            return file.schema_arrow.names
+    return header(path, _separator(path))
+
+
+def _unit_of(path: Path, column: str) -> str:
+    """The unit of a column of times: by its type, or by the size of its largest value."""
+    times = _read(path, {column: "timestamp"}, ())["timestamp"]
+    numbers = times.cast(pl.Float64, strict=False)
+    if numbers.null_count() > times.null_count() + int((times == "").sum()):
+        return "iso"
+    latest = numbers.max() or 0.0
+    fitting = (unit for unit, scale in PER_SECOND.items() if latest / scale <= LATEST_S)
+    unit = next(fitting, "nanoseconds")
+    log.info("%s: column '%s' is in %s, by its latest value %.15g", path, column, unit, latest)
+    return unit
+
+
 def _read(
     path: Path, wanted: dict[str, str], numbers: tuple[str, ...], *, keep_others: bool = False
 ) -> pl.DataFrame:
-    if _is_parquet(path):
+    if is_parquet(path):
         return _read_parquet(path, wanted, numbers, keep_others)
     names = header(path, separator := _separator(path))
     others = {name: name for name in names if name not in wanted} if keep_others else {}
@@ -81,7 +154,7 @@ def _separator(path: Path) -> str:
     raise InputError(f"{path}: no tab, semicolon or comma in the header line '{first[:60]}'.")
 
 
-def _is_parquet(path: Path) -> bool:
+def is_parquet(path: Path) -> bool:
     try:
         with path.open("rb") as begun:
             return begun.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC

@@ -4,12 +4,13 @@ An item is a business; its opening hours and attributes are no text columns.
 """
 
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
 from ace_steps.preprocess.raw_events import RawData, checked_events, checked_items
 from ace_steps.preprocess.raw_json import read_json_lines, timed
-from ace_steps.preprocess.settings import Columns
+from ace_steps.preprocess.settings import DatasetSettings
 
 REVIEW = {
     "user_id": ("user_id", pl.String()),
@@ -27,9 +28,15 @@ BUSINESS = {
 }
 
 
-def read(interactions: Path, items: Path, columns: Columns | None = None) -> RawData:
+class YelpSettings(DatasetSettings):
+    """The Yelp Open Dataset: review and business files as JSON lines."""
+
+    reader: Literal["yelp"] = "yelp"
+
+
+def read(interactions: Path, items: Path, settings: YelpSettings | None = None) -> RawData:
     """The log of the review file and the catalogue of the business file."""
-    del columns  # the format fixes them
+    del settings  # the format fixes them
     events = timed(read_json_lines(interactions, REVIEW), interactions, first_line=1)
     catalogue = read_json_lines(items, BUSINESS)
     return RawData(

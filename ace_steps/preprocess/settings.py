@@ -1,79 +1,170 @@
-"""Settings of a dataset; described in config.schema.yaml under ``$defs/dataset``.
-
-This module and ``registry`` are what a dry run imports: no polars, no torch.
-"""
+"""Settings of a dataset; a reader's own settings class stands in its file."""
 
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ace_steps.config.base import Settings
+from ace_steps.config.base import Count, Seed, Settings, Share
 
-Reader = Literal["recbole", "amazon_2014", "amazon_2023", "movielens", "yelp", "table"]
-
-
-class Columns(Settings):
-    """Which columns of anyone's own tables hold what, for the reader ``table``."""
-
-    user: str
-    item: str
-    timestamp: str
-    timestamp_unit: Literal["seconds", "milliseconds", "iso"]
-    rating: str | None
-    item_id: str
+ORIGINS = ("source", "interactions", "items")  # keys that say where the raw files are
 
 
 class Counts(Settings):
     """Counts that a dataset should have after its filters."""
 
-    users: int = Field(ge=1)
-    items: int = Field(ge=1)
-    events: int = Field(ge=1)
+    users: Count = Field(description="Users after all filters.")
+    items: Count = Field(description="Items after all filters.")
+    events: Count = Field(description="Events after all filters.")
 
 
 class DatasetSettings(Settings):
-    """How raw files become interactions and item texts."""
+    """Where a log and its catalog are, and how they become interactions and item texts.
 
-    reader: Reader
-    columns: Columns | None = None
-    min_rating: float | None
-    time_start: str | None
-    time_end: str | None
-    missing_items: Literal["error", "drop"]
-    duplicates: Literal["all", "first", "last"]
-    tie_rule: Literal["file_order", "hashed"]
-    min_user_events: int = Field(ge=1)
-    min_item_events: int = Field(ge=1)
-    max_users: int | None = Field(ge=1)
-    seed: int = Field(ge=0)
-    split: Literal["leave_one_out", "global_time"]
-    valid_share: float | None = Field(default=None, gt=0, lt=1)
-    test_share: float | None = Field(default=None, gt=0, lt=1)
-    template: str = Field(min_length=1)
-    text_columns: list[str] | None = Field(min_length=1)
-    clean_html: bool
-    max_field_chars: int | None = Field(ge=1)
-    blank_text: Literal["error", "placeholder"]
-    placeholder: str = Field(min_length=1)
-    expected: Counts | None = None
+    The order of the work: rating threshold, time window, items without a catalog row, order by
+    time, duplicates, k-core, sample of users, split, texts.
+    """
+
+    reader: str
+    source: str | None = Field(
+        None,
+        min_length=1,
+        description="Name of a public dataset in data/datasets.yaml, fetched and checked by the "
+        "rule fetch_dataset; instead of interactions and items.",
+    )
+    interactions: str | None = Field(
+        None,
+        min_length=1,
+        description="Path of the log; it may hold ${NAME}, replaced from the environment.",
+    )
+    items: str | None = Field(None, min_length=1, description="Path of the catalog, likewise.")
+    min_rating: float | None = Field(
+        None,
+        allow_inf_nan=False,
+        description="Events rated lower are left out, in the unit of the log's ratings; null keeps "
+        "all.",
+    )
+    time_start: str | None = Field(
+        None, description='First day of the time window, "YYYY-MM-DD" (UTC), in quotes; null is none.'
+    )
+    time_end: str | None = Field(
+        None,
+        description='Day before which the time window ends, "YYYY-MM-DD" (UTC), in quotes; null is '
+        "none.",
+    )
+    missing_items: Literal["error", "drop"] = Field(
+        "error",
+        description="What happens to items of the log that have no row in the catalog: error, or "
+        "drop their events before the k-core. The report counts what is dropped.",
+    )
+    duplicates: Literal["all", "first", "last"] = Field(
+        "all", description="Of the events of one user with one item, keep all, the first or the last."
+    )
+    tie_rule: Literal["file_order", "hashed"] = Field(
+        "file_order",
+        description="Order of a user's events of one time: file_order, as the log has them; or "
+        "hashed, by a hash of seed, user and item, so that no order of the log matters. The report "
+        "has the share of ties.",
+    )
+    min_user_events: Count = Field(
+        5,
+        description="Events that a user needs (k-core, together with min_item_events; 1 is no "
+        "filter). A user with fewer than three events cannot be split and is trained on only.",
+    )
+    min_item_events: Count = Field(
+        5, description="Events that an item needs (k-core, together with min_user_events)."
+    )
+    max_users: Count | None = Field(
+        None,
+        description="Users drawn by seed for a quick run; null is all. The k-core is applied again "
+        "after it.",
+    )
+    seed: Seed = Field(0, description="Seed of the sample of users and of the hashed tie rule.")
+    split: Literal["leave_one_out", "global_time"] = Field(
+        "leave_one_out",
+        description="leave_one_out: a user's last event is the test item, the one before the "
+        "validation item. global_time: two dates for all users, nothing trained on is later than "
+        "anything held out; a user's first event of a period is held out, later ones are left out.",
+    )
+    valid_share: Share | None = Field(
+        None,
+        description="Share of the events in the validation period; for the split global_time alone, "
+        "where null is 0.1.",
+    )
+    test_share: Share | None = Field(
+        None,
+        description="Share of the events in the test period; for the split global_time alone, where "
+        "null is 0.1.",
+    )
+    template: str = Field(
+        "The {dataset} item has the following attributes: \n {attributes}",
+        min_length=1,
+        description="What the encoder gets of an item. {title} is the catalog's column title, "
+        '{attributes} lists text_columns as "title: Red lamp; price: 3;", {dataset} is the '
+        "dataset's name here.",
+    )
+    text_columns: list[str] | None = Field(
+        None,
+        min_length=1,
+        description="Columns that {attributes} lists, in order; null is all of the catalog's.",
+    )
+    clean_html: bool = Field(
+        True, description="Take HTML tags out of the fields and turn entities into their characters."
+    )
+    max_field_chars: Count | None = Field(
+        None,
+        description="Longest text of one field, in characters, cut at its end; null is no limit.",
+    )
+    blank_text: Literal["error", "placeholder"] = Field(
+        "placeholder",
+        description="What happens to an item of which every field in the template is empty: error, "
+        "or the text of placeholder. The report counts them.",
+    )
+    placeholder: str = Field(
+        "unknown item", min_length=1, description="Text of an item without any."
+    )
+    expected: Counts | None = Field(
+        None,
+        description="Counts that the dataset should have; a deviation is a warning in the report. "
+        "For a source the registry's counts are taken if the settings are those they hold for.",
+    )
 
     @field_validator("time_start", "time_end")
     @classmethod
     def _is_date(cls, value: str | None) -> str | None:
         if value is not None:
-            date.fromisoformat(value)
+            try:
+                date.fromisoformat(value)
+            except ValueError:
+                raise ValueError(
+                    f"expected a day such as \"2019-01-31\", got the text '{value}'"
+                ) from None
         return value
+
+    @field_validator("text_columns")
+    @classmethod
+    def _each_once(cls, value: list[str] | None) -> list[str] | None:
+        repeated = [name for i, name in enumerate(value or []) if name in value[:i]]
+        if repeated:
+            raise ValueError(f"expected each column once, got '{repeated[0]}' twice")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_shares(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("split") == "global_time":
+            shares = ("valid_share", "test_share")
+            return given | {name: 0.1 for name in shares if given.get(name) is None}
+        return given
 
     @model_validator(mode="after")
     def _keys_agree(self) -> "DatasetSettings":
-        if (self.reader == "table") != (self.columns is not None):
-            raise ValueError("'columns' is wanted for the reader 'table' and for no other")
         shares = (self.valid_share, self.test_share)
-        if self.split == "global_time" and None in shares:
-            raise ValueError("the split 'global_time' needs 'valid_share' and 'test_share'")
         if self.split == "leave_one_out" and shares != (None, None):
-            raise ValueError("'valid_share' and 'test_share' belong to the split 'global_time'")
+            raise ValueError("valid_share and test_share belong to split: global_time")
         if None not in shares and sum(shares) >= 1:
-            raise ValueError("'valid_share' and 'test_share' leave nothing to train on")
+            raise ValueError(
+                f"valid_share and test_share: expected a sum below 1, got {sum(shares):g}; nothing "
+                "would be left to train on"
+            )
         return self

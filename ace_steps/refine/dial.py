@@ -6,6 +6,7 @@ from passes over the rows that each try a whole grid of lambdas.
 
 import math
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import brentq
@@ -13,8 +14,10 @@ from scipy.optimize import brentq
 from ace_steps.errors import InputError
 from ace_steps.refine.factor import Factor
 from ace_steps.refine.geometry import effective_rank, mean_cosine
-from ace_steps.refine.settings import AceSettings
 from ace_steps.refine.spectral import gains
+
+if TYPE_CHECKING:
+    from ace_steps.refine.ace import AceSettings
 
 FAR = 1e8  # lambda is searched from s_k^2 / FAR to s_1^2 * FAR: beyond, nothing moves
 GRID = 33  # lambdas tried in one pass over the rows
@@ -23,12 +26,12 @@ N_PASSES = 6  # each narrows the bracket 32 times, to 1e-7 in log lambda
 Rows = Callable[[], Iterator[np.ndarray]]
 
 
-def solve_lambda(settings: AceSettings, factor: Factor, rows: Rows) -> float:
+def solve_lambda(settings: "AceSettings", factor: Factor, rows: Rows) -> float:
     """The lambda that the settings ask for.
 
     Args:
         settings: With exactly one of ``lambda``, ``lambda_rel`` and ``target``.
-        factor: Cut to the settings' width; no singular value is 0.
+        factor: Cut to the settings' dim; no singular value is 0.
         rows: Starts a pass over the unit rows, in chunks; used for a target mean cosine only.
 
     Raises:

@@ -3,22 +3,79 @@
 whitenrec_plus, alpharec, llmemb, alphafuse; ``item_encoder`` says which network training builds.
 """
 
+from typing import Literal
+
 import numpy as np
 import scipy.linalg
+from pydantic import Field, model_validator
 
+from ace_steps.config.base import Count, Grid, NonNegativeCount, Positive
 from ace_steps.errors import InputError
 from ace_steps.refine.factor import Factor
 from ace_steps.refine.plan import Plan, Source, mapped
-from ace_steps.refine.settings import (
-    AlphafuseSettings,
-    AlpharecSettings,
-    LlmembSettings,
-    WhitenrecPlusSettings,
-)
+from ace_steps.refine.settings import FrozenGamma, Gamma, RefinementSettings
 from ace_steps.refine.spectral import entry_std, scale_to
-from ace_steps.refine.trained import rescaled
+from ace_steps.refine.spectral_methods import rescaled
 
 NOISE = 1e-6  # of the largest singular value: squaring left no digits below
+
+
+class WhitenrecPlusSettings(RefinementSettings):
+    """WhitenRec+: frozen full and group ZCA of the centered vectors, one shared network."""
+
+    method: Literal["whitenrec_plus"] = "whitenrec_plus"
+    gamma: FrozenGamma = 1.0
+    groups: Grid[Count] = Field(
+        4,
+        description="Groups of neighboring columns that are whitened apart; divides the encoder's "
+        "dim.",
+    )
+
+
+class AlpharecSettings(RefinementSettings):
+    """AlphaRec: the frozen unit vectors through a network."""
+
+    method: Literal["alpharec"] = "alpharec"
+    gamma: FrozenGamma = 1.0
+
+
+class LlmembSettings(RefinementSettings):
+    """LLMEmb: frozen centered principal components through two linear layers."""
+
+    method: Literal["llmemb"] = "llmemb"
+    gamma: FrozenGamma = 1.0
+    pca_dim: Grid[Count] = Field(
+        1536,
+        description="Principal components kept at most; as many as the vectors have where they "
+        "have fewer.",
+    )
+
+
+class AlphafuseSettings(RefinementSettings):
+    """AlphaFuse: frozen whitened principal components, a trained table added to the weakest."""
+
+    method: Literal["alphafuse"] = "alphafuse"
+    gamma: Gamma = 0.2
+    trainable_last: Grid[NonNegativeCount] | None = Field(
+        None,
+        description="Last columns, the weakest components, that the trained table is added to, at "
+        "most dim; null is half of dim.",
+    )
+    std: Grid[Positive] = Field(
+        0.02, description="Standard deviation of the trained table's initialization."
+    )
+
+    @model_validator(mode="after")
+    def _split_within_dim(self) -> "AlphafuseSettings":
+        given = self.trainable_last if isinstance(self.trainable_last, list) else []
+        for n_last in given or [self.trainable_last or 0]:
+            if n_last > self.dim:
+                raise ValueError(f"trainable_last: expected at most dim {self.dim}, got {n_last}")
+        return self
+
+    def n_trainable(self) -> int:
+        """Columns that the trained table is added to."""
+        return self.dim // 2 if self.trainable_last is None else self.trainable_last
 
 
 def whitenrec_plus(settings: WhitenrecPlusSettings, source: Source) -> Plan:
@@ -43,7 +100,7 @@ def whitenrec_plus(settings: WhitenrecPlusSettings, source: Source) -> Plan:
     kept = factor.leading(_all_of(factor))
     full = kept.directions / kept.singular_values @ kept.directions.T
     weights = np.hstack([full, group_zca(kept, settings.groups)])
-    encoder = _network(settings.width, [width, width], "relu")
+    encoder = _network(settings.dim, [width, width], "relu")
     scale = _scale(settings.gamma, weights, factor)
     facts = {"scale": scale, "rank": factor.rank}
     gain = np.ones(factor.rank)
@@ -84,24 +141,24 @@ def alpharec(settings: AlpharecSettings, source: Source) -> Plan:
         weights,
         factor.singular_values,
         scale=scale,
-        item_encoder=_network(settings.width, [len(weights)], "leaky_relu"),
+        item_encoder=_network(settings.dim, [len(weights)], "leaky_relu"),
         facts={"scale": scale},
     )
 
 
 def llmemb(settings: LlmembSettings, source: Source) -> Plan:
-    """Centred PCA scores, as many as the vectors have up to ``pca_width``.
+    """Centred PCA scores, as many as the vectors have up to ``pca_dim``.
 
     Source:
         Liu et al., AAAI 2025; here without fine-tuning of the language model.
     """
     factor = source.centred
-    kept = factor.leading(min(settings.pca_width, _all_of(factor)))
+    kept = factor.leading(min(settings.pca_dim, _all_of(factor)))
     n_kept = len(kept.singular_values)
-    encoder = _network(settings.width, [n_kept], "identity")
+    encoder = _network(settings.dim, [n_kept], "identity")
     weights, gain = kept.directions, kept.singular_values
     scale = _scale(settings.gamma, weights, factor)
-    facts = {"scale": scale, "pca_width": n_kept}
+    facts = {"scale": scale, "pca_dim": n_kept}
     return mapped(factor, weights, gain, scale=scale, item_encoder=encoder, facts=facts)
 
 
@@ -112,15 +169,15 @@ def alphafuse(settings: AlphafuseSettings, source: Source) -> Plan:
         Hu et al., SIGIR 2025.
     """
     factor = source.centred
-    kept = factor.leading(settings.width)
+    kept = factor.leading(settings.dim)
     encoder = {
         "kind": "partly_trainable",
-        "parts": [settings.width],
-        "width": settings.width,
-        "trainable_last": settings.trainable_last,
+        "parts": [settings.dim],
+        "width": settings.dim,
+        "trainable_last": settings.n_trainable(),
         "std": settings.std,
     }
-    gain = np.ones(settings.width)
+    gain = np.ones(settings.dim)
     return rescaled(factor, kept, gain, gamma=settings.gamma, item_encoder=encoder)
 
 

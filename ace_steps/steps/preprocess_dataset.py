@@ -11,13 +11,12 @@ import logging
 from pathlib import Path
 
 from ace_steps import command
+from ace_steps.config.base import parse_named
+from ace_steps.config.registry import READERS
 from ace_steps.files import published_together
 from ace_steps.parquet import write_table
 from ace_steps.preprocess.pipeline import build_dataset
-from ace_steps.preprocess.readers import READERS
-from ace_steps.preprocess.settings import DatasetSettings
 from ace_steps.provenance import Provenance, digests
-from ace_steps.config.base import parse
 from ace_steps.tables import DATA_REPORT, INTERACTIONS, ITEMS, USERS
 
 log = logging.getLogger(__name__)
@@ -35,12 +34,12 @@ def run(
     data_report: Path,
 ) -> None:
     """Read both files, build the tables, write them."""
-    wanted = parse(DatasetSettings, settings, "--settings")
-    read = READERS[wanted.reader]
-    built = build_dataset(read(raw_interactions, raw_items, wanted.columns), wanted, dataset)
+    chosen = parse_named(READERS, "reader", settings, "--settings")
+    read = READERS[chosen.reader].implementation()
+    built = build_dataset(read(raw_interactions, raw_items, chosen), chosen, dataset)
     note = Provenance(
         step="preprocess_dataset",
-        settings=wanted.as_json(),
+        settings=chosen.as_json(),
         inputs=digests(raw_interactions=raw_interactions, raw_items=raw_items),
         facts={"dataset": dataset},
     )
@@ -64,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     """Parse the options and run the step; the exit code."""
     options = command.parser(__doc__)
     options.add_argument("--raw-interactions", type=Path, required=True, help="the raw log")
-    options.add_argument("--raw-items", type=Path, required=True, help="the raw catalogue")
+    options.add_argument("--raw-items", type=Path, required=True, help="the raw catalog")
     command.add_identity(options, "dataset")
     options.add_argument("--settings", required=True, help="the dataset's settings, as JSON")
     options.add_argument("--interactions", type=Path, required=True, help="table to write")

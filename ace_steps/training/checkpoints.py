@@ -14,7 +14,7 @@ from ace_steps.training.state import TrainingState
 log = logging.getLogger(__name__)
 
 STATE_FILE = "training_state.safetensors"  # one file, so that it is never half of two epochs
-_PARTS = ("weights", "optimiser", "best_weights")
+_PARTS = ("weights", "optimizer", "best_weights")
 _CODE = (  # what an epoch's numbers depend on
     "backbones/*.py",
     "training/*.py",

@@ -11,10 +11,10 @@ from ace_steps.evaluation.metrics import mean_metric
 from ace_steps.evaluation.ranking import rank_targets
 from ace_steps.runtime import keep_large_blocks_apart
 from ace_steps.training.histories import Histories, Targets, held_out
-from ace_steps.training.optimisers import (
-    load_optimiser,
+from ace_steps.training.optimizers import (
+    load_optimizer,
     load_weights,
-    optimiser_as_arrays,
+    optimizer_as_arrays,
     weights_as_arrays,
 )
 from ace_steps.training.state import TrainingState
@@ -62,7 +62,7 @@ def train(
     trainer = Trainer(recommender, task, training, seed)
     if state.curve:
         load_weights(recommender, state.weights)
-        load_optimiser(recommender, trainer.optimiser, state.optimiser)
+        load_optimizer(recommender, trainer.optimizer, state.optimizer)
     while not _is_finished(state, training):
         epoch = len(state.curve) + 1
         row = trainer.train_epoch(epoch)
@@ -77,7 +77,7 @@ def train(
         n_seconds = row["seconds"] + time.perf_counter() - begun
         state.curve.append(row)
         state.weights = weights_as_arrays(recommender)
-        state.optimiser = optimiser_as_arrays(recommender, trainer.optimiser)
+        state.optimizer = optimizer_as_arrays(recommender, trainer.optimizer)
         if state.best_epoch == epoch:
             state.best_weights = state.weights
         keep(state)

@@ -11,14 +11,14 @@ class TrainingState:
 
     Attributes:
         weights: The trained parameters by name, after the last epoch.
-        optimiser: Its tensors, named ``<parameter>/<tensor>``.
+        optimizer: Its tensors, named ``<parameter>/<tensor>``.
         best_weights: The parameters after the epoch with the best validation value.
         curve: One row an epoch, under the columns of the table training_curve, and ``value``, the
             metric that stops the training.
     """
 
     weights: dict[str, np.ndarray] = field(default_factory=dict)
-    optimiser: dict[str, np.ndarray] = field(default_factory=dict)
+    optimizer: dict[str, np.ndarray] = field(default_factory=dict)
     best_weights: dict[str, np.ndarray] = field(default_factory=dict)
     curve: list[dict] = field(default_factory=list)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ace_steps.backbones.bert4rec import Bert4RecSettings
 from ace_steps.backbones.network import MASK, Network
-from ace_steps.backbones.registry import BACKBONES
+from ace_steps.config.registry import BACKBONES
 from ace_steps.backbones.settings import BackboneSettings
 from ace_steps.tables import PADDING
 from ace_steps.training.batches import Batch, draw_batches, gather, lay_out
@@ -35,11 +35,11 @@ class Task(ABC):
             InputError: there is nothing to train on, or the settings do not fit each other.
         """
         training = settings.training
-        self._items, self._pack, self._size = histories.items, pack, training.batch_sequences
+        self._items, self._pack, self._size = histories.items, pack, training.batch_size
         self._windows = cut_windows(
             histories,
             max_length=settings.max_length,
-            stride=training.window_stride,
+            stride=settings.window_stride(),
             train_targets=training.train_targets,
             reads_last=self.reads_last,
         )
@@ -124,6 +124,6 @@ def build_task(
     Raises:
         InputError: there is nothing to train on, or the settings do not fit each other.
     """
-    if not BACKBONES[settings.model].is_causal:
+    if not BACKBONES[settings.model].implementation().is_causal:
         return HiddenItem(histories, settings, n_items, pack=network.can_pack)
     return NextItem(histories, settings, n_items, pack=network.can_pack)

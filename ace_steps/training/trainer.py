@@ -16,24 +16,24 @@ from ace_steps.progress import Progress
 from ace_steps.runtime import computing_precision, derive_seed
 from ace_steps.training.batches import Batch, needed_rows, renumbered
 from ace_steps.training.objectives import NegativeSampler, full_softmax, sampled_softmax
-from ace_steps.training.optimisers import build_optimiser, rate_of_step, set_rate
+from ace_steps.training.optimizers import build_optimizer, rate_of_step, set_rate
 from ace_steps.training.tasks import Task
 
 log = logging.getLogger(__name__)
 
 
 class Trainer:
-    """A recommender with its optimiser and what it is trained to do.
+    """A recommender with its optimizer and what it is trained to do.
 
     Data order, dropout and drawn negatives of an epoch follow from the seed and the epoch's number
-    alone, so that nothing but weights and the optimiser's tensors carries over between epochs.
+    alone, so that nothing but weights and the optimizer's tensors carries over between epochs.
     """
 
     def __init__(
         self, recommender: Recommender, task: Task, training: TrainingSettings, seed: int
     ) -> None:
         self.recommender, self.task, self.training, self.seed = recommender, task, training, seed
-        self.optimiser = build_optimiser(recommender, training)
+        self.optimizer = build_optimizer(recommender, training)
         self.device = next(recommender.parameters()).device
         self.precision = computing_precision(training.precision, self.device)
         if self.precision != training.precision:
@@ -56,7 +56,7 @@ class Trainer:
         with torch.random.fork_rng(gpus), progress:
             torch.manual_seed(derive_seed(self.seed, f"dropout/{epoch}"))
             for step, batch in enumerate(self.task.batches(rng), start=1):
-                set_rate(self.optimiser, rate_of_step(self.training, n_before + step, n_steps))
+                set_rate(self.optimizer, rate_of_step(self.training, n_before + step, n_steps))
                 loss = self.step(batch.to(self.device), sampler)
                 if not math.isfinite(loss):
                     raise InputError(
@@ -82,9 +82,9 @@ class Trainer:
         loss = self._full_loss(batch) if sampler is None else self._sampled_loss(batch, sampler)
         value = loss.item()
         if math.isfinite(value):
-            self.optimiser.zero_grad(set_to_none=True)
+            self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            self.optimiser.step()
+            self.optimizer.step()
         return value
 
     def _full_loss(self, batch: Batch) -> Tensor:
@@ -123,10 +123,10 @@ class Trainer:
 
     def sampler(self, epoch: int) -> NegativeSampler | None:
         """What draws an epoch's negatives; None where every item is one."""
-        if not self.training.negatives:
+        if not self.training.num_negatives:
             return None
         seed = derive_seed(self.seed, f"negatives/{epoch}")
-        return NegativeSampler(self.task.train_counts, self.training.negatives, seed)
+        return NegativeSampler(self.task.train_counts, self.training.num_negatives, seed)
 
 
 def remedy(training: TrainingSettings, epoch: int) -> str:

@@ -1,4 +1,4 @@
-"""The optimiser, its learning rate over the steps, and its state as named arrays."""
+"""The optimizer, its learning rate over the steps, and its state as named arrays."""
 
 import numpy as np
 import torch
@@ -7,10 +7,10 @@ from torch import nn
 from ace_steps.backbones.settings import TrainingSettings
 from ace_steps.errors import InputError
 
-OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
-def build_optimiser(model: nn.Module, training: TrainingSettings) -> torch.optim.Optimizer:
+def build_optimizer(model: nn.Module, training: TrainingSettings) -> torch.optim.Optimizer:
     """Adam (weight decay added to the gradient) or AdamW (taken off the weights).
 
     Only matrices decay: a bias or a layer norm pulled towards zero loses its meaning.
@@ -20,28 +20,28 @@ def build_optimiser(model: nn.Module, training: TrainingSettings) -> torch.optim
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": training.weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return OPTIMISERS[training.optimiser](groups, lr=training.lr, fused=True)
+    return OPTIMIZERS[training.optimizer](groups, lr=training.lr, fused=True)
 
 
 def rate_of_step(training: TrainingSettings, step: int, n_steps: int) -> float:
     """The learning rate of a step: it grows evenly over ``warmup_steps``, then stays or falls.
 
     Args:
-        training: With ``lr_decay`` linear, the rate falls evenly from the end of the warm-up on
+        training: With ``lr_schedule`` linear, the rate falls evenly from the end of the warm-up on
             and would be zero one step after the last.
         step: Counted from 1 over all epochs.
         n_steps: Steps of all ``epochs``, whether or not the training stops before.
     """
     if step <= training.warmup_steps:
         return training.lr * step / training.warmup_steps
-    if training.lr_decay == "none":
+    if training.lr_schedule == "constant":
         return training.lr
     return training.lr * (n_steps + 1 - step) / (n_steps + 1 - training.warmup_steps)
 
 
-def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Set the learning rate of every parameter."""
-    for group in optimiser.param_groups:
+    for group in optimizer.param_groups:
         group["lr"] = rate
 
 
@@ -69,23 +69,23 @@ def load_weights(model: nn.Module, arrays: dict[str, np.ndarray]) -> None:
             parameter.copy_(torch.from_numpy(arrays[name]))
 
 
-def optimiser_as_arrays(
-    model: nn.Module, optimiser: torch.optim.Optimizer
+def optimizer_as_arrays(
+    model: nn.Module, optimizer: torch.optim.Optimizer
 ) -> dict[str, np.ndarray]:
-    """Copies of the optimiser's tensors, named ``<parameter>/<tensor>``."""
+    """Copies of the optimizer's tensors, named ``<parameter>/<tensor>``."""
     return {
         f"{name}/{key}": tensor.cpu().numpy().copy()
         for name, parameter in model.named_parameters()
-        for key, tensor in optimiser.state[parameter].items()
+        for key, tensor in optimizer.state[parameter].items()
     }
 
 
-def load_optimiser(
-    model: nn.Module, optimiser: torch.optim.Optimizer, arrays: dict[str, np.ndarray]
+def load_optimizer(
+    model: nn.Module, optimizer: torch.optim.Optimizer, arrays: dict[str, np.ndarray]
 ) -> None:
-    """Set the optimiser's tensors to what ``optimiser_as_arrays`` gave."""
+    """Set the optimizer's tensors to what ``optimizer_as_arrays`` gave."""
     parameters = dict(model.named_parameters())
     for name, array in arrays.items():
         parameter, _, key = name.rpartition("/")
         tensor = torch.from_numpy(array.copy()).to(parameters[parameter].device)
-        optimiser.state[parameters[parameter]][key] = tensor
+        optimizer.state[parameters[parameter]][key] = tensor

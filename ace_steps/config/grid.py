@@ -1,12 +1,24 @@
-"""From named entries of the configuration to points of their grids, and to runs."""
+"""From entries of the experiment to the grid points of their grids, and to runs.
 
+A grid point's name is its folder: the entry's name, and every value that is not its default, so
+that a changed value has results of its own and an added one keeps those of the others.
+"""
+
+import hashlib
+import json
+import re
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from typing import Any, NamedTuple
 
+from ace_steps.config.base import Settings, grid_values
+from ace_steps.config.registry import BACKBONES, REFINEMENTS
 from ace_steps.errors import InputError
 
-ENCODER_FREE = {"random"}  # refinements whose vectors know nothing of the encoder's
+LONGEST_NAME = 120  # characters; a file's name may have 255
+LONGEST_VALUE = 24
+ALWAYS_NAMED = ("lambda", "lambda_rel")  # the dial is what a reader looks for
 
 
 @dataclass(frozen=True)
@@ -14,11 +26,10 @@ class Point:
     """One setting of an entry, every grid value fixed.
 
     Attributes:
-        name: Unique among all points of its kind; a folder name. The entry's own name where the
-            entry holds no grid.
+        name: Unique among all grid points of its kind; a folder name.
         entry: Name of the entry in the configuration.
-        settings: The entry's settings, no value a list.
-        values: The values that were chosen from lists, by dotted key.
+        settings: The entry's settings, no value a grid.
+        values: The values that were chosen from grids, by dotted key.
     """
 
     name: str
@@ -38,21 +49,26 @@ class Run(NamedTuple):
 
 
 def expand(entries: dict[str, dict]) -> dict[str, Point]:
-    """Every point of every entry, by name, in the order of the configuration.
+    """Every grid point of every refinement or backbone, by name, in the order of the experiment.
 
-    A value that is a list, at any depth, is a grid; several grids in one entry are crossed.
+    Several grids in one entry are crossed.
+
+    Args:
+        entries: Resolved settings of each entry, as JSON values.
 
     Raises:
-        InputError: two points would share a name.
+        InputError: two grid points would share a name.
     """
     points: dict[str, Point] = {}
     for entry, settings in entries.items():
-        grids = _grids(settings)
+        model = _settings_class(settings)
+        grids = grid_values(model.model_validate(settings))
         for combination in product(*grids.values()):
             values = dict(zip(grids, combination, strict=True))
-            point = Point(_name(entry, values), entry, _with(settings, values), values)
+            single = _with(settings, values)
+            point = Point(_name(entry, single, model), entry, single, values)
             if point.name in points:
-                raise InputError(f"config: two points are called '{point.name}'; rename an entry.")
+                raise InputError(f"two grid points are called '{point.name}'; rename an entry")
             points[point.name] = point
     return points
 
@@ -75,14 +91,14 @@ class Plan:
 
     Attributes:
         refinements, backbones: Points by name.
-        cells: The cells that are run, in the order of the configuration.
+        cells: The cells that are run, in the order of the experiment.
         encoders: Names of the encoders.
-        names: Every value of each part of a run's identity, in the order of the configuration.
+        names: Every value of each part of a run's identity, in the order of the experiment.
         free_entries, free_points: Refinements that know nothing of the encoder.
     """
 
     def __init__(self, config: dict) -> None:
-        """``config``: a checked configuration.
+        """``config``: a resolved experiment as JSON values.
 
         Raises:
             InputError: two points would share a name.
@@ -91,7 +107,8 @@ class Plan:
         self.backbones = expand(config["backbones"])
         self.encoders = list(config["encoders"])
         entries = config["refinements"]
-        self.free_entries = [n for n, e in entries.items() if e["method"] in ENCODER_FREE]
+        uses = {name: REFINEMENTS[e["method"]].settings_class() for name, e in entries.items()}
+        self.free_entries = [name for name, made in uses.items() if not made.uses_encoder]
         free = (p.name for p in self.refinements.values() if p.entry in self.free_entries)
         self.free_points = list(free)
         self.names = {
@@ -141,17 +158,6 @@ def _by_entry(points: dict[str, Point]) -> dict[str, list[str]]:
     return found
 
 
-def _grids(settings: dict, prefix: str = "") -> dict[str, list]:
-    """The list values of nested settings, by dotted key."""
-    found: dict[str, list] = {}
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            found |= _grids(value, f"{prefix}{key}.")
-        elif isinstance(value, list):
-            found[prefix + key] = value
-    return found
-
-
 def _with(settings: dict, values: dict[str, Any], prefix: str = "") -> dict:
     """The settings with their grid values put in."""
     return {
@@ -162,6 +168,48 @@ def _with(settings: dict, values: dict[str, Any], prefix: str = "") -> dict:
     }
 
 
-def _name(entry: str, values: dict[str, Any]) -> str:
-    """``ace-lambda_50``: no '=', which readers of Parquet folders take for a partition."""
-    return "-".join([entry, *(f"{key.rpartition('.')[2]}_{v}" for key, v in values.items())])
+def _settings_class(settings: dict) -> type[Settings]:
+    named = BACKBONES[settings["model"]] if "model" in settings else REFINEMENTS[settings["method"]]
+    return named.settings_class()
+
+
+@cache
+def _defaults(model: type[Settings]) -> dict[str, Any]:
+    return dict(_leaves(model().as_json()))
+
+
+def _leaves(settings: dict, prefix: str = "") -> list[tuple[str, Any]]:
+    """Every value that is no mapping, by dotted key."""
+    found = []
+    for key, value in settings.items():
+        inner = isinstance(value, dict)
+        found += _leaves(value, f"{prefix}{key}.") if inner else [(prefix + key, value)]
+    return found
+
+
+def _name(entry: str, settings: dict, model: type[Settings]) -> str:
+    """``ace-lambda_50-gamma_0.4``: no '=', which readers of Parquet folders take for a partition."""
+    defaults = _defaults(model)
+    parts = [entry]
+    for key, value in _leaves(settings):
+        is_dial = key in ALWAYS_NAMED and value is not None
+        if is_dial or (value is not None and value != defaults.get(key)):
+            last = key.rpartition(".")[2]
+            if key not in ("method", "model"):
+                parts.append(f"{last}_{_short(value)}")
+        elif value is None and defaults.get(key) is not None and key not in ALWAYS_NAMED:
+            parts.append(f"{key.rpartition('.')[2]}_none")
+    name = "-".join(parts)
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[: LONGEST_NAME - 9]}-{_digest(settings)}"
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    is_plain = re.fullmatch(r"[A-Za-z0-9._+-]+", text) and len(text) <= LONGEST_VALUE
+    return text if is_plain else _digest(value)
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]

@@ -1,41 +1,35 @@
-"""Refinements that give the start of a trained item table: random, llm2x, svd, whitening, ace."""
+"""Spectral refinements without a dial: llm2x, svd, whitening."""
 
-from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 
-from ace_steps.refine.dial import solve_lambda
 from ace_steps.refine.factor import Factor
 from ace_steps.refine.plan import TABLE, Plan, Source, mapped
-from ace_steps.refine.settings import (
-    AceSettings,
-    Llm2xSettings,
-    RandomSettings,
-    SvdSettings,
-    WhiteningSettings,
-)
-from ace_steps.refine.spectral import entry_std, gains, scale_to, spectral_weights
+from ace_steps.refine.settings import Center, Gamma, RefinementSettings
+from ace_steps.refine.spectral import entry_std, scale_to, spectral_weights
 
 
-def random(settings: RandomSettings, source: Source) -> Plan:
-    """N(0, std^2), whatever the item vectors are: the plain backbone's table.
+class Llm2xSettings(RefinementSettings):
+    """LLM2X: centered principal components of the item vectors, not rescaled."""
 
-    The rows made here are an example, whose geometry is reported; each training draws its own with
-    its run's seed.
-    """
+    method: Literal["llm2x"] = "llm2x"
 
-    def start() -> Callable[[np.ndarray], np.ndarray]:
-        generator = np.random.default_rng(settings.seed)
-        return lambda rows: settings.std * generator.standard_normal((len(rows), settings.width))
 
-    return Plan(
-        start=start,
-        width=settings.width,
-        spectrum=source.raw.singular_values,
-        gain=None,
-        item_encoder={"kind": "drawn_table", "std": settings.std},
-        facts={"scale": settings.std},
-    )
+class SvdSettings(RefinementSettings):
+    """SVD: singular vectors times singular values, rescaled; ACE as lambda grows."""
+
+    method: Literal["svd"] = "svd"
+    gamma: Gamma = 0.2
+    center: Center = False
+
+
+class WhiteningSettings(RefinementSettings):
+    """Whitening: singular vectors, rescaled; not centered it is ACE at lambda 0."""
+
+    method: Literal["whitening"] = "whitening"
+    gamma: Gamma = 0.2
+    center: Center = True
 
 
 def llm2x(settings: Llm2xSettings, source: Source) -> Plan:
@@ -45,7 +39,7 @@ def llm2x(settings: Llm2xSettings, source: Source) -> Plan:
         Harte et al., RecSys 2023 (LLM2BERT4Rec).
     """
     factor = source.centred
-    kept = factor.leading(settings.width)
+    kept = factor.leading(settings.dim)
     return mapped(
         factor, kept.directions, kept.singular_values, item_encoder=TABLE, facts={"scale": 1.0}
     )
@@ -54,29 +48,16 @@ def llm2x(settings: Llm2xSettings, source: Source) -> Plan:
 def svd(settings: SvdSettings, source: Source) -> Plan:
     """U_k S_k brought to standard deviation gamma: what ACE comes to as lambda grows."""
     factor = source.factor(center=settings.center)
-    kept = factor.leading(settings.width)
+    kept = factor.leading(settings.dim)
     return rescaled(factor, kept, kept.singular_values, gamma=settings.gamma)
 
 
 def whitening(settings: WhiteningSettings, source: Source) -> Plan:
     """U_k brought to standard deviation gamma: ACE at lambda = 0."""
     factor = source.factor(center=settings.center)
-    kept = factor.leading(settings.width)
-    gain = np.ones(settings.width)
+    kept = factor.leading(settings.dim)
+    gain = np.ones(settings.dim)
     return rescaled(factor, kept, gain, gamma=settings.gamma, lambda_=0.0)
-
-
-def ace(settings: AceSettings, source: Source) -> Plan:
-    """U_k g(S_k) brought to standard deviation gamma, g(s) = s / sqrt(s^2 + lambda).
-
-    Source:
-        ACE, SIGIR 2026, arXiv:2605.29322.
-    """
-    factor = source.factor(center=settings.center)
-    kept = factor.leading(settings.width)
-    lambda_ = solve_lambda(settings, kept, source.rows)
-    gain = gains(kept.singular_values, lambda_)
-    return rescaled(factor, kept, gain, gamma=settings.gamma, lambda_=lambda_)
 
 
 def rescaled(

@@ -1,0 +1,360 @@
+"""The experiment: every section of a configuration, resolved from the little that a file says.
+
+Readers, methods and models bring their own settings classes (``ace_steps.config.registry``);
+encoders have one for each kind. What a file leaves out has the default of its class.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PrivateAttr, field_validator
+from pydantic import ValidationError as PydanticError
+
+from ace_steps.config.base import Count, Seed, Settings, Share
+from ace_steps.config.mistakes import Mistake, mistakes_of, report, suggestion
+from ace_steps.config.registry import BACKBONES, READERS, REFINEMENTS, Entry
+from ace_steps.embed.registry import resolve_encoder
+from ace_steps.embed.settings import entry_class
+from ace_steps.errors import InputError
+from ace_steps.preprocess.registry import expected_counts, public_dataset
+from ace_steps.preprocess.settings import ORIGINS
+
+NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME, description="a name of a-z, 0-9, _ and -, 64 at most")]
+Metric = Literal["recall", "ndcg", "mrr"]
+Cutoff = Literal[1, 5, 10, 20, 50]
+KINDS = ("datasets", "encoders", "refinements", "backbones")
+DEFAULT_ENTRIES: dict[str, dict[str, dict]] = {
+    "refinements": {"random": {"std": [0.02, 0.1]}, "svd": {}, "whitening": {}, "ace": {}},
+    "backbones": {"sasrec": {}},
+}
+
+
+class Selection(Settings):
+    """What decides between the grid points of an entry."""
+
+    metric: Metric = Field("ndcg", description="Metric on the validation items.")
+    cutoff: Cutoff = Field(10, description="K of metric@K, in items.")
+
+
+class Statistics(Settings):
+    """How results are sliced and compared; nothing is trained anew when it changes."""
+
+    metrics: list[Annotated[str, Field(pattern=r"^(recall|ndcg|mrr)@(1|5|10|20|50)$")]] = Field(
+        ["recall@20", "ndcg@20"],
+        min_length=1,
+        description="What differences are tested on, as recall@K, ndcg@K or mrr@K with K 1, 5, 10, "
+        "20 or 50; every one of them enters Holm's correction.",
+    )
+    alpha: Share = Field(
+        0.05, description="Corrected p below which a difference is marked as significant."
+    )
+    confidence: Share = Field(0.95, description="Coverage of the bootstrap intervals.")
+    resamples: Annotated[int, Field(ge=100)] = Field(
+        2000, description="Bootstrap samples of users."
+    )
+    seed: Seed = Field(0, description="Seed of the bootstrap.")
+    head_share: Share = Field(
+        0.2,
+        description="Share of the held-out items, those with most training events, that are head "
+        "items; all others are tail items.",
+    )
+    long_share: Share = Field(
+        0.2,
+        description="Share of the users, those with most events before the held-out item, whose "
+        "histories are long; all others are short.",
+    )
+    few_train_events: Annotated[int, Field(ge=0)] = Field(
+        5, description="Training events up to which an item counts as one with few."
+    )
+
+    @field_validator("metrics")
+    @classmethod
+    def _each_once(cls, metrics: list[str]) -> list[str]:
+        if len(set(metrics)) < len(metrics):
+            raise ValueError(f"expected each metric once, got {', '.join(metrics)}")
+        return metrics
+
+
+class Recommend(Settings):
+    """Lists of items for the users of the log, by `snakemake recommend`."""
+
+    k: Count = Field(20, description="Items of each user's list.")
+    mask_seen: bool = Field(
+        True, description="Leave the items of a user's own history out of the list."
+    )
+
+
+class ColdItems(Settings):
+    """How items rank that training has not seen, by `snakemake cold_items`.
+
+    A share of the items is hidden, refinement and training go without them, and test items among
+    them are ranked by their folded-in vectors; one more training for each chosen grid point.
+    """
+
+    share: Share = Field(0.1, description="Share of the items that are hidden.")
+    seed: Seed = Field(0, description="Which items are hidden; the same for every run.")
+    in_report: bool = Field(
+        False,
+        description="Whether the report waits for these tables, so that a plain `snakemake` makes "
+        "them; otherwise it shows those that are there.",
+    )
+
+
+class Pathvars(Settings):
+    """Where things are put."""
+
+    results: str | None = Field(
+        None, min_length=1, description="Folder of the artifacts; null is results/<experiment>."
+    )
+    logs: str | None = Field(
+        None, min_length=1, description="Folder of the logs; null is logs/<experiment>."
+    )
+    benchmarks: str | None = Field(
+        None, min_length=1, description="Folder of times and memory; null is <logs>/benchmarks."
+    )
+    resources: str = Field(
+        "resources",
+        min_length=1,
+        description="Folder of what experiments share: downloads and embedded texts.",
+    )
+
+
+class Experiment(Settings):
+    """What is run: datasets, encoders, refinements, backbones and seeds, and how they are judged.
+
+    Every combination of the entries is a run. A list where a single value is described as a grid
+    becomes one grid point a value; the best by validation stands for the entry.
+    """
+
+    experiment: Name = Field(
+        description="Its name, which is its folder under results/ and logs/: a-z, 0-9, _ and -."
+    )
+    dim: Count = Field(
+        128, description="Dimensions of every refined vector and backbone, where it is not said there."
+    )
+    datasets: dict[Name, Any] = Field(
+        min_length=1, description="Logs and item texts, by a name of yours."
+    )
+    encoders: dict[Name, Any] = Field(
+        min_length=1, description="What turns an item's text into a vector, by a name of yours."
+    )
+    refinements: dict[Name, Any] = Field(
+        DEFAULT_ENTRIES["refinements"],
+        min_length=1,
+        description="What becomes of the vectors before training. `method` is the entry's own name "
+        "where it is left out.",
+    )
+    backbones: dict[Name, Any] = Field(
+        DEFAULT_ENTRIES["backbones"],
+        min_length=1,
+        description="Sequential recommenders. `model` is the entry's own name where it is left out.",
+    )
+    seeds: list[Seed] = Field(
+        [1],
+        min_length=1,
+        description="Each fixes initial weights, data order and dropout; every grid point runs on "
+        "the first, the chosen ones on all.",
+    )
+    selection: Selection = Field(Selection(), description="What decides between grid points.")
+    statistics: Statistics = Field(Statistics(), description="How results are compared.")
+    report_on: Literal["planned", "finished"] = Field(
+        "planned",
+        description="planned: the report waits for every run; finished: it is made of the runs that "
+        "are there, nothing is trained for it, and it says what is missing and why.",
+    )
+    recommend: Recommend = Field(Recommend(), description="Lists of items for users.")
+    cold_items: ColdItems = Field(ColdItems(), description="The experiment with new items.")
+    pathvars: Pathvars = Field(Pathvars(), description="Where things are put.")
+
+    _origins: dict[str, dict[str, str]] = PrivateAttr(default_factory=dict)
+
+    @field_validator("seeds")
+    @classmethod
+    def _each_once(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError(f"expected each seed once, got {seeds}")
+        return seeds
+
+    @property
+    def origins(self) -> dict[str, dict[str, str]]:
+        """By encoder, where each of its settings that were left out was taken from."""
+        return self._origins
+
+    def paths(self) -> dict[str, str]:
+        """The folders results, logs, benchmarks and resources."""
+        logs = self.pathvars.logs or f"logs/{self.experiment}"
+        return {
+            "results": self.pathvars.results or f"results/{self.experiment}",
+            "logs": logs,
+            "benchmarks": self.pathvars.benchmarks or f"{logs}/benchmarks",
+            "resources": self.pathvars.resources,
+        }
+
+    def as_json(self) -> dict:
+        """The whole experiment as plain JSON values, entries in their order."""
+        plain = super().as_json()
+        for kind in KINDS:
+            entries = getattr(self, kind)
+            plain[kind] = {name: entry.as_json() for name, entry in entries.items()}
+        return plain
+
+
+@dataclass(frozen=True)
+class Registries:
+    """Files that name public datasets and encoders."""
+
+    datasets: Path
+    encoders: Path
+
+    @classmethod
+    def beside(cls, folder: Path) -> "Registries":
+        """Those of a checkout."""
+        return cls(folder / "data" / "datasets.yaml", folder / "data" / "encoders.yaml")
+
+
+class Refused(Exception):
+    """One entry cannot be used; its mistakes, keys relative to the entry."""
+
+    def __init__(self, *mistakes: Mistake) -> None:
+        super().__init__(*map(str, mistakes))
+        self.mistakes = list(mistakes)
+
+
+def resolve(raw: object, registries: Registries, where: str = "config") -> Experiment:
+    """The experiment that a configuration asks for, defaults filled in.
+
+    Args:
+        raw: What YAML or JSON gave.
+        registries: Public datasets and encoders.
+        where: What the configuration is, for the error's first line.
+
+    Raises:
+        InputError: all mistakes, one a line: unknown, missing and wrong keys with what was
+            expected, what was found, and a way out.
+    """
+    experiment, mistakes = find_mistakes(raw, registries)
+    if mistakes:
+        raise InputError(report(where, mistakes))
+    return experiment
+
+
+def find_mistakes(
+    raw: object, registries: Registries
+) -> tuple[Experiment | None, list[Mistake]]:
+    """The experiment, or None and the mistakes that are in the way."""
+    if not isinstance(raw, dict):
+        return None, [Mistake("", f"expected a mapping of keys to values, got {raw!r:.60}")]
+    raw = DEFAULT_ENTRIES | raw
+    origins: dict[str, dict[str, str]] = {}
+    dim = raw["dim"] if isinstance(raw.get("dim"), int) else 128
+    makers: dict[str, Callable[[str, dict], Settings]] = {
+        "datasets": lambda name, entry: _dataset(entry, registries.datasets),
+        "encoders": lambda name, entry: _encoder(name, entry, registries.encoders, origins),
+        "refinements": lambda name, entry: _named(name, entry, "method", REFINEMENTS, dim),
+        "backbones": lambda name, entry: _named(name, entry, "model", BACKBONES, dim),
+    }
+    mistakes: list[Mistake] = []
+    try:
+        base = Experiment.model_validate(raw)  # the entries as they are; their classes come next
+    except PydanticError as refusal:
+        base, mistakes = None, mistakes_of(refusal, Experiment)
+    made: dict[str, dict[str, Settings]] = {kind: {} for kind in KINDS}
+    for kind, make in makers.items():
+        entries = raw.get(kind)
+        for name, entry in entries.items() if isinstance(entries, dict) else ():
+            try:
+                made[kind][name] = make(str(name), _mapping(entry))
+            except Refused as refusal:
+                mistakes += [mistake.under(f"{kind}.{name}") for mistake in refusal.mistakes]
+            except InputError as mistake:
+                mistakes.append(Mistake(f"{kind}.{name}", str(mistake)))
+    mistakes += _across(made, dim)
+    if base is None or mistakes:
+        return None, mistakes
+    experiment = base.model_copy(update=made)
+    experiment.origins.update(origins)
+    return experiment, []
+
+
+def _mapping(entry: object) -> dict:
+    """An entry as a mapping; without anything below its name it is an empty one."""
+    if entry is None:
+        return {}
+    if not isinstance(entry, dict):
+        raise Refused(Mistake("", f"expected a mapping of keys to values, got {entry!r:.60}"))
+    return entry
+
+
+def validated(model: type[Settings], entry: dict) -> Settings:
+    """The entry as its settings class has it.
+
+    Raises:
+        Refused: with every mistake in it.
+    """
+    try:
+        return model.model_validate(entry)
+    except PydanticError as refusal:
+        raise Refused(*mistakes_of(refusal, model)) from None
+
+
+def _named(
+    name: str, entry: dict, key: str, registry: dict[str, Entry], dim: int
+) -> Settings:
+    """A refinement or backbone, which is called what its entry is called if it says nothing else."""
+    chosen = entry.get(key, name)
+    if chosen not in registry:
+        hint = "" if key in entry else f"; the entry's own name is none, so say {key}"
+        raise Refused(
+            Mistake(key, f"expected a name that is known, got '{chosen}'; "
+                    f"{suggestion(str(chosen), registry)}{hint}")
+        )
+    return validated(registry[chosen].settings_class(), {"dim": dim, key: chosen} | entry)
+
+
+def _dataset(entry: dict, registry: Path) -> Settings:
+    if "source" in entry:
+        if not isinstance(entry["source"], str):
+            raise Refused(Mistake("source", f"expected a text, got {entry['source']!r}"))
+        public = public_dataset(entry["source"], registry)
+        reader = entry.get("reader", public.reader)
+        if reader != public.reader:
+            text = f"expected {public.reader}, which source '{entry['source']}' is for, got {reader}"
+            raise Refused(Mistake("reader", text))
+    reader = public.reader if "source" in entry else entry.get("reader", "table")
+    if reader not in READERS:
+        text = f"expected a name that is known, got '{reader}'; {suggestion(str(reader), READERS)}"
+        raise Refused(Mistake("reader", text))
+    settings = validated(READERS[reader].settings_class(), {"reader": reader} | entry)
+    given = [key for key in ORIGINS if getattr(settings, key) is not None]
+    if given not in (["source"], ["interactions", "items"]):
+        found = " and ".join(given) or "none of them"
+        raise Refused(Mistake("", f"expected either source, or interactions and items, got {found}"))
+    if settings.source and settings.expected is None:
+        counts = expected_counts(settings.source, settings.as_json(), registry)
+        settings = settings.model_copy(update={"expected": counts})
+    return settings
+
+
+def _encoder(
+    name: str, entry: dict, registry: Path, origins: dict[str, dict[str, str]]
+) -> Settings:
+    settings = validated(entry_class(entry), entry)
+    settings, origins[name] = resolve_encoder(settings, registry)
+    return settings
+
+
+def _across(made: dict[str, dict[str, Settings]], dim: int) -> list[Mistake]:
+    """What entries of different kinds must agree on: every refinement meets every backbone."""
+    return [
+        Mistake(
+            f"{kind}.{name}.dim",
+            f"expected {dim}, the experiment's dim, got {entry.dim}; all refinements and backbones "
+            "have one, so set the key dim at the top instead",
+        )
+        for kind in ("refinements", "backbones")
+        for name, entry in made[kind].items()
+        if entry.dim != dim
+    ]

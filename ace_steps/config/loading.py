@@ -1,0 +1,169 @@
+"""Configuration files: read safely, laid over each other, every repeated key noticed."""
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import yaml
+
+from ace_steps.config.experiment import Experiment, Registries, find_mistakes
+from ace_steps.config.mistakes import Mistake, report
+from ace_steps.errors import InputError
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+def load(*sources: str | Path, registries: Registries | None = None) -> Experiment:
+    """The experiment of configuration files; a later file's values go before an earlier's.
+
+    Args:
+        sources: Paths of YAML or JSON files, or a configuration itself as a JSON object.
+        registries: Public datasets and encoders; this checkout's where None.
+
+    Raises:
+        InputError: no such file, not YAML, or mistakes, all of them a line each.
+    """
+    merged, mistakes = read(*sources)
+    where = ", ".join("config" if _is_json(source) else str(source) for source in sources)
+    experiment, more = find_mistakes(merged, registries or Registries.beside(CHECKOUT))
+    if mistakes + more:
+        raise InputError(report(where, mistakes + more))
+    return experiment
+
+
+def read(*sources: str | Path) -> tuple[dict, list[Mistake]]:
+    """The files' values, later over earlier, and keys that one file gives twice.
+
+    Raises:
+        InputError: no such file, or not YAML.
+    """
+    merged: dict = {}
+    mistakes: list[Mistake] = []
+    for source in sources:
+        if _is_json(source):
+            text, where = str(source), "config"
+        else:
+            text, where = _text(Path(source)), str(source)
+        values, repeated = _parsed(text, where)
+        mistakes += repeated
+        merged = overlaid(merged, values)
+    return merged, mistakes
+
+
+def overlaid(base: Mapping, over: Mapping) -> dict:
+    """The values of two configurations; where both have one that is no mapping, ``over``'s."""
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = overlaid(merged[key], value) if both else value
+    return merged
+
+
+def typed(given: object) -> object:
+    """What Snakemake made of ``--config``, with numbers where its lists and mappings hold text.
+
+    ``--config 'seeds=[1, 2]'`` arrives as a list of the texts ``1`` and ``2``. A text is a
+    number, a truth value or null as JSON writes it; any other stays as it is, a commit of digits
+    with zeros in front among them.
+    """
+    if isinstance(given, Mapping):
+        return {key: typed(value) for key, value in given.items()}
+    if isinstance(given, list):
+        return [typed(value) for value in given]
+    if not isinstance(given, str):
+        return given
+    with suppress(ValueError):
+        meant = json.loads(given)
+        is_finite = isinstance(meant, float) and math.isfinite(meant)
+        if meant is None or isinstance(meant, bool | int) or is_finite:
+            return meant
+    return given
+
+
+def as_yaml(values: Mapping) -> str:
+    """A configuration as a YAML file that ``load`` takes, keys in their order."""
+    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=100)
+
+
+def differing(values: Mapping, defaults: Mapping) -> dict:
+    """The values that are not the defaults, in the same tree."""
+    found: dict = {}
+    for key, value in values.items():
+        default = defaults.get(key)
+        if isinstance(value, Mapping) and isinstance(default, Mapping):
+            inner = differing(value, default)
+            found |= {key: inner} if inner else {}
+        elif key not in defaults or value != default:
+            found[key] = value
+    return found
+
+
+def expand_path(path: str) -> Path:
+    """A path of the configuration with its environment variables and ``~`` filled in.
+
+    Raises:
+        InputError: a variable is not set.
+    """
+    expanded = os.path.expandvars(path)
+    if "$" in expanded:
+        raise InputError(f"path '{path}' names an environment variable that is not set")
+    return Path(expanded).expanduser()
+
+
+def own_path(path: str) -> str:
+    """A path of the caller's that is there, its variables filled in.
+
+    Raises:
+        InputError: a variable is not set, or nothing is there.
+    """
+    found = expand_path(path)
+    if not found.exists():
+        raise InputError(f"no such file or folder: {found}")
+    return str(found)
+
+
+def _is_json(source: str | Path) -> bool:
+    return isinstance(source, str) and source.lstrip().startswith("{")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (FileNotFoundError, IsADirectoryError):
+        raise InputError(f"{path}: no such file") from None
+    except ValueError as fault:
+        raise InputError(f"{path}: not UTF-8 text ({fault})") from None
+
+
+def _parsed(text: str, where: str) -> tuple[dict, list[Mistake]]:
+    try:
+        values = yaml.safe_load(text)
+        repeated = _repeated(yaml.compose(text, Loader=yaml.SafeLoader))
+    except (yaml.YAMLError, ValueError, RecursionError) as fault:
+        raise InputError(f"{where}: not readable as YAML: {' '.join(str(fault).split())}") from None
+    if not isinstance(values, dict):
+        found = "nothing" if values is None else f"{values!r:.60}"
+        raise InputError(f"{where}: expected a mapping of keys to values, got {found}")
+    return values, repeated
+
+
+def _repeated(node: yaml.Node | None, place: Sequence[str] = ()) -> list[Mistake]:
+    """Keys that stand twice in one mapping, of which YAML would take the later silently."""
+    if isinstance(node, yaml.SequenceNode):
+        return [mistake for child in node.value for mistake in _repeated(child, place)]
+    if not isinstance(node, yaml.MappingNode):
+        return []
+    found, first = [], {}
+    for key, value in node.value:
+        name = str(key.value)
+        here = [*place, name]
+        line = key.start_mark.line + 1
+        if name in first and name != "<<":
+            text = f"given twice, in lines {first[name]} and {line}; keep one of them"
+            found.append(Mistake(".".join(here), text))
+        first.setdefault(name, line)
+        found += _repeated(value, here)
+    return found

@@ -1,0 +1,60 @@
+"""What a name in the configuration stands for: one line for each reader, refinement and backbone.
+
+The names are texts, so that a new line changes no step's code digest, and nothing is imported
+before it is used.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from ace_steps.io.code_digest import run_partially
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A reader, a refinement or a backbone.
+
+    Attributes:
+        module: The file that it stands in, settings included.
+        settings: Name of its settings class there.
+        name: Name of its function or class there.
+    """
+
+    module: str
+    settings: str
+    name: str
+
+    def settings_class(self) -> type:
+        """The settings class, without importing the rest of the file: torch takes seconds."""
+        return run_partially(self.module, self.settings)
+
+    def implementation(self) -> Any:
+        """The reader's or refinement's function, or the backbone's class."""
+        return getattr(import_module(self.module), self.name)
+
+
+READERS = {
+    "table": Entry("ace_steps.preprocess.read_table", "TableSettings", "read"),
+    "recbole": Entry("ace_steps.preprocess.read_recbole", "RecboleSettings", "read"),
+    "amazon_2014": Entry("ace_steps.preprocess.read_amazon_2014", "Amazon2014Settings", "read"),
+    "amazon_2023": Entry("ace_steps.preprocess.read_amazon_2023", "Amazon2023Settings", "read"),
+    "movielens": Entry("ace_steps.preprocess.read_movielens", "MovielensSettings", "read"),
+    "yelp": Entry("ace_steps.preprocess.read_yelp", "YelpSettings", "read"),
+}
+REFINEMENTS = {
+    "random": Entry("ace_steps.refine.random_init", "RandomSettings", "random"),
+    "llm2x": Entry("ace_steps.refine.spectral_methods", "Llm2xSettings", "llm2x"),
+    "svd": Entry("ace_steps.refine.spectral_methods", "SvdSettings", "svd"),
+    "whitening": Entry("ace_steps.refine.spectral_methods", "WhiteningSettings", "whitening"),
+    "ace": Entry("ace_steps.refine.ace", "AceSettings", "ace"),
+    "whitenrec_plus": Entry("ace_steps.refine.frozen", "WhitenrecPlusSettings", "whitenrec_plus"),
+    "alpharec": Entry("ace_steps.refine.frozen", "AlpharecSettings", "alpharec"),
+    "llmemb": Entry("ace_steps.refine.frozen", "LlmembSettings", "llmemb"),
+    "alphafuse": Entry("ace_steps.refine.frozen", "AlphafuseSettings", "alphafuse"),
+}
+BACKBONES = {
+    "sasrec": Entry("ace_steps.backbones.sasrec", "SasRecSettings", "SasRec"),
+    "gru4rec": Entry("ace_steps.backbones.gru4rec", "Gru4RecSettings", "Gru4Rec"),
+    "bert4rec": Entry("ace_steps.backbones.bert4rec", "Bert4RecSettings", "Bert4Rec"),
+}

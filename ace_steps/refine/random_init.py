@@ -1,0 +1,46 @@
+"""The plain backbone's table: random init."""
+
+from collections.abc import Callable
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from ace_steps.config.base import Grid, Positive, Seed
+from ace_steps.refine.plan import Plan, Source
+from ace_steps.refine.settings import RefinementSettings
+
+
+class RandomSettings(RefinementSettings):
+    """Random init: a table drawn from N(0, std^2), anew for each seed; the plain backbone."""
+
+    uses_encoder: ClassVar[bool] = False
+
+    method: Literal["random"] = "random"
+    std: Grid[Positive] = Field(0.02, description="Standard deviation of the entries.")
+    seed: Seed = Field(
+        0,
+        description="Seed of the example whose geometry is reported; a training draws its table "
+        "with its run's own seed.",
+    )
+
+
+def random(settings: RandomSettings, source: Source) -> Plan:
+    """N(0, std^2), whatever the item vectors are: the plain backbone's table.
+
+    The rows made here are an example, whose geometry is reported; each training draws its own with
+    its run's seed.
+    """
+
+    def start() -> Callable[[np.ndarray], np.ndarray]:
+        generator = np.random.default_rng(settings.seed)
+        return lambda rows: settings.std * generator.standard_normal((len(rows), settings.dim))
+
+    return Plan(
+        start=start,
+        width=settings.dim,
+        spectrum=source.raw.singular_values,
+        gain=None,
+        item_encoder={"kind": "drawn_table", "std": settings.std},
+        facts={"scale": settings.std},
+    )
