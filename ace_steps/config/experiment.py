@@ -13,9 +13,10 @@ from pydantic import Field, PrivateAttr, field_validator
 from pydantic import ValidationError as PydanticError
 
 from ace_steps.config.base import Count, Seed, Settings, Share
-from ace_steps.config.mistakes import Mistake, mistakes_of, report, suggestion
+from ace_steps.config.mistakes import Mistake, mistakes_of, suggestion
+from ace_steps.config.paths import expand_path
 from ace_steps.config.registry import BACKBONES, READERS, REFINEMENTS, Entry
-from ace_steps.embed.registry import resolve_encoder
+from ace_steps.embed.resolve import resolve_encoder
 from ace_steps.embed.settings import entry_class
 from ace_steps.errors import InputError
 from ace_steps.preprocess.registry import expected_counts, public_dataset
@@ -199,6 +200,7 @@ class Experiment(Settings):
         for kind in KINDS:
             entries = getattr(self, kind)
             plain[kind] = {name: entry.as_json() for name, entry in entries.items()}
+        plain["pathvars"] = {name: at for name, at in plain["pathvars"].items() if at is not None}
         return plain
 
 
@@ -210,9 +212,12 @@ class Registries:
     encoders: Path
 
     @classmethod
-    def beside(cls, folder: Path) -> "Registries":
-        """Those of a checkout."""
-        return cls(folder / "data" / "datasets.yaml", folder / "data" / "encoders.yaml")
+    def shipped(cls) -> "Registries":
+        """Those of this checkout, or of the installed package."""
+        package = Path(__file__).parents[1]
+        checkout = package.parent / "data"
+        folder = checkout if (checkout / "datasets.yaml").is_file() else package / "data"
+        return cls(folder / "datasets.yaml", folder / "encoders.yaml")
 
 
 class Refused(Exception):
@@ -223,30 +228,32 @@ class Refused(Exception):
         self.mistakes = list(mistakes)
 
 
-def resolve(raw: object, registries: Registries, where: str = "config") -> Experiment:
-    """The experiment that a configuration asks for, defaults filled in.
+@dataclass(frozen=True)
+class Draft:
+    """What a configuration came to.
+
+    Attributes:
+        entries: By kind and name, the settings of every entry without a mistake.
+        mistakes: What is wrong with the rest.
+        experiment: The whole; None where there is a mistake.
+    """
+
+    entries: dict[str, dict[str, Any]]
+    mistakes: list[Mistake]
+    experiment: Experiment | None
+
+
+def draft(raw: object, registries: Registries) -> Draft:
+    """The experiment that a configuration asks for, defaults filled in, or all its mistakes.
 
     Args:
         raw: What YAML or JSON gave.
         registries: Public datasets and encoders.
-        where: What the configuration is, for the error's first line.
-
-    Raises:
-        InputError: all mistakes, one a line: unknown, missing and wrong keys with what was
-            expected, what was found, and a way out.
     """
-    experiment, mistakes = find_mistakes(raw, registries)
-    if mistakes:
-        raise InputError(report(where, mistakes))
-    return experiment
-
-
-def find_mistakes(
-    raw: object, registries: Registries
-) -> tuple[Experiment | None, list[Mistake]]:
-    """The experiment, or None and the mistakes that are in the way."""
+    made: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
     if not isinstance(raw, dict):
-        return None, [Mistake("", f"expected a mapping of keys to values, got {raw!r:.60}")]
+        text = f"expected a mapping of keys to values, got {raw!r:.60}"
+        return Draft(made, [Mistake("", text)], None)
     raw = DEFAULT_ENTRIES | raw
     origins: dict[str, dict[str, str]] = {}
     dim = raw["dim"] if isinstance(raw.get("dim"), int) else 128
@@ -261,7 +268,6 @@ def find_mistakes(
         base = Experiment.model_validate(raw)  # the entries as they are; their classes come next
     except PydanticError as refusal:
         base, mistakes = None, mistakes_of(refusal, Experiment)
-    made: dict[str, dict[str, Settings]] = {kind: {} for kind in KINDS}
     for kind, make in makers.items():
         entries = raw.get(kind)
         for name, entry in entries.items() if isinstance(entries, dict) else ():
@@ -270,13 +276,13 @@ def find_mistakes(
             except Refused as refusal:
                 mistakes += [mistake.under(f"{kind}.{name}") for mistake in refusal.mistakes]
             except InputError as mistake:
-                mistakes.append(Mistake(f"{kind}.{name}", str(mistake)))
+                mistakes.append(Mistake(f"{kind}.{name}", str(mistake).rstrip(".")))
     mistakes += _across(made, dim)
     if base is None or mistakes:
-        return None, mistakes
+        return Draft(made, mistakes, None)
     experiment = base.model_copy(update=made)
     experiment.origins.update(origins)
-    return experiment, []
+    return Draft(made, [], experiment)
 
 
 def _mapping(entry: object) -> dict:
@@ -342,8 +348,15 @@ def _encoder(
     name: str, entry: dict, registry: Path, origins: dict[str, dict[str, str]]
 ) -> Settings:
     settings = validated(entry_class(entry), entry)
-    settings, origins[name] = resolve_encoder(settings, registry)
+    settings, origins[name] = resolve_encoder(settings, registry, local_folder(settings))
     return settings
+
+
+def local_folder(settings: Settings) -> Path | None:
+    """The folder of an encoder's model, where it is one of the user's and is there."""
+    given = getattr(settings, "path", None)
+    folder = expand_path(given) if given else None
+    return folder if folder and folder.is_dir() else None
 
 
 def _across(made: dict[str, dict[str, Settings]], dim: int) -> list[Mistake]:

@@ -18,7 +18,11 @@ from ace_steps.errors import InputError
 
 LONGEST_NAME = 120  # characters; a file's name may have 255
 LONGEST_VALUE = 24
-ALWAYS_NAMED = ("lambda", "lambda_rel")  # the dial is what a reader looks for
+DIALS = ("lambda", "lambda_rel")  # always in the name, as what a reader looks for
+UNNAMED = {  # never in the name: said by the entry's own, or, for a backbone, by the refinement's
+    "refinement": ("method",),
+    "backbone": ("model", "dim"),
+}
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ def expand(entries: dict[str, dict]) -> dict[str, Point]:
         model = _settings_class(settings)
         grids = grid_values(model.model_validate(settings))
         for combination in product(*grids.values()):
-            values = dict(zip(grids, combination, strict=True))
+            values = dict(zip(grids, map(_plain, combination), strict=True))
             single = _with(settings, values)
             point = Point(_name(entry, single, model), entry, single, values)
             if point.name in points:
@@ -189,16 +193,13 @@ def _leaves(settings: dict, prefix: str = "") -> list[tuple[str, Any]]:
 
 def _name(entry: str, settings: dict, model: type[Settings]) -> str:
     """``ace-lambda_50-gamma_0.4``: no '=', which readers of Parquet folders take for a partition."""
-    defaults = _defaults(model)
-    parts = [entry]
-    for key, value in _leaves(settings):
-        is_dial = key in ALWAYS_NAMED and value is not None
-        if is_dial or (value is not None and value != defaults.get(key)):
-            last = key.rpartition(".")[2]
-            if key not in ("method", "model"):
-                parts.append(f"{last}_{_short(value)}")
-        elif value is None and defaults.get(key) is not None and key not in ALWAYS_NAMED:
-            parts.append(f"{key.rpartition('.')[2]}_none")
+    defaults, parts = _defaults(model), [entry]
+    unnamed = UNNAMED["backbone" if "model" in settings else "refinement"]
+    for place, value in _leaves(settings):
+        key = place.rpartition(".")[2]
+        differs = value is not None if key in DIALS else value != defaults.get(place)
+        if differs and key not in unnamed:
+            parts.append(f"{key}_{_short(value)}")
     name = "-".join(parts)
     if len(name) <= LONGEST_NAME:
         return name
@@ -206,9 +207,15 @@ def _name(entry: str, settings: dict, model: type[Settings]) -> str:
 
 
 def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    """A value as a part of a name: itself, or a digest of what is long or odd."""
+    text = value if isinstance(value, str) else json.dumps(_plain(value))
     is_plain = re.fullmatch(r"[A-Za-z0-9._+-]+", text) and len(text) <= LONGEST_VALUE
     return text if is_plain else _digest(value)
+
+
+def _plain(value: Any) -> Any:
+    """5 for 5.0, as a person writes it."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _digest(value: Any) -> str:

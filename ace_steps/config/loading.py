@@ -2,36 +2,67 @@
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import yaml
 
-from ace_steps.config.experiment import Experiment, Registries, find_mistakes
+from ace_steps.config.experiment import Experiment, Registries, draft
 from ace_steps.config.mistakes import Mistake, report
 from ace_steps.errors import InputError
 
-CHECKOUT = Path(__file__).parents[2]
 
 
-def load(*sources: str | Path, registries: Registries | None = None) -> Experiment:
+def load(
+    *sources: str | Path, registries: Registries | None = None, with_files: bool = False
+) -> Experiment:
     """The experiment of configuration files; a later file's values go before an earlier's.
 
     Args:
         sources: Paths of YAML or JSON files, or a configuration itself as a JSON object.
-        registries: Public datasets and encoders; this checkout's where None.
+        registries: Public datasets and encoders; those that ship where None.
+        with_files: Whether the user's own files are looked at too.
 
     Raises:
         InputError: no such file, not YAML, or mistakes, all of them a line each.
     """
-    merged, mistakes = read(*sources)
+    values, mistakes = read(*sources)
     where = ", ".join("config" if _is_json(source) else str(source) for source in sources)
-    experiment, more = find_mistakes(merged, registries or Registries.beside(CHECKOUT))
-    if mistakes + more:
-        raise InputError(report(where, mistakes + more))
-    return experiment
+    return resolve(values, where, registries, mistakes=mistakes, with_files=with_files)
+
+
+def resolve(
+    values: object,
+    where: str = "config",
+    registries: Registries | None = None,
+    *,
+    mistakes: Sequence[Mistake] = (),
+    with_files: bool = False,
+) -> Experiment:
+    """The experiment that a configuration asks for, defaults filled in.
+
+    Args:
+        values: What YAML or JSON gave.
+        where: What the configuration is, for the error's first line.
+        registries: Public datasets and encoders; those that ship where None.
+        mistakes: Those that are known already.
+        with_files: Whether the user's own files are looked at too.
+
+    Raises:
+        InputError: all mistakes, one a line: unknown, missing and wrong keys with what was
+            expected, what was found, and a way out.
+    """
+    registries = registries or Registries.shipped()
+    made = draft(values, registries)
+    found = [*mistakes, *made.mistakes]
+    if with_files:
+        from ace_steps.config.checks import file_mistakes  # polars, for headers alone
+
+        found += file_mistakes(made.entries, registries.encoders)
+    if found or made.experiment is None:
+        raise InputError(report(where, found))
+    return made.experiment
 
 
 def read(*sources: str | Path) -> tuple[dict, list[Mistake]]:
@@ -99,30 +130,6 @@ def differing(values: Mapping, defaults: Mapping) -> dict:
         elif key not in defaults or value != default:
             found[key] = value
     return found
-
-
-def expand_path(path: str) -> Path:
-    """A path of the configuration with its environment variables and ``~`` filled in.
-
-    Raises:
-        InputError: a variable is not set.
-    """
-    expanded = os.path.expandvars(path)
-    if "$" in expanded:
-        raise InputError(f"path '{path}' names an environment variable that is not set")
-    return Path(expanded).expanduser()
-
-
-def own_path(path: str) -> str:
-    """A path of the caller's that is there, its variables filled in.
-
-    Raises:
-        InputError: a variable is not set, or nothing is there.
-    """
-    found = expand_path(path)
-    if not found.exists():
-        raise InputError(f"no such file or folder: {found}")
-    return str(found)
 
 
 def _is_json(source: str | Path) -> bool:

@@ -94,6 +94,11 @@ def write_texts(items: pl.DataFrame, dataset: str, rules: TextRules) -> ItemText
     return ItemTexts(texts.select("item_id", text=filled), n_blank, n_shortened)
 
 
+def template_fields(template: str) -> list[str]:
+    """The names in braces of a template, in order."""
+    return _PLACE.findall(template)
+
+
 def clean(column: pl.Expr) -> pl.Expr:
     """Text without tags, scripts and comments, each with a space in its place."""
     for pattern in _HIDDEN:

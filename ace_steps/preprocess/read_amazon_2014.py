@@ -37,6 +37,12 @@ class Amazon2014Settings(DatasetSettings):
     reader: Literal["amazon_2014"] = "amazon_2014"
 
 
+def catalog_columns(items: Path | None, settings: Amazon2014Settings) -> list[str]:
+    """Text columns of the catalog, the same for every file of the format."""
+    del items, settings
+    return list(TEXTS)
+
+
 def read(interactions: Path, items: Path, settings: Amazon2014Settings | None = None) -> RawData:
     """The log of a 5-core review file and the catalogue of its metadata file."""
     del settings  # the format fixes them

@@ -36,6 +36,12 @@ class Amazon2023Settings(DatasetSettings):
     reader: Literal["amazon_2023"] = "amazon_2023"
 
 
+def catalog_columns(items: Path | None, settings: Amazon2023Settings) -> list[str]:
+    """Text columns of the catalog, the same for every file of the format."""
+    del items, settings
+    return [name for name, _ in METADATA.values() if name != "item_id"]
+
+
 def read(interactions: Path, items: Path, settings: Amazon2023Settings | None = None) -> RawData:
     """The log of a review file and the catalogue of its metadata file."""
     del settings  # the format fixes them

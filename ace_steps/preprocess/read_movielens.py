@@ -47,6 +47,12 @@ class MovielensSettings(DatasetSettings):
     reader: Literal["movielens"] = "movielens"
 
 
+def catalog_columns(items: Path | None, settings: MovielensSettings) -> list[str]:
+    """Text columns of the catalog, the same for every file of the format."""
+    del items, settings
+    return ["title", "genres"]
+
+
 def read(interactions: Path, items: Path, settings: MovielensSettings | None = None) -> RawData:
     """The log of a ratings file and the catalogue of its movies file."""
     del settings  # the format fixes them

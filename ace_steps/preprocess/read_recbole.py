@@ -7,6 +7,7 @@ title:token_seq`` in the .item file. No quoting: a quote is a character like any
 from pathlib import Path
 from typing import Literal
 
+from ace_steps.config.mistakes import Mistake
 from ace_steps.errors import InputError
 from ace_steps.preprocess.raw_events import (
     NUMBERS,
@@ -26,6 +27,23 @@ class RecboleSettings(DatasetSettings):
     """RecBole atomic files: .inter and .item."""
 
     reader: Literal["recbole"] = "recbole"
+
+
+def catalog_columns(items: Path | None, settings: RecboleSettings) -> list[str] | None:
+    """Text columns of the .item file; None where there is none to look at.
+
+    Raises:
+        InputError: not readable, or no such header.
+    """
+    del settings
+    return None if items is None else [n for n in _all_fields(items).values() if n != "item_id"]
+
+
+def check_log(interactions: Path, settings: RecboleSettings) -> list[Mistake]:
+    """What is wrong with the log's header."""
+    del settings
+    _fields(interactions, EVENT_FIELDS, ())
+    return []
 
 
 def read(interactions: Path, items: Path, settings: RecboleSettings | None = None) -> RawData:

@@ -10,6 +10,7 @@ from polars.exceptions import PolarsError
 from pydantic import Field
 
 from ace_steps.config.base import Settings
+from ace_steps.config.mistakes import Mistake
 from ace_steps.errors import InputError
 from ace_steps.parquet import opened
 from ace_steps.preprocess.raw_events import (
@@ -67,6 +68,35 @@ class TableSettings(DatasetSettings):
 
     reader: Literal["table"] = "table"
     columns: Columns = Field(Columns(), description="Which columns hold what.")
+
+
+def catalog_columns(items: Path | None, settings: TableSettings) -> list[str] | None:
+    """Text columns of the catalog; None where there is no file to look at.
+
+    Raises:
+        InputError: not readable, or its column of ids is missing.
+    """
+    if items is None:
+        return None
+    names, key = column_names(items), settings.columns.catalog_id()
+    if key not in names:
+        raise InputError(f"columns.item_id: {_no_column(key, items, names)}")
+    return [name for name in names if name != key]
+
+
+def check_log(interactions: Path, settings: TableSettings) -> list[Mistake]:
+    """Columns that the settings name and the log does not have."""
+    names, columns = column_names(interactions), settings.columns
+    named = {key: getattr(columns, key) for key in ("user", "item", "timestamp", "rating")}
+    return [
+        Mistake(f"columns.{key}", _no_column(column, interactions, names))
+        for key, column in named.items()
+        if column is not None and column not in names
+    ]
+
+
+def _no_column(column: str, path: Path, names: list[str]) -> str:
+    return f"expected a column of {path}, got '{column}'; its columns are {', '.join(names)}"
 
 
 def read(interactions: Path, items: Path, settings: TableSettings) -> RawData:

@@ -34,6 +34,12 @@ class YelpSettings(DatasetSettings):
     reader: Literal["yelp"] = "yelp"
 
 
+def catalog_columns(items: Path | None, settings: YelpSettings) -> list[str]:
+    """Text columns of the catalog, the same for every file of the format."""
+    del items, settings
+    return [name for name, _ in BUSINESS.values() if name != "item_id"]
+
+
 def read(interactions: Path, items: Path, settings: YelpSettings | None = None) -> RawData:
     """The log of the review file and the catalogue of the business file."""
     del settings  # the format fixes them

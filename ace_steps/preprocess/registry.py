@@ -6,8 +6,9 @@ A dry run imports this module: no polars, no torch.
 from pathlib import Path
 from typing import Literal
 
+from ace_steps.config.paths import own_path
 from ace_steps.fetch import Source, look_up, read_registry
-from ace_steps.preprocess.settings import Counts
+from ace_steps.preprocess.settings import ORIGINS, Counts, DatasetSettings
 from ace_steps.config.base import Settings
 
 Role = Literal["interactions", "items"]
@@ -73,3 +74,19 @@ def expected_counts(source: str, settings: dict, registry: Path) -> Counts | Non
     public = public_dataset(source, registry)
     is_alike = all(settings.get(key) == value for key, value in public.expected_with.items())
     return public.expected if is_alike else None
+
+
+def raw_files(settings: DatasetSettings) -> dict[str, str]:
+    """Both raw files of a dataset: those that it names, or where fetch_dataset puts them.
+
+    Raises:
+        InputError: a path names a variable that is not set, or a file that is not there.
+    """
+    if settings.source:
+        return {role: f"<resources>/datasets/{settings.source}/{role}" for role in ROLES}
+    return {role: own_path(getattr(settings, role)) for role in ROLES}
+
+
+def step_settings(settings: DatasetSettings) -> dict:
+    """What the step preprocess_dataset needs to know: all but where the raw files are."""
+    return {key: value for key, value in settings.as_json().items() if key not in ORIGINS}

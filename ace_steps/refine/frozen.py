@@ -3,7 +3,7 @@
 whitenrec_plus, alpharec, llmemb, alphafuse; ``item_encoder`` says which network training builds.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import scipy.linalg
@@ -23,6 +23,8 @@ NOISE = 1e-6  # of the largest singular value: squaring left no digits below
 class WhitenrecPlusSettings(RefinementSettings):
     """WhitenRec+: frozen full and group ZCA of the centered vectors, one shared network."""
 
+    is_bound_by_rank: ClassVar[bool] = False
+
     method: Literal["whitenrec_plus"] = "whitenrec_plus"
     gamma: FrozenGamma = 1.0
     groups: Grid[Count] = Field(
@@ -31,9 +33,18 @@ class WhitenrecPlusSettings(RefinementSettings):
         "dim.",
     )
 
+    def refusal_of(self, encoder_dim: int) -> str | None:
+        """Why vectors of an encoder cannot be refined so, where that is known from their dim."""
+        for groups in self.groups if isinstance(self.groups, list) else [self.groups]:
+            if encoder_dim % groups:
+                return f"groups: expected a divisor of the encoder's dim {encoder_dim}, got {groups}"
+        return None
+
 
 class AlpharecSettings(RefinementSettings):
     """AlphaRec: the frozen unit vectors through a network."""
+
+    is_bound_by_rank: ClassVar[bool] = False
 
     method: Literal["alpharec"] = "alpharec"
     gamma: FrozenGamma = 1.0
@@ -41,6 +52,8 @@ class AlpharecSettings(RefinementSettings):
 
 class LlmembSettings(RefinementSettings):
     """LLMEmb: frozen centered principal components through two linear layers."""
+
+    is_bound_by_rank: ClassVar[bool] = False
 
     method: Literal["llmemb"] = "llmemb"
     gamma: FrozenGamma = 1.0

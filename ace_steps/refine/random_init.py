@@ -15,6 +15,7 @@ class RandomSettings(RefinementSettings):
     """Random init: a table drawn from N(0, std^2), anew for each seed; the plain backbone."""
 
     uses_encoder: ClassVar[bool] = False
+    is_bound_by_rank: ClassVar[bool] = False
 
     method: Literal["random"] = "random"
     std: Grid[Positive] = Field(0.02, description="Standard deviation of the entries.")

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import polars as pl
 
-from ace_steps import command, configuration
+from ace_steps import command
+from ace_steps.config import loading
 from ace_steps.evaluation.found import find_runs
 from ace_steps.evaluation.ranks import RanksReader, ranks_path
-from ace_steps.grid import Plan, Run
+from ace_steps.config.grid import Plan, Run
 from ace_steps.parquet import write_table
 from ace_steps.provenance import Provenance, digests
 from ace_steps.reporting.summary import run_metrics, runs_table, slice_shares, spread
@@ -33,7 +34,7 @@ def run(
     gaps: Path,
 ) -> None:
     """Find the runs, read the ranks of one after the other, measure, write the tables."""
-    settings = configuration.load(config)
+    settings = loading.load(config).as_json()
     plan = Plan(settings)
     found = find_runs(settings, results, logs)
     paths = {each: ranks_path(each, results) for each in found.runs}

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import polars as pl
 
-from ace_steps import command, configuration
+from ace_steps import command
+from ace_steps.config import loading
 from ace_steps.evaluation.comparisons import SETUP, RanksBySeed, compare, corrected, pairs
 from ace_steps.evaluation.ranks import RanksReader, ranks_path
 from ace_steps.evaluation.slices import slice_columns
-from ace_steps.grid import Plan, Run
+from ace_steps.config.grid import Plan, Run
 from ace_steps.parquet import read_table, write_table
 from ace_steps.provenance import Provenance, digests
 from ace_steps.reporting.summary import chosen_runs, slice_shares, validation_scores
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 
 def run(*, config: str, results: Path, metrics: Path, runs: Path, comparisons: Path) -> None:
     """Read the ranks of one setup after the other, compare, correct over all, write."""
-    settings = configuration.load(config)
+    settings = loading.load(config).as_json()
     plan, shares = Plan(settings), slice_shares(settings)
     methods = {name: entry["method"] for name, entry in settings["refinements"].items()}
     chosen = chosen_runs(read_table(runs, RUNS), plan)

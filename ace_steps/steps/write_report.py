@@ -9,7 +9,8 @@ import logging
 import os
 from pathlib import Path
 
-from ace_steps import command, configuration
+from ace_steps import command
+from ace_steps.config import loading
 from ace_steps.files import write_text
 from ace_steps.reporting import render
 from ace_steps.reporting.artifacts import read_artifacts
@@ -31,7 +32,7 @@ def run(
     figures: Path | None,
 ) -> None:
     """Read what the runs left, build one page, write it in every form."""
-    artifacts = read_artifacts(configuration.load(config), results, benchmarks, logs)
+    artifacts = read_artifacts(loading.load(config).as_json(), results, benchmarks, logs)
     page = build(artifacts)
     if figures:
         write_figures(page, figures)

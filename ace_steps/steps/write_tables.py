@@ -10,7 +10,8 @@ from pathlib import Path
 
 import yaml
 
-from ace_steps import command, configuration
+from ace_steps import command
+from ace_steps.config import loading
 from ace_steps.files import write_text
 from ace_steps.parquet import read_table
 from ace_steps.reporting import tables_latex, tables_text
@@ -24,7 +25,7 @@ def run(
     *, config: str, metrics: Path, runs: Path, comparisons: Path, published: Path, tables: Path
 ) -> None:
     """Read the tables, lay them out, write each as Markdown and as LaTeX."""
-    settings = configuration.load(config)
+    settings = loading.load(config).as_json()
     compared = read_table(comparisons, COMPARISONS)
     theirs = yaml.safe_load(published.read_text(encoding="utf-8"))
     measured = (read_table(runs, RUNS), read_table(metrics, METRICS))

@@ -5,7 +5,6 @@
 checkpoint select_points:
     input:
         ranks=points_of_cell,
-        code=sources("select_points"),
     output:
         "<results>/select/<cell>/selection.parquet",
     log:
@@ -19,8 +18,9 @@ checkpoint select_points:
         mem_mb=growing_mb(1000, per_input=10),
         runtime=growing_minutes(30),
     params:
-        metric=config["selection"]["metric"],
-        cutoff=config["selection"]["cutoff"],
+        code=code("select_points"),
+        metric=EXPERIMENT.selection.metric,
+        cutoff=EXPERIMENT.selection.cutoff,
     shell:
         "python -m ace_steps.steps.select_points"
         " --ranks {input.ranks:q}"
@@ -36,7 +36,6 @@ rule collect_metrics:
     input:
         *each_cell(RANKS),
         selections=filled(CHOICES, FIRST),
-        code=sources("collect_metrics"),
     output:
         metrics=report(
             "<results>/report/metrics.parquet", caption="../report/metrics.rst", category="Metrics"
@@ -55,6 +54,7 @@ rule collect_metrics:
         mem_mb=growing_mb(2000, per_input=10),
         runtime=growing_minutes(120),
     params:
+        code=code("collect_metrics"),
         config=whole_config,
         results=lambda wildcards, output: Path(output.metrics).parents[1],
         logs=path("<logs>"),
@@ -75,7 +75,6 @@ rule compare_runs:
         *each_cell(RANKS),
         metrics=rules.collect_metrics.output.metrics,
         runs=rules.collect_metrics.output.runs,
-        code=sources("compare_runs"),
     output:
         "<results>/report/comparisons.parquet",
     log:
@@ -89,6 +88,7 @@ rule compare_runs:
         mem_mb=growing_mb(4000, per_input=10),
         runtime=growing_minutes(120),
     params:
+        code=code("compare_runs"),
         config=whole_config,
         results=lambda wildcards, output: Path(output[0]).parents[1],
     shell:
@@ -107,7 +107,6 @@ rule write_tables:
         runs=rules.collect_metrics.output.runs,
         comparisons=rules.compare_runs.output,
         published=PUBLISHED,
-        code=sources("write_tables"),
     output:
         expand(
             "<results>/report/tables/{table}.{format}",
@@ -125,6 +124,7 @@ rule write_tables:
         mem_mb=growing_mb(2000, per_input=10),
         runtime=growing_minutes(30),
     params:
+        code=code("write_tables"),
         config=whole_config,
         tables=lambda wildcards, output: Path(output[0]).parent,
     shell:

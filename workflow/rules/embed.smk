@@ -1,6 +1,4 @@
 rule fetch_encoder:
-    input:
-        code=sources("fetch_encoder", "archives.py", "fetch.py", "embed/registry.py"),
     output:
         directory("<resources>/encoders/{source}/model"),
     log:
@@ -15,8 +13,9 @@ rule fetch_encoder:
         mem_mb=1000,
         runtime="2h",
     params:
-        registry=ENCODERS,
-        entry=registry_entry(ENCODERS),
+        code=code("fetch_encoder"),
+        registry=REGISTRIES.encoders,
+        entry=registry_entry(REGISTRIES.encoders),
         hub=hub_option,
         downloads=path("<resources>/downloads"),
     shell:
@@ -33,7 +32,6 @@ rule embed_items:
     input:
         item_table="<results>/preprocess/{dataset}/items.parquet",
         model=model_folder,
-        code=sources("embed_items"),
     output:
         "<results>/embed/{dataset}/{encoder}/shards/{scatteritem}.parquet",
     log:
@@ -50,6 +48,7 @@ rule embed_items:
         runtime=growing_minutes(240),
         device="auto",
     params:
+        code=code("embed_items"),
         settings=settings("encoder"),
         store=path("<resources>/vectors"),
     shell:
@@ -67,7 +66,6 @@ rule embed_items:
 rule request_vectors:
     input:
         item_table="<results>/preprocess/{dataset}/items.parquet",
-        code=sources("request_vectors"),
     output:
         "<results>/embed/{dataset}/{encoder}/shards/{scatteritem}.parquet",
     log:
@@ -83,6 +81,7 @@ rule request_vectors:
         mem_mb=growing_mb(2000, per_input=200),
         runtime=growing_minutes(720),
     params:
+        code=code("request_vectors"),
         settings=settings("encoder"),
         store=path("<resources>/vectors"),
     shell:
@@ -99,7 +98,6 @@ rule request_vectors:
 rule estimate_requests:
     input:
         item_table="<results>/preprocess/{dataset}/items.parquet",
-        code=sources("estimate_requests"),
     output:
         "<results>/embed/{dataset}/{encoder}/estimate.json",
     log:
@@ -116,6 +114,7 @@ rule estimate_requests:
         mem_mb=growing_mb(2000, per_input=20),
         runtime=growing_minutes(60),
     params:
+        code=code("estimate_requests"),
         settings=settings("encoder"),
         store=path("<resources>/vectors"),
     shell:
@@ -131,7 +130,6 @@ rule import_vectors:
     input:
         item_table="<results>/preprocess/{dataset}/items.parquet",
         own=own_files,
-        code=sources("import_vectors"),
     output:
         "<results>/embed/{dataset}/{encoder}/item_vectors.parquet",
     log:
@@ -139,7 +137,7 @@ rule import_vectors:
     benchmark:
         "<benchmarks>/import_vectors/{dataset}/{encoder}.tsv"
     wildcard_constraints:
-        encoder=encoders_of(entries.OWN),
+        encoder=encoders_of(entries.PRECOMPUTED),
     conda:
         "../../environment.yml"
     threads: 1
@@ -147,6 +145,7 @@ rule import_vectors:
         mem_mb=growing_mb(2000, per_input=5),
         runtime=growing_minutes(60),
     params:
+        code=code("import_vectors"),
         settings=settings("encoder"),
     shell:
         "python -m ace_steps.steps.import_vectors"
@@ -160,7 +159,6 @@ rule merge_vectors:
     input:
         item_table="<results>/preprocess/{dataset}/items.parquet",
         shards=gather.embed("<results>/embed/{{dataset}}/{{encoder}}/shards/{scatteritem}.parquet"),
-        code=sources("merge_vectors"),
     output:
         "<results>/embed/{dataset}/{encoder}/item_vectors.parquet",
     log:
@@ -168,13 +166,15 @@ rule merge_vectors:
     benchmark:
         "<benchmarks>/merge_vectors/{dataset}/{encoder}.tsv"
     wildcard_constraints:
-        encoder=f"{encoders_of(entries.LOCAL)}|{encoders_of(entries.API)}",
+        encoder=encoders_of(entries.LOCAL, entries.API),
     conda:
         "../../environment.yml"
     threads: 1
     resources:
         mem_mb=growing_mb(2000, per_input=1),
         runtime=growing_minutes(60),
+    params:
+        code=code("merge_vectors"),
     shell:
         "python -m ace_steps.steps.merge_vectors"
         " --items {input.item_table:q}"

@@ -1,6 +1,27 @@
+# What was resolved stands beside the results and can be run again as it is.
+rule write_config:
+    output:
+        "<results>/config.yaml",
+    log:
+        "<logs>/write_config/all.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime="10m",
+    params:
+        config=whole_config,
+        code=code("write_config"),
+    shell:
+        "python -m ace_steps.steps.write_config"
+        " --config {params.config:q}"
+        " --output {output:q}"
+        " > {log:q} 2>&1"
+
+
 rule fetch_dataset:
-    input:
-        code=sources("fetch_dataset", "archives.py", "fetch.py", "preprocess/registry.py"),
     output:
         "<resources>/datasets/{source}/{role}",
     log:
@@ -15,8 +36,9 @@ rule fetch_dataset:
         mem_mb=1000,
         runtime="1h",
     params:
-        registry=DATASETS,
-        entry=registry_entry(DATASETS),
+        code=code("fetch_dataset"),
+        registry=REGISTRIES.datasets,
+        entry=registry_entry(REGISTRIES.datasets),
         downloads=path("<resources>/downloads"),
     shell:
         "python -m ace_steps.steps.fetch_dataset"
@@ -32,7 +54,6 @@ rule preprocess_dataset:
     input:
         interactions=raw_file("interactions"),
         item_table=raw_file("items"),
-        code=sources("preprocess_dataset"),
     output:
         interactions="<results>/preprocess/{dataset}/interactions.parquet",
         users="<results>/preprocess/{dataset}/users.parquet",
@@ -49,6 +70,7 @@ rule preprocess_dataset:
         mem_mb=growing_mb(2000, per_input=10),
         runtime=growing_minutes(60),
     params:
+        code=code("preprocess_dataset", "dataset"),
         settings=settings("dataset"),
     shell:
         "python -m ace_steps.steps.preprocess_dataset"

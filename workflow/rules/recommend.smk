@@ -5,7 +5,6 @@ rule recommend_items:
         item_table="<results>/preprocess/{dataset}/items.parquet",
         vectors="<results>/refine/<vectors>/item_vectors.parquet",
         weights="<results>/train/<run>/best.safetensors",
-        code=sources("recommend_items"),
     output:
         "<results>/recommend/<run>/recommendations.parquet",
     log:
@@ -20,6 +19,7 @@ rule recommend_items:
         runtime=growing_minutes(120),
         device="auto",
     params:
+        code=code("recommend_items", "backbone"),
         settings=settings("backbone"),
         lists=list_options,
     shell:
@@ -48,7 +48,6 @@ rule export_index:
         item_table="<results>/preprocess/{dataset}/items.parquet",
         vectors="<results>/refine/<vectors>/item_vectors.parquet",
         weights="<results>/train/<run>/best.safetensors",
-        code=sources("export_index"),
     output:
         index_items="<results>/recommend/<run>/index_items.parquet",
         index_queries="<results>/recommend/<run>/index_queries.parquet",
@@ -64,6 +63,7 @@ rule export_index:
         runtime=growing_minutes(120),
         device="auto",
     params:
+        code=code("export_index", "backbone"),
         settings=settings("backbone"),
     shell:
         "python -m ace_steps.steps.export_index"
@@ -90,7 +90,6 @@ rule rank_cold_items:
         interactions="<results>/preprocess/{dataset}/interactions.parquet",
         item_table="<results>/preprocess/{dataset}/items.parquet",
         vectors="<results>/embed/{dataset}/{encoder}/item_vectors.parquet",
-        code=sources("rank_cold_items"),
     output:
         "<results>/recommend/<run>/cold_items.parquet",
     log:
@@ -105,6 +104,7 @@ rule rank_cold_items:
         runtime=growing_minutes(480),
         device="auto",
     params:
+        code=code("rank_cold_items", "refinement", "backbone"),
         settings=settings("backbone"),
         refinement=settings("refinement"),
         hiding=hiding_options,

@@ -1,7 +1,6 @@
 rule gram_vectors:
     input:
         vectors="<results>/embed/{dataset}/{encoder}/item_vectors.parquet",
-        code=sources("gram_vectors"),
     output:
         "<results>/factor/{dataset}/{encoder}/shards/{scatteritem}.safetensors",
     log:
@@ -15,6 +14,8 @@ rule gram_vectors:
         mem_mb=growing_mb(2000, per_input=1),
         runtime=growing_minutes(60),
         device="auto",
+    params:
+        code=code("gram_vectors"),
     shell:
         "python -m ace_steps.steps.gram_vectors"
         " --vectors {input.vectors:q}"
@@ -30,7 +31,6 @@ rule factor_vectors:
         grams=gather.gram(
             "<results>/factor/{{dataset}}/{{encoder}}/shards/{scatteritem}.safetensors"
         ),
-        code=sources("factor_vectors"),
     output:
         "<results>/factor/{dataset}/{encoder}/factor.safetensors",
     log:
@@ -44,6 +44,8 @@ rule factor_vectors:
         mem_mb=growing_mb(4000, per_input=1),
         runtime=growing_minutes(60),
         device="auto",
+    params:
+        code=code("factor_vectors"),
     shell:
         "python -m ace_steps.steps.factor_vectors"
         " --vectors {input.vectors:q}"
@@ -57,7 +59,6 @@ rule refine_vectors:
     input:
         vectors="<results>/embed/{dataset}/{encoder}/item_vectors.parquet",
         factor="<results>/factor/{dataset}/{encoder}/factor.safetensors",
-        code=sources("refine_vectors"),
     output:
         refined="<results>/refine/<vectors>/item_vectors.parquet",
         map="<results>/refine/<vectors>/refinement.safetensors",
@@ -74,6 +75,7 @@ rule refine_vectors:
         mem_mb=growing_mb(4000, per_input=1),
         runtime=growing_minutes(60),
     params:
+        code=code("refine_vectors", "refinement"),
         settings=settings("refinement"),
     shell:
         "python -m ace_steps.steps.refine_vectors"
@@ -96,7 +98,6 @@ rule fold_in_items:
     input:
         vectors="<results>/embed/{dataset}/{encoder}/new_items/{batch}.parquet",
         map="<results>/refine/<vectors>/refinement.safetensors",
-        code=sources("fold_in_items"),
     output:
         "<results>/refine/<vectors>/new_items/{batch}.parquet",
     log:
@@ -109,6 +110,8 @@ rule fold_in_items:
     resources:
         mem_mb=growing_mb(2000, per_input=1),
         runtime=growing_minutes(60),
+    params:
+        code=code("fold_in_items"),
     shell:
         "python -m ace_steps.steps.fold_in_items"
         " --vectors {input.vectors:q}"

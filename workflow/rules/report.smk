@@ -12,7 +12,6 @@ rule write_report:
             "<results>/refine/{dataset}/{encoder}/{refinement}/geometry.parquet"
         ),
         spectra=each_first_run("<results>/refine/{dataset}/{encoder}/{refinement}/spectrum.parquet"),
-        code=sources("write_report", "reporting/*.jinja", "reporting/*.css", "reporting/*.js"),
     output:
         report=report(
             "<results>/report/report.html", caption="../report/report.rst", category="Report"
@@ -86,11 +85,12 @@ rule write_report:
         mem_mb=growing_mb(2000, per_input=20),
         runtime=growing_minutes(30),
     params:
+        code=code("write_report"),
         config=whole_config,
         results=lambda wildcards, output: Path(output.report).parents[1],
         benchmarks=path("<benchmarks>"),
         logs=path("<logs>"),
-        found_cold_tables=found_cold_tables,
+        finished_cold_tables=finished_cold_tables,
         figures=lambda wildcards, output: Path(output.spectra).parent,
     shell:
         "python -m ace_steps.steps.write_report"

@@ -3,7 +3,6 @@ rule train_backbone:
         interactions="<results>/preprocess/{dataset}/interactions.parquet",
         item_table="<results>/preprocess/{dataset}/items.parquet",
         vectors="<results>/refine/<vectors>/item_vectors.parquet",
-        code=sources("train_backbone"),
     output:
         best="<results>/train/<run>/best.safetensors",
         last="<results>/train/<run>/last.safetensors",
@@ -20,6 +19,7 @@ rule train_backbone:
         runtime=growing_minutes(480),
         device="auto",
     params:
+        code=code("train_backbone", "backbone"),
         settings=settings("backbone"),
         state=lambda wildcards, output: Path(output.best).parent / "state",
     shell:
@@ -47,7 +47,6 @@ rule rank_targets:
         item_table="<results>/preprocess/{dataset}/items.parquet",
         vectors="<results>/refine/<vectors>/item_vectors.parquet",
         weights="<results>/train/<run>/best.safetensors",
-        code=sources("rank_targets"),
     output:
         "<results>/rank/<run>/shards/{scatteritem}.parquet",
     log:
@@ -62,6 +61,7 @@ rule rank_targets:
         runtime=growing_minutes(120),
         device="auto",
     params:
+        code=code("rank_targets", "backbone"),
         settings=settings("backbone"),
     shell:
         "python -m ace_steps.steps.rank_targets"
@@ -84,7 +84,6 @@ rule rank_targets:
 rule merge_ranks:
     input:
         shards=gather.rank("<results>/rank/<run>/shards/{scatteritem}.parquet"),
-        code=sources("merge_ranks"),
     output:
         "<results>/rank/<run>/ranks.parquet",
     log:
@@ -97,6 +96,8 @@ rule merge_ranks:
     resources:
         mem_mb=growing_mb(1000, per_input=10),
         runtime=growing_minutes(30),
+    params:
+        code=code("merge_ranks"),
     shell:
         "python -m ace_steps.steps.merge_ranks"
         " --shards {input.shards:q}"

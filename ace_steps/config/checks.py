@@ -1,0 +1,119 @@
+"""What a plan can know of an experiment before anything is paid for: files, columns, shapes."""
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ace_steps.config.paths import own_path
+from ace_steps.config.experiment import local_folder
+from ace_steps.config.mistakes import Mistake, suggestion
+from ace_steps.config.registry import READERS
+from ace_steps.embed.model_files import check_folder
+from ace_steps.embed.resolve import encoder_dim
+from ace_steps.embed.settings import ApiEncoderSettings, LocalEncoderSettings, PrecomputedSettings
+from ace_steps.errors import InputError
+from ace_steps.preprocess.item_text import ATTRIBUTES, DATASET, template_fields
+from ace_steps.preprocess.settings import DatasetSettings
+
+
+def file_mistakes(entries: dict[str, dict], registry: Path) -> list[Mistake]:
+    """Mistakes that only the user's own files show: missing ones, columns, fields, shapes.
+
+    Args:
+        entries: By kind and name, the settings of every entry that is well-formed.
+        registry: ``data/encoders.yaml``.
+
+    Cost:
+        The headers of the files are read; nothing that is still to be fetched is looked at.
+    """
+    found: list[Mistake] = []
+    for name, dataset in entries["datasets"].items():
+        found += [mistake.under(f"datasets.{name}") for mistake in _of_dataset(dataset)]
+    for name, encoder in entries["encoders"].items():
+        found += [mistake.under(f"encoders.{name}") for mistake in _of_encoder(encoder)]
+    return found + _of_shapes(entries, registry)
+
+
+def _of_dataset(settings: DatasetSettings) -> list[Mistake]:
+    paths, found = {}, []
+    for role in ("interactions", "items"):
+        given = getattr(settings, role)
+        try:
+            paths[role] = None if given is None else Path(own_path(given))
+        except InputError as mistake:
+            found.append(Mistake(role, str(mistake)))
+    reader = import_module(READERS[settings.reader].module)
+    if paths.get("interactions") and hasattr(reader, "check_log"):
+        found += _tried(lambda: reader.check_log(paths["interactions"], settings))
+    if "items" in paths:
+        found += _tried(lambda: _of_texts(reader.catalog_columns(paths["items"], settings), settings))
+    return found
+
+
+def _of_texts(columns: list[str] | None, settings: DatasetSettings) -> list[Mistake]:
+    """Names in the template and in text_columns that are no column of the catalog."""
+    if columns is None:
+        return []
+    found = [
+        Mistake("text_columns", f"expected a column of the catalog, got '{name}'; "
+                f"{suggestion(name, columns)}")
+        for name in settings.text_columns or []
+        if name not in columns
+    ]
+    fields = [name for name in template_fields(settings.template) if name not in columns]
+    return found + [
+        Mistake("template", f"expected {{{ATTRIBUTES}}}, {{{DATASET}}} or a column of the catalog, "
+                f"got {{{name}}}; {suggestion(name, [*columns, ATTRIBUTES, DATASET])}")
+        for name in fields
+        if name not in (ATTRIBUTES, DATASET)
+    ]
+
+
+def _of_encoder(
+    settings: LocalEncoderSettings | ApiEncoderSettings | PrecomputedSettings,
+) -> list[Mistake]:
+    if isinstance(settings, LocalEncoderSettings):
+        if settings.path is None:
+            return []
+        return _tried(
+            lambda: [Mistake("path", text) for text in check_folder(Path(own_path(settings.path)))],
+            "path",
+        )
+    if isinstance(settings, ApiEncoderSettings):
+        given = {"api.tokenizer": settings.api.tokenizer}
+    else:
+        given = {"vectors": settings.vectors, "ids": settings.ids}
+    found = []
+    for key, path in given.items():
+        if path is not None:
+            found += _tried(lambda path=path: own_path(path) and [], key)
+    return found
+
+
+def _of_shapes(entries: dict[str, dict], registry: Path) -> list[Mistake]:
+    """Refinements that an encoder's vectors, or the number of items, are too small for."""
+    found = []
+    for name, encoder in entries["encoders"].items():
+        dim = _tried(lambda encoder=encoder: encoder_dim(encoder, registry, local_folder(encoder)), None)
+        if not isinstance(dim, int):
+            continue
+        for entry, settings in entries["refinements"].items():
+            text = settings.refusal_of(dim)
+            if text:
+                found.append(Mistake(f"refinements.{entry}", f"{text} (encoder '{name}')"))
+    for name, dataset in entries["datasets"].items():
+        n_items = dataset.expected.items if dataset.expected else None
+        for entry, settings in entries["refinements"].items():
+            if n_items is not None and settings.is_bound_by_rank and settings.dim > n_items:
+                text = f"dim: expected at most the {n_items} items of '{name}', got {settings.dim}"
+                found.append(Mistake(f"refinements.{entry}", text))
+    return found
+
+
+def _tried(check: Callable[[], Any], key: str | None = "") -> Any:
+    """What a check finds, or the one line that it ends with."""
+    try:
+        return check()
+    except InputError as mistake:
+        return [] if key is None else [Mistake(key, str(mistake).rstrip("."))]
