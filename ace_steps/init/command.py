@@ -1,0 +1,48 @@
+"""What `python -m ace_steps init` does: look, say, write."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ace_steps.config.experiment import Registries
+from ace_steps.errors import InputError
+from ace_steps.files import write_text
+from ace_steps.init.configuration_text import configuration_text, encoder_entry, experiment_name
+from ace_steps.init.guess import guess
+
+
+def write_configuration(
+    files: Sequence[Path],
+    *,
+    name: str | None,
+    encoder: str,
+    output: Path | None,
+    force: bool,
+) -> list[str]:
+    """Write a first configuration of the files; lines for a person on what was recognized.
+
+    Args:
+        files: A log and a catalog among others, or one folder; none is the current folder.
+        name: Of the experiment and the dataset, None for one made of the files' place.
+        encoder: As ``encoder_entry`` takes it.
+        output: The file to write, None for ``<name>.yaml`` in the current folder.
+        force: Overwrite it.
+
+    Raises:
+        InputError: the file is there, or the files are no log and catalog.
+    """
+    entry = encoder_entry(encoder, Registries.shipped().encoders)
+    found = guess(files or [Path()])
+    name = experiment_name(name, found.interactions)
+    output = output or Path(f"{name}.yaml")
+    if output.exists() and not force:
+        raise InputError(
+            f"{output}: already there; --output names another file, --force replaces it."
+        )
+    text = configuration_text(found, name, entry)
+    if not output.parent.is_dir():
+        raise InputError(f"{output}: its folder is not there; make it, or name another.")
+    write_text(output, text)
+    lines = list(found.facts)
+    if found.doubts:
+        lines += ["not sure; check these:", *(f"  {doubt}" for doubt in found.doubts)]
+    return [*lines, f"wrote {output}; next: snakemake -n --configfile {output}"]

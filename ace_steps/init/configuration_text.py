@@ -1,0 +1,168 @@
+"""The text of a first configuration: at most twelve lines that count, and comments to go on."""
+
+import re
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ace_steps.backbones.settings import BackboneSettings, TrainingSettings
+from ace_steps.config.experiment import DEFAULT_ENTRIES, NAME, Experiment
+from ace_steps.embed.registry import public_encoder
+from ace_steps.errors import InputError
+from ace_steps.init.guess import Guess
+from ace_steps.preprocess.settings import DatasetSettings
+
+DEFAULT_ENCODER = "all-minilm-l6-v2"
+SHORT_NAMES = {DEFAULT_ENCODER: "minilm", "smollm2-135m": "smollm2"}
+VECTOR_FILES = (".parquet", ".npy", ".safetensors")
+GENERAL_FOLDERS = ("data", "raw", "input", "inputs", "files", "dataset", "datasets", "tmp", "")
+ENCODER_COMMENTS = """\
+  # Others, one or several beside each other:
+  # smollm2: {source: smollm2-135m}  # a small LLM, 98 MB
+  # mine: {path: models/my-model}  # a model's folder of your own
+  # hub: {hub: {repo: owner/name, revision: "<40 hexadecimal digits>"}}
+  # openai: {source: text-embedding-3-small}  # an API; `estimate_requests` says what it costs
+  # ready: {vectors: vectors.parquet}  # precomputed embeddings: item_id, vector"""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every text that any YAML reader could take for something else."""
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    is_plain = re.fullmatch(r"[^\W\d][\w./ -]*", value) and value == value.strip()
+    style = None if is_plain else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def line(key: str, value: Any) -> str:
+    """``key: value`` as one line of YAML, mappings and lists in braces and brackets."""
+    form = {"Dumper": _Dumper, "sort_keys": False, "allow_unicode": True, "width": float("inf")}
+    if isinstance(value, dict | list):
+        braces = yaml.dump(value, default_flow_style=True, **form).strip()
+        return f"{line(key, None).removesuffix(' null')} {braces}"
+    return yaml.dump({key: value}, default_flow_style=False, **form).strip()
+
+
+def experiment_name(given: str | None, interactions: Path) -> str:
+    """The name given, or one made of the log's folder or, in a folder named as any, of its own.
+
+    Raises:
+        InputError: the given name cannot be a folder under results/.
+    """
+    if given is not None:
+        if not re.match(NAME, given):
+            raise InputError(
+                f"--name: expected a-z, 0-9, _ and -, 64 at most, got '{given}'; "
+                f"'{_as_name(given)}' would do."
+            )
+        return given
+    folder = interactions.parent.name.lower()
+    if folder not in GENERAL_FOLDERS and folder != "..":
+        return _as_name(folder)
+    return _as_name(interactions.name.partition(".")[0])
+
+
+def _as_name(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    name = re.sub(r"[^a-z0-9_-]+", "-", plain).strip("-_")[:64]
+    return name or "experiment"
+
+
+def encoder_entry(encoder: str, registry: Path) -> tuple[str, dict]:
+    """An entry of ``encoders`` with its name.
+
+    Args:
+        encoder: A folder of a model, a file of vectors, ``owner/name@commit`` of the hub, or a
+            name of the registry.
+        registry: ``data/encoders.yaml``.
+
+    Raises:
+        InputError: none of them.
+    """
+    if Path(encoder).is_dir():
+        return _as_name(Path(encoder).resolve().name), {"path": encoder}
+    if encoder.endswith(VECTOR_FILES) and Path(encoder).is_file():
+        return _as_name(Path(encoder).name.partition(".")[0]), {"vectors": encoder}
+    repo, _, revision = encoder.partition("@")
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
+        if not re.fullmatch(r"[0-9a-f]{40}", revision):
+            raise InputError(
+                f"--encoder {encoder}: no such folder or file of vectors; for a repository of the "
+                f"hub name its commit too: {repo}@<40 hexadecimal digits>."
+            )
+        return _as_name(repo.partition("/")[2]), {"hub": {"repo": repo, "revision": revision}}
+    try:
+        public_encoder(encoder, registry)
+    except InputError as refusal:
+        raise InputError(
+            f"--encoder: {str(refusal).rstrip('.')}; or a model's folder, a file of vectors "
+            f"({', '.join(VECTOR_FILES)}), or owner/name@commit of the hub."
+        ) from None
+    return SHORT_NAMES.get(encoder, _as_name(encoder)), {"source": encoder}
+
+
+def configuration_text(guess: Guess, name: str, encoder: tuple[str, dict]) -> str:
+    """The YAML file: what must be said, then the next most useful keys as comments.
+
+    A comment ``# key: value`` states a default and can be uncommented as it stands; only the other
+    encoders are examples.
+    """
+    label, entry = encoder
+    dataset = [
+        line("interactions", guess.interactions.as_posix()),
+        line("items", guess.items.as_posix()),
+    ]
+    dataset += [line("columns", guess.columns)] if guess.columns else [line("reader", guess.reader)]
+    if guess.has_missing_items:
+        dataset.append(line("missing_items", "drop"))
+    return "\n".join(
+        [
+            "# Written by `python -m ace_steps init`; docs/configuration.md has every key.",
+            line("experiment", name),
+            "datasets:",
+            f"  {line(name, None).removesuffix(' null')}",
+            *(f"    {text}" for text in dataset),
+            *(f"    # {text}" for text in _dataset_comments(guess)),
+            "encoders:",
+            f"  {line(label, entry)}",
+            ENCODER_COMMENTS,
+            "# What is compared where nothing is said; every key may take a list, which is a grid:",
+            *(f"# {text}" for text in _entries("refinements")),
+            *(f"# {text}" for text in _entries("backbones")),
+            f"#     {line('max_length', _default(BackboneSettings, 'max_length'))}",
+            f"#     {line('training', {'epochs': _default(TrainingSettings, 'epochs')})}",
+            f"# {line('dim', _default(Experiment, 'dim'))}  # of refined vectors and backbones",
+            f"# {line('seeds', _default(Experiment, 'seeds'))}",
+            "",
+        ]
+    )
+
+
+def _dataset_comments(guess: Guess) -> list[str]:
+    fields = ["min_rating"] if guess.columns is None or guess.columns.get("rating") else []
+    fields += ["min_user_events", "min_item_events", "duplicates", "split"]
+    lines = [line(key, _default(DatasetSettings, key)) for key in fields]
+    if not guess.has_missing_items:
+        lines.append(line("missing_items", _default(DatasetSettings, "missing_items")))
+    if guess.text_columns:
+        lines.append(
+            f"{line('text_columns', guess.text_columns)}  # left out: all of the catalog's"
+        )
+    return lines
+
+
+def _entries(kind: str) -> list[str]:
+    entries = DEFAULT_ENTRIES[kind]
+    if kind == "backbones":  # its keys follow on lines of their own
+        return [f"{kind}:", *(f"  {name}:" for name in entries)]
+    return [f"{kind}:", *(f"  {line(name, entry)}" for name, entry in entries.items())]
+
+
+def _default(settings: type, key: str) -> Any:
+    return settings.model_fields[key].default

@@ -1,0 +1,172 @@
+"""`python -m ace_steps init`: the file it writes, what it says, and what it refuses."""
+
+import re
+from pathlib import PurePosixPath
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ace_steps.__main__ import main
+from ace_steps.config.experiment import Registries
+from ace_steps.config.loading import load
+from ace_steps.init.configuration_text import configuration_text, encoder_entry, experiment_name
+from ace_steps.init.configuration_text import line as yaml_line
+from ace_steps.init.guess import Guess
+from tests.init.made import FORMATS, SHOPS, plain
+
+MOST_LINES = 12
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def lines_that_count(text):
+    return [line for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
+
+
+def uncommented(text):
+    """The file with every default that stands in a comment stated; the examples stay comments."""
+    examples = r"(?!.*(?:models/|vectors\.|repo:|source:))"
+    return re.sub(rf"^( *)# (?= *[a-z_]+: ?{examples})", r"\1", text, flags=re.M)
+
+
+@pytest.mark.parametrize("shop", SHOPS)
+def test_the_file_written_for_a_shop_loads_and_names_its_columns(shop, tmp_path, capsys):
+    log, catalog, expected = SHOPS[shop](tmp_path)
+    assert main(["init", log.name, catalog.name, "--name", "shop"]) == 0
+    text = (tmp_path / "shop.yaml").read_text()
+    assert len(lines_that_count(text)) <= MOST_LINES
+    experiment = load("shop.yaml")
+    entry = experiment.as_json()["datasets"]["shop"]
+    assert (experiment.experiment, entry["reader"]) == ("shop", "table")
+    assert (entry["interactions"], entry["items"]) == (log.name, catalog.name)
+    assert {key: entry["columns"][key] for key in expected} == expected
+    printed = capsys.readouterr().out
+    assert all(value in printed for value in expected.values())
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_file_written_for_a_public_format_loads_without_columns(form, tmp_path):
+    FORMATS[form](tmp_path)
+    assert main(["init", "--name", "public"]) == 0
+    assert len(lines_that_count((tmp_path / "public.yaml").read_text())) <= MOST_LINES
+    written = yaml.safe_load((tmp_path / "public.yaml").read_text())["datasets"]["public"]
+    assert set(written) == {"interactions", "items", "reader"}
+    assert load("public.yaml").as_json()["datasets"]["public"]["reader"] == written["reader"]
+
+
+@pytest.mark.parametrize("shop", ["german", "french"])
+def test_the_comments_state_the_defaults(shop, tmp_path):
+    log, catalog, _ = SHOPS[shop](tmp_path)
+    main(["init", log.name, catalog.name, "--name", "shop"])
+    text = (tmp_path / "shop.yaml").read_text()
+    (tmp_path / "stated.yaml").write_text(uncommented(text))
+    stated = yaml.safe_load(uncommented(text))
+    assert {"refinements", "backbones", "dim", "seeds"} <= set(stated)
+    assert {"min_user_events", "split", "text_columns"} <= set(stated["datasets"]["shop"])
+    without_texts = load("stated.yaml").as_json()
+    without_texts["datasets"]["shop"]["text_columns"] = None  # an example, not the default
+    assert without_texts == load("shop.yaml").as_json()
+
+
+def test_missing_items_are_dropped_in_the_file_where_the_catalog_lacks_some(tmp_path, capsys):
+    _, catalog = plain(tmp_path)
+    catalog.write_text("\n".join(catalog.read_text().splitlines()[:-2]))
+    main(["init", "logs.csv", "products.csv", "--name", "shop"])
+    written = yaml.safe_load((tmp_path / "shop.yaml").read_text())
+    assert written["datasets"]["shop"]["missing_items"] == "drop"
+    assert "missing_items" in capsys.readouterr().out
+
+
+ODD = [
+    "on",
+    "null",
+    "1e-3",
+    "007",
+    "a: b",
+    "it's",
+    'say "x"',
+    "{x}",
+    "Größe",
+    "# 1",
+    "=",
+    "~",
+    "a, b",
+    "x\ny",
+    "- x",
+    "yes ",
+]
+
+
+@given(name=st.sampled_from(ODD) | st.text(min_size=1).filter(lambda t: t.isprintable()))
+def test_any_column_name_survives_the_yaml(name):
+    paths = PurePosixPath(name), PurePosixPath("b.csv")
+    found = Guess(*paths, "table", {"user": name, "rating": None}, [name])
+    text = configuration_text(found, "shop", ("e", {"source": name}))
+    read = yaml.safe_load(text)
+    assert read["datasets"]["shop"]["interactions"] == str(paths[0])
+    assert read["datasets"]["shop"]["columns"] == {"user": name, "rating": None}
+    assert read["encoders"] == {"e": {"source": name}}
+    assert yaml.safe_load(yaml_line(name, [name, 1])) == {name: [name, 1]}
+    assert len(lines_that_count(text)) <= MOST_LINES
+
+
+@pytest.mark.parametrize("name", ["on", "null", "123", "1e3", "x"])
+def test_a_name_that_yaml_reads_otherwise_is_quoted(name, tmp_path):
+    plain(tmp_path)
+    assert main(["init", "logs.csv", "products.csv", "--name", name]) == 0
+    experiment = load(f"{name}.yaml")
+    assert (experiment.experiment, list(experiment.datasets)) == (name, [name])
+
+
+def test_a_file_is_not_overwritten_unless_forced(tmp_path, caplog):
+    plain(tmp_path)
+    (tmp_path / "shop.yaml").write_text("mine")
+    assert main(["init", "logs.csv", "products.csv", "--name", "shop"]) == 2
+    assert (tmp_path / "shop.yaml").read_text() == "mine"
+    assert main(["init", "logs.csv", "products.csv", "--name", "shop", "--output", "b.yaml"]) == 0
+    assert main(["init", "logs.csv", "products.csv", "--name", "shop", "--force"]) == 0
+    assert (tmp_path / "shop.yaml").read_text() == (tmp_path / "b.yaml").read_text() != "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["none.csv", "products.csv"], "none.csv: no such file"),
+        (["logs.csv"], "'customer', 'sku', 'ts'"),
+        (["logs.csv", "products.csv", "--name", "My Shop"], "'my-shop'"),
+        (["logs.csv", "products.csv", "--encoder", "all-minilm"], "all-minilm-l6-v2"),
+        (["logs.csv", "products.csv", "--encoder", "a/b"], "a/b@"),
+        (["logs.csv", "products.csv", "--output", "no/where.yaml"], "no/where.yaml"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2_and_nothing_is_written(
+    arguments, expected, tmp_path, capsys
+):
+    plain(tmp_path)
+    assert main(["init", *arguments]) == 2
+    said = capsys.readouterr()
+    assert expected in said.err
+    assert len(said.err.splitlines()) == 1
+    assert not list(tmp_path.glob("*.yaml"))
+
+
+def test_encoders_are_a_name_a_folder_vectors_or_a_commit(tmp_path):
+    registry = Registries.shipped().encoders
+    (tmp_path / "My Model").mkdir()
+    (tmp_path / "v.parquet").touch()
+    commit = "0123456789" * 4
+    assert encoder_entry("smollm2-135m", registry) == ("smollm2", {"source": "smollm2-135m"})
+    assert encoder_entry("My Model", registry) == ("my-model", {"path": "My Model"})
+    assert encoder_entry("v.parquet", registry) == ("v", {"vectors": "v.parquet"})
+    hub = {"repo": "o/Net-1", "revision": commit}
+    assert encoder_entry(f"o/Net-1@{commit}", registry) == ("net-1", {"hub": hub})
+
+
+def test_the_name_comes_from_the_folder_or_in_a_general_one_from_the_log(tmp_path):
+    assert experiment_name(None, tmp_path / "Müller Shop" / "logs.csv") == "muller-shop"
+    assert experiment_name(None, tmp_path / "data" / "Orders.csv.gz") == "orders"
