@@ -382,8 +382,9 @@ class _Partial:
         try:
             self._run(one for one in needed if not is_import[one])
             for made in list(vars(self._module).values()):
-                if getattr(made, "__pydantic_complete__", True) is False:
-                    made.model_rebuild(raise_errors=False)
+                is_own = getattr(made, "__module__", None) == self._source.name
+                if is_own and not getattr(made, "__pydantic_complete__", True):
+                    made.model_rebuild()  # with a type that was defined later
         finally:
             del sys.modules[self._source.name]
             if before is not None:

@@ -140,16 +140,14 @@ class Reading:
             self._is_type = False
         self._parts.append(f"{kind.__name__}(")
         for name in _fields(kind):
-            value = getattr(node, name, None)
+            value = _without_words(node, name, getattr(node, name, None))
             if value is None or value == []:
                 continue
             self._parts.append(f"{name}=")
-            if name in TYPES:
-                self._is_type = True
-                self._read_value(value)
-                self._is_type = was_type
-            else:
-                self._read_value(_without_words(node, name, value))
+            is_type = self._is_type
+            self._is_type = is_type or name in TYPES
+            self._read_value(value)
+            self._is_type = is_type
         self._is_type = was_type
         self._parts.append(")")
 
