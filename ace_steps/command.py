@@ -23,6 +23,17 @@ class _Parser(argparse.ArgumentParser):
         self.exit(CALLER_MISTAKE, f"{self.prog}: {message}; see --help.\n")
 
 
+class _StepFormatter(logging.Formatter):
+    """Lines ``<time> <step>: <message>``; a warning says so, and a run's display shows it."""
+
+    def __init__(self, step: str) -> None:
+        super().__init__(f"%(asctime)s {step}: %(mark)s%(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        record.mark = "warning: " if record.levelno == logging.WARNING else ""
+        return super().format(record)
+
+
 def parser(doc: str) -> argparse.ArgumentParser:
     """An option parser for a step.
 
@@ -53,12 +64,9 @@ def execute(run: Callable[..., None], options: argparse.Namespace) -> int:
         0, or 2 for a caller's mistake and for a file the system refuses (one line each), or 130
         when interrupted. Any other exception is a defect of ours and keeps its traceback.
     """
-    logging.basicConfig(
-        level=logging.INFO,
-        stream=sys.stderr,
-        force=True,
-        format=f"%(asctime)s {_step_name()}: %(message)s",
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_StepFormatter(_step_name()))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for library in ("httpx", "httpx2", "httpcore", "huggingface_hub", "transformers"):
         logging.getLogger(library).setLevel(logging.WARNING)
     try:

@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 
 from tqdm import tqdm
 
-LINE_EVERY_S = 30.0
+LINE_EVERY_S = 10.0  # what a run shows of a job that works is its last line
 
 Piece = TypeVar("Piece")
 

@@ -1,6 +1,8 @@
 """The shell of every step: options, one-line errors, exit codes."""
 
 import errno
+import logging
+import re
 
 import pytest
 
@@ -36,6 +38,18 @@ def test_a_full_disk_is_one_line_and_two(capfd):
 
     assert command.execute(run, _options(["--size", "3"])) == 2
     assert "out.parquet: No space left on device" in capfd.readouterr().err
+
+
+def test_a_warning_says_that_it_is_one_and_other_lines_name_time_and_step_alone(capfd):
+    def run(size):
+        logging.getLogger("ace_steps.thing").warning("%d is little", size)
+        logging.getLogger("ace_steps.thing").info("%d done", size)
+
+    assert command.execute(run, _options(["--size", "3"])) == 0
+    time = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}"
+    lines = capfd.readouterr().err.splitlines()
+    assert re.fullmatch(rf"{time} ace_steps: warning: 3 is little", lines[0])
+    assert re.fullmatch(rf"{time} ace_steps: 3 done", lines[1])
 
 
 def test_a_defect_of_ours_keeps_its_traceback():

@@ -20,11 +20,11 @@ def clock(monkeypatch):
 def test_a_log_gets_a_line_now_and_then_with_rate_and_time_left(clock, caplog):
     with caplog.at_level(logging.INFO), Progress(1000, "targets", log, title="epoch 3") as shown:
         for _ in range(4):
-            clock[0] += 20
+            clock[0] += 6
             shown.add(100)
     assert caplog.messages == [
-        "epoch 3: 200 of 1000 targets, 5 a second, 160 s to go",
-        "epoch 3: 400 of 1000 targets, 5 a second, 120 s to go",
+        "epoch 3: 200 of 1000 targets, 17 a second, 48 s to go",
+        "epoch 3: 400 of 1000 targets, 17 a second, 36 s to go",
     ]
 
 
