@@ -1,9 +1,10 @@
 r"""Begin with files of your own, and look at what the pipeline made.
 
 python -m ace_steps init logs.csv products.parquet --name shop
-  python -m ace_steps show results
-  python -m ace_steps show results/report/metrics.parquet
-  python -m ace_steps show --json results/train/toy/toy/random/sasrec/1/best.safetensors
+  python -m ace_steps config shop.yaml --diff
+  python -m ace_steps show results/shop
+  python -m ace_steps show results/shop/report/metrics.parquet
+  python -m ace_steps show --json results/shop/train/shop/minilm/random/sasrec/1/best.safetensors
 """
 
 import argparse
@@ -22,6 +23,21 @@ def init(
 
     lines = write_configuration(files, name=name, encoder=encoder, output=output, force=force)
     print("\n".join(lines))
+
+
+def config(*, files: list[Path], diff: bool) -> None:
+    """Print the experiment of configuration files with every default, or what differs from them."""
+    from ace_steps.config import loading
+
+    experiment = loading.load(*files, with_files=True)
+    found = experiment.as_json()
+    if diff:
+        found = loading.without_defaults(experiment)
+    sys.stdout.write(loading.as_yaml(found))
+    for name, origins in experiment.origins.items():
+        taken = ", ".join(f"{key} ({where})" for key, where in origins.items())
+        if taken:
+            print(f"# encoders.{name}: {taken}")
 
 
 def show(*, path: Path, rows: int, json_: bool) -> None:
@@ -59,6 +75,15 @@ def _add_init(commands: argparse._SubParsersAction) -> None:
     one.set_defaults(run=init)
 
 
+def _add_config(commands: argparse._SubParsersAction) -> None:
+    one = commands.add_parser("config", help="print a configuration with every default filled in")
+    one.add_argument(
+        "files", nargs="+", type=Path, help="YAML files; a later one's values go before"
+    )
+    one.add_argument("--diff", action="store_true", help="only what differs from the defaults")
+    one.set_defaults(run=config)
+
+
 def _add_show(commands: argparse._SubParsersAction) -> None:
     one = commands.add_parser("show", help="print an artifact, or a results folder's runs")
     one.add_argument("path", type=Path, help="a file of the pipeline, or a results folder")
@@ -71,7 +96,7 @@ def main(argv: list[str] | None = None) -> int:
     """Parse the options and run the command; the exit code."""
     options = command.parser(__doc__)
     commands = options.add_subparsers(required=True, metavar="command")
-    for add in (_add_init, _add_show):
+    for add in (_add_init, _add_config, _add_show):
         add(commands)
     given = options.parse_args(argv)
     run = given.run

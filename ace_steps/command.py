@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from ace_steps.errors import InputError
+from ace_steps.errors import ConfigurationError, InputError
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +71,9 @@ def execute(run: Callable[..., None], options: argparse.Namespace) -> int:
         logging.getLogger(library).setLevel(logging.WARNING)
     try:
         run(**vars(options))
+    except ConfigurationError as mistakes:
+        log.error("%s", mistakes)
+        return CALLER_MISTAKE
     except InputError as mistake:
         log.error("%s", " ".join(str(mistake).split("\n")))
         return CALLER_MISTAKE

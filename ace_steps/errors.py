@@ -1,4 +1,4 @@
-"""The one exception for a caller's mistake."""
+"""The exceptions for a caller's mistakes."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,7 @@ class InputError(ValueError):
     The message is one line that says where, what was found and what was wanted; a step prints it
     without a traceback and ends with exit code 2.
     """
+
+
+class ConfigurationError(InputError):
+    """All mistakes of a configuration, one a line under a line that counts them."""

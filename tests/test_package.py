@@ -3,6 +3,9 @@
 import shutil
 import subprocess
 import sys
+import tomllib
+
+from packaging.requirements import Requirement
 
 from tests.conftest import ROOT
 
@@ -23,7 +26,8 @@ def test_an_installed_copy_is_a_library_outside_the_checkout(tmp_path):
     copy.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy2(ROOT / name, copy)
-    shutil.copytree(ROOT / "ace_steps", copy / "ace_steps")
+    for name in ("ace_steps", "data", "snakemake_logger_plugin_ace"):
+        shutil.copytree(ROOT / name, copy / name)
     target = tmp_path / "site"
     pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-build-isolation"]
     done = subprocess.run(
@@ -44,8 +48,30 @@ def test_an_installed_copy_is_a_library_outside_the_checkout(tmp_path):
 
 def test_what_a_plan_and_the_refinement_library_import_is_light():
     code = (
-        "import sys, ace_steps.configuration, ace_steps.grid, ace_steps.refine;"
+        "import sys; from ace_steps.config import grid, loading; import ace_steps.refine;"
+        "grid.Plan(loading.load('workflow/config/config.yaml', with_files=True).as_json());"
         "print([m for m in ('torch', 'transformers') if m in sys.modules])"
     )
     found = _python(code, ROOT, ROOT)
     assert found.stdout.strip() == "[]", found.stdout + found.stderr
+
+
+def test_the_refinement_library_needs_no_package_of_the_pipeline(tmp_path):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = [Requirement(text).name for text in project["optional-dependencies"]["pipeline"]]
+    imported = {"pyyaml": "yaml"}
+    code = f"""
+import sys
+class Refusing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {[imported.get(name, name) for name in names]}:
+            raise ImportError(name)
+sys.meta_path.insert(0, Refusing())
+import numpy as np
+from ace_steps.refine import Refinement, fit
+vectors = np.random.default_rng(0).standard_normal((50, 20))
+fit(vectors, 8).save("map.safetensors")
+print(Refinement.load("map.safetensors").transform(vectors[:3]).shape)
+"""
+    found = _python(code, tmp_path, ROOT)
+    assert found.stdout.strip() == "(3, 8)", found.stderr

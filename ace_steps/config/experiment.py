@@ -4,6 +4,7 @@ Readers, methods and models bring their own settings classes (``ace_steps.config
 encoders have one for each kind. What a file leaves out has the default of its class.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -214,9 +215,9 @@ class Registries:
     @classmethod
     def shipped(cls) -> "Registries":
         """Those of this checkout, or of the installed package."""
-        package = Path(__file__).parents[1]
-        checkout = package.parent / "data"
-        folder = checkout if (checkout / "datasets.yaml").is_file() else package / "data"
+        checkout = Path(__file__).parents[2] / "data"
+        is_checkout = (checkout / "datasets.yaml").is_file()
+        folder = checkout if is_checkout else Path(sys.prefix) / "share" / "ace_steps"
         return cls(folder / "datasets.yaml", folder / "encoders.yaml")
 
 
@@ -321,19 +322,21 @@ def _named(
 
 
 def _dataset(entry: dict, registry: Path) -> Settings:
-    if "source" in entry:
-        if not isinstance(entry["source"], str):
-            raise Refused(Mistake("source", f"expected a text, got {entry['source']!r}"))
-        public = public_dataset(entry["source"], registry)
-        reader = entry.get("reader", public.reader)
-        if reader != public.reader:
-            text = f"expected {public.reader}, which source '{entry['source']}' is for, got {reader}"
+    source, reader = entry.get("source"), entry.get("reader")
+    if source is None:
+        reader = reader or "table"
+    elif not isinstance(source, str):
+        raise Refused(Mistake("source", f"expected a text, got {source!r}"))
+    else:
+        public = public_dataset(source, registry)
+        if reader not in (None, public.reader):
+            text = f"expected {public.reader}, which source '{source}' is for, got {reader}"
             raise Refused(Mistake("reader", text))
-    reader = public.reader if "source" in entry else entry.get("reader", "table")
+        reader = public.reader
     if reader not in READERS:
         text = f"expected a name that is known, got '{reader}'; {suggestion(str(reader), READERS)}"
         raise Refused(Mistake("reader", text))
-    settings = validated(READERS[reader].settings_class(), {"reader": reader} | entry)
+    settings = validated(READERS[reader].settings_class(), entry | {"reader": reader})
     given = [key for key in ORIGINS if getattr(settings, key) is not None]
     if given not in (["source"], ["interactions", "items"]):
         found = " and ".join(given) or "none of them"

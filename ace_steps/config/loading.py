@@ -8,9 +8,12 @@ from pathlib import Path
 
 import yaml
 
-from ace_steps.config.experiment import Experiment, Registries, draft
+from ace_steps.config.experiment import KINDS, Experiment, Registries, draft
 from ace_steps.config.mistakes import Mistake, report
-from ace_steps.errors import InputError
+from ace_steps.embed.resolve import STATED
+from ace_steps.errors import ConfigurationError, InputError
+
+NAMING = ("reader", "method", "model")  # keys that choose an entry's settings class
 
 
 
@@ -61,7 +64,7 @@ def resolve(
 
         found += file_mistakes(made.entries, registries.encoders)
     if found or made.experiment is None:
-        raise InputError(report(where, found))
+        raise ConfigurationError(report(where, found))
     return made.experiment
 
 
@@ -116,7 +119,8 @@ def typed(given: object) -> object:
 
 def as_yaml(values: Mapping) -> str:
     """A configuration as a YAML file that ``load`` takes, keys in their order."""
-    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=100)
+    form = {"sort_keys": False, "allow_unicode": True, "width": 100}
+    return yaml.safe_dump(dict(values), default_flow_style=None, **form)
 
 
 def differing(values: Mapping, defaults: Mapping) -> dict:
@@ -130,6 +134,27 @@ def differing(values: Mapping, defaults: Mapping) -> dict:
         elif key not in defaults or value != default:
             found[key] = value
     return found
+
+
+def without_defaults(experiment: Experiment) -> dict:
+    """What an experiment says that is no default: the shortest configuration of the same runs."""
+    form = {"mode": "json", "by_alias": True, "exclude_defaults": True}
+    found = experiment.model_dump(**form, exclude=set(KINDS))
+    for kind in KINDS:
+        found[kind] = {}
+        for name, entry in getattr(experiment, kind).items():
+            said = entry.model_dump(**form)
+            named = {key: getattr(entry, key) for key in NAMING if hasattr(entry, key)}
+            assumed = {"reader": "table" if not said.get("source") else named.get("reader")}
+            assumed |= {"method": name, "model": name}
+            said = {k: v for k, v in named.items() if v != assumed[k]} | said
+            if said.get("dim") == experiment.dim:
+                del said["dim"]
+            derived = experiment.origins.get(name, {}) if kind == "encoders" else {}
+            found[kind][name] = {
+                key: value for key, value in said.items() if derived.get(key, STATED) == STATED
+            }
+    return {key: found[key] for key in type(experiment).model_fields if key in found}
 
 
 def _is_json(source: str | Path) -> bool:

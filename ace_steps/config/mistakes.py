@@ -1,16 +1,20 @@
 """Mistakes of a configuration, each as one line: key, what was expected, what was found, a way out."""
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic import ValidationError as PydanticError
 
 TAGS = ("value", "grid")  # how pydantic marks the two forms of a grid in the place of an error
+NAME_MARK = "[key]"  # how it marks that a key of a mapping is wrong, not its value
 KINDS = {
     "int": "a whole number",
+    "int_from_float": "a whole number",
     "float": "a number",
     "string": "a text",
     "bool": "true or false",
@@ -25,7 +29,11 @@ COMPARISONS = {
     "less_than": ("lt", "<"),
     "less_than_equal": ("le", "<="),
 }
+EMPTY = {"List": "a list with", "Dictionary": "a mapping with"}
+SWITCHES = {"on", "off", "yes", "no", "true", "false"}  # texts that YAML takes for truth values
 N_SHOWN = 12  # known names listed where none is near
+
+Part = tuple[str, type[BaseModel]]  # where in a tree, and the settings class that stands there
 
 
 @dataclass(frozen=True)
@@ -64,96 +72,227 @@ def report(where: str, mistakes: list[Mistake]) -> str:
     return "\n".join([f"{where}: {count}", *(f"  {mistake}" for mistake in mistakes)])
 
 
-def mistakes_of(refusal: PydanticError, model: type[BaseModel]) -> list[Mistake]:
-    """What pydantic found, in words; a mistyped key is not reported as missing too."""
+def wrong_kind(expected: str, given: object) -> str:
+    """One line for a value of another kind than expected, with the way out where there is one."""
+    return f"expected {expected}, got {shown(given)}{_way_out(expected, given)}"
+
+
+def of_text(text: str, model: type[BaseModel]) -> Mistake:
+    """A mistake told in one line; where the line begins with a key of the model, it is that key's."""
+    key, colon, rest = text.partition(": ")
+    is_key = bool(colon) and _field_at(model, tuple(key.split("."))) is not None
+    return Mistake(key, rest) if is_key else Mistake("", text)
+
+
+def mistakes_of(
+    refusal: PydanticError, model: type[BaseModel], parts: Sequence[Part] = ()
+) -> list[Mistake]:
+    """What pydantic found, in words; a mistyped key is not reported as missing too.
+
+    Args:
+        refusal: Pydantic's errors.
+        model: The settings class that refused.
+        parts: Classes below keys that the model leaves open, for what an unknown key may mean.
+    """
     errors = refusal.errors(include_url=False)
     extra = {error["loc"][:-1] for error in errors if error["type"] == "extra_forbidden"}
     found = []
     for error in errors:
         if error["type"] == "missing" and error["loc"][:-1] in extra:
             continue
-        place = [str(part) for part in error["loc"] if part not in TAGS]
-        found.append(Mistake(".".join(place), _text(error, model)))
+        key = _dotted(error["loc"])
+        if error["type"] == "value_error":
+            parent = _model_at(model, error["loc"]) or model
+            mistake = of_text(str(error["ctx"]["error"]), parent)
+            found.append(mistake.under(key) if key else mistake)
+        else:
+            found.append(Mistake(key, _text(error, model, parts)))
     return list(dict.fromkeys(found))
 
 
-def _text(error: dict, model: type[BaseModel]) -> str:
-    kind, given = error["type"], error.get("input")
-    if kind == "extra_forbidden":
-        parent = _model_at(model, error["loc"][:-1]) or model
-        return f"unknown key; {suggestion(str(error['loc'][-1]), _keys(parent))}"
-    if kind == "missing":
-        return f"missing; {_description(model, error['loc'])}".removesuffix("; ")
-    if kind == "value_error":
-        return str(error["ctx"]["error"])
-    if kind in COMPARISONS:
-        name, sign = COMPARISONS[kind]
-        return f"expected a value {sign} {error['ctx'][name]}, got {given!r}"
-    if kind in ("literal_error", "enum"):
-        known = [part.strip().strip("'") for part in _literals(error["ctx"]["expected"])]
-        hint = f"; {suggestion(given, known)}" if isinstance(given, str) else ""
-        hint = hint if "did you mean" in hint else ""
-        return f"expected one of {', '.join(known)}, got {_shown(given)}{hint}{_trap(given)}"
-    if kind == "finite_number":
-        return f"expected a finite number, got {given!r}"
-    if kind in ("too_short", "string_too_short"):
-        return f"expected at least {error['ctx']['min_length']} of it, got {_shown(given)}"
-    if kind == "string_pattern_mismatch":
-        meaning = _description(model, error["loc"])
-        return f"got {_shown(given)}, expected {meaning or error['ctx']['pattern']}"
-    expected = KINDS.get(kind.removesuffix("_type").removesuffix("_parsing"))
-    if kind in ("int_from_float", "int_parsing_size"):
-        expected = KINDS["int"]
-    if expected:
-        return f"expected {expected}, got {_shown(given)}{_trap(given)}"
-    return f"{error['msg']}, got {_shown(given)}"
-
-
-def _literals(expected: str) -> list[str]:
-    return expected.replace(" or ", ", ").split(", ")
-
-
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """A value and, where it may surprise, its kind."""
     if isinstance(value, str):
-        return f"the text '{value}'"
+        return f"the text '{value}'" if value else "an empty text"
     if value is None:
         return "nothing (null)"
     if isinstance(value, bool):
-        return f"{str(value).lower()} (YAML reads on, off, yes and no so)"
+        return f"{str(value).lower()} (YAML reads on, off, yes and no as true or false)"
     if isinstance(value, dict | list):
-        return f"{'a mapping' if isinstance(value, dict) else 'a list'}: {str(value)[:60]}"
-    if isinstance(value, int | float):
-        return f"the number {value}"
-    return f"{value} (YAML's {type(value).__name__})"
+        kind = "mapping" if isinstance(value, dict) else "list"
+        return f"the {kind} {_brief(value)}" if value else f"an empty {kind}"
+    if isinstance(value, date):  # and its subclass for a day with a time
+        return f"{value}, which YAML reads as a date"
+    return f"the number {value}" if isinstance(value, int | float) else f"{value}"
 
 
-def _trap(value: object) -> str:
-    """The way out of what YAML reads otherwise than it looks."""
-    if isinstance(value, str):
-        try:
-            number = float(value)
-        except ValueError:
-            return ""
-        exponent = "e" in value.lower()
-        plain = f"{number:f}".rstrip("0").rstrip(".") if exponent else value
-        return f"; write it without quotes{f' and as {plain}' if exponent else ''}"
-    if isinstance(value, bool | int | float) or hasattr(value, "isoformat"):
-        return f"; put it in quotes if a text is meant: '{value}'"
+def _brief(value: dict | list) -> str:
+    """A list or a mapping as YAML writes it on one line, cut."""
+    if isinstance(value, dict):
+        text = "{" + ", ".join(f"{key}: {_plain(inner)}" for key, inner in value.items()) + "}"
+    else:
+        text = "[" + ", ".join(map(_plain, value)) + "]"
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, dict | list):
+        return _brief(value)
+    return "null" if value is None else f"{value}".lower() if value in (True, False) else f"{value}"
+
+
+def _dotted(loc: tuple) -> str:
+    """``statistics.metrics[0]``; the key of a wrong name is the name itself."""
+    text = ""
+    for part in loc:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif part not in (*TAGS, NAME_MARK):
+            text += f".{part}" if text else str(part)
+    return text
+
+
+def _text(error: dict, model: type[BaseModel], parts: Sequence[Part]) -> str:
+    kind, given, context = error["type"], error.get("input"), error.get("ctx", {})
+    if kind == "extra_forbidden":
+        return f"unknown key; {_meant(error['loc'], model, parts)}"
+    if kind == "missing":
+        return f"missing; {_description(model, error['loc'])}".removesuffix("; ")
+    if kind in COMPARISONS:
+        name, sign = COMPARISONS[kind]
+        return f"expected a number {sign} {context[name]:g}, got {given}"
+    if kind in ("literal_error", "enum"):
+        return _not_one_of(context["expected"], given)
+    if kind == "finite_number":
+        return f"expected a finite number, got {given}"
+    if kind == "string_too_short":
+        return f"expected a text of {context['min_length']} character or more, got {shown(given)}"
+    if kind == "too_short":
+        kind_of = EMPTY.get(context.get("field_type", ""), "")
+        return f"expected {kind_of} at least {context['min_length']} in it, got {shown(given)}"
+    if kind == "string_pattern_mismatch":
+        meaning = _description(model, error["loc"]) or f"a text like {context['pattern']}"
+        return f"expected {_first_clause(meaning)}; got {shown(given)}"
+    if kind == "invalid_key":
+        return "expected a text as a key; put it in quotes"
+    expected = KINDS.get(kind.removesuffix("_type").removesuffix("_parsing").removesuffix("_size"))
+    return wrong_kind(expected, given) if expected else f"{error['msg']}, got {shown(given)}"
+
+
+def _not_one_of(expected: str, given: object) -> str:
+    """What is wrong with a value that is none of a few, as pydantic lists them."""
+    quoted = expected.replace(" or ", ", ").split(", ")
+    known = [value.strip("'") for value in quoted]
+    choice = f"one of {', '.join(known)}" if len(known) > 1 else known[0]
+    text = f"expected {choice}, got {shown(given)}"
+    if isinstance(given, str):
+        if given in known:  # a number in quotes
+            return f"{text}; write it without quotes"
+        near = suggestion(given, known)
+        return f"{text}; {near}" if near.startswith("did you mean") else text
+    is_switch = isinstance(given, bool) and SWITCHES & set(known)
+    return f"{text}; put it in quotes" if is_switch or f"'{given}'" in quoted else text
+
+
+def _way_out(expected: str, given: object) -> str:
+    """How to write what is meant, where a value is of another kind than expected."""
+    if expected == KINDS["string"]:
+        is_scalar = isinstance(given, bool | int | float | date)
+        return "; put it in quotes" if is_scalar else ""
+    if expected in (KINDS["int"], KINDS["float"]):
+        return _as_number(expected, given)
+    if expected == KINDS["bool"] and isinstance(given, str):
+        return "; write it without quotes" if given.lower() in SWITCHES else ""
+    if expected == KINDS["list"] and isinstance(given, str | int | float):
+        return f"; write [{_plain(given)}]"
+    if expected == KINDS["dict"] and isinstance(given, list):
+        names = [name for name in given if isinstance(name, str)]
+        return f"; write each as a key, e.g. {{{names[0]}: {{}}}}" if names else ""
     return ""
 
 
-def _keys(model: type[BaseModel]) -> dict[str, str]:
-    """Every key of a model, and those of its sections with their dotted place."""
-    return {field.alias or name: name for name, field in model.model_fields.items()}
+def _as_number(expected: str, given: object) -> str:
+    """How to write a number that YAML, or a habit, made into something else."""
+    if isinstance(given, list):
+        return "; this key takes one value, no list"
+    if isinstance(given, bool) or not isinstance(given, str | float):
+        return ""
+    try:
+        number = float(given)
+    except ValueError:
+        return ""
+    is_finite = abs(number) < float("inf")
+    if not is_finite or (expected == KINDS["int"] and not number.is_integer()):
+        return ""
+    plain = f"{number:.17f}".rstrip("0").rstrip(".") if abs(number) < 1 else f"{number:.15g}"
+    if "e" in str(given).lower() and isinstance(given, str):
+        return f"; write {_shorter(number, plain)}: without a point, YAML reads an exponent as a text"
+    return f"; write {plain}{' without quotes' if isinstance(given, str) else ''}"
+
+
+def _shorter(number: float, plain: str) -> str:
+    """A number without an exponent, or, where that is long, with one that YAML takes."""
+    mantissa, _, exponent = f"{number:e}".partition("e")
+    digits = mantissa.rstrip("0")
+    scientific = f"{digits}{'0' if digits.endswith('.') else ''}e{exponent}"
+    return plain if float(plain) == number and len(plain) <= 10 else scientific
+
+
+def _meant(loc: tuple, model: type[BaseModel], parts: Sequence[Part]) -> str:
+    """What an unknown key may mean: a near key beside it, or the same key elsewhere in the tree."""
+    key, place = str(loc[-1]), [part for part in loc[:-1] if part not in TAGS]
+    beside = _keys(_model_at(model, loc[:-1]) or model)
+    here = ".".join(map(str, place))
+    elsewhere = _tree(model) + [
+        f"{prefix}.{inner}" for prefix, part in parts for inner in _tree(part)
+    ]
+    exact = [path for path in elsewhere if path.rpartition(".")[2] == key]
+    if exact:
+        below = [path for path in exact if here and path.startswith(f"{here}.")]
+        path = min(below or exact, key=lambda path: path.count("."))
+        outside = f", not in '{here}'" if here and not below else ""
+        return f"did you mean '{path}'{outside}?"
+    near = suggestion(key, beside)
+    if near.startswith("did you mean"):
+        return near
+    paths = {path.rpartition(".")[2]: path for path in reversed(elsewhere)}
+    close = difflib.get_close_matches(key, list(paths), n=1, cutoff=0.75)
+    return f"did you mean '{paths[close[0]]}'?" if close else near
+
+
+def _tree(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """Every key of a model and of its sections, dotted."""
+    found = []
+    for key, field in _keys(model).items():
+        found.append(prefix + key)
+        for inner in _models_in(field.annotation):
+            found += _tree(inner, f"{prefix}{key}.")
+    return found
+
+
+def _keys(model: type[BaseModel]) -> dict[str, Any]:
+    """Every field of a model by its key."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _description(model: type[BaseModel], loc: tuple) -> str:
-    parent = _model_at(model, loc[:-1]) or model
-    for name, field in parent.model_fields.items():
-        if loc and (field.alias or name) == loc[-1]:
-            return (field.description or "").rstrip(".")
-    return ""
+    """What the key at a place of the tree means."""
+    field = _field_at(model, loc)
+    said = (field.description if field is not None else None) or ""
+    return said.rstrip(".")
+
+
+def _first_clause(description: str) -> str:
+    """The part of a description that says what is expected, as it goes on after that word."""
+    clause = re.split(r"[.;] ", description)[0]
+    return clause[:1].lower() + clause[1:] if clause[1:2].islower() or clause[1:2] == " " else clause
+
+
+def _field_at(model: type[BaseModel], loc: tuple) -> Any:
+    """The field at a place of the tree; that of the list for a value in a list."""
+    keys = [part for part in loc if part not in TAGS and isinstance(part, str)]
+    parent = _model_at(model, tuple(keys[:-1]))
+    return _keys(parent).get(keys[-1]) if keys and parent is not None else None
 
 
 def _model_at(model: type[BaseModel], loc: tuple) -> type[BaseModel] | None:
@@ -161,10 +300,8 @@ def _model_at(model: type[BaseModel], loc: tuple) -> type[BaseModel] | None:
     for part in loc:
         if part in TAGS or isinstance(part, int):
             continue
-        fields = {field.alias or name: field for name, field in model.model_fields.items()}
-        if part not in fields:
-            return None
-        inner = _models_in(fields[part].annotation)
+        field = _keys(model).get(part)
+        inner = _models_in(field.annotation) if field is not None else []
         if not inner:
             return None
         model = inner[0]

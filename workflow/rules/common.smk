@@ -41,7 +41,7 @@ HUBS = {
 }
 SETTINGS = {
     "dataset": {n: registry.step_settings(entry) for n, entry in EXPERIMENT.datasets.items()},
-    "encoder": {n: entries.step_settings(e, REGISTRIES.encoders) for n, e in ENCODERS.items()},
+    "encoder": {name: entries.step_settings(entry, {}) for name, entry in ENCODERS.items()},
     "refinement": {name: point.settings for name, point in PLAN.refinements.items()},
     "backbone": {name: point.settings for name, point in PLAN.backbones.items()},
 }
@@ -66,6 +66,15 @@ def settings(kind):
     """A params function: the settings of one entry or grid point as JSON, one argument."""
     written = {name: json.dumps(made, sort_keys=True) for name, made in SETTINGS[kind].items()}
     return lambda wildcards: written[wildcards[kind]]
+
+
+def with_origins(wildcards, output):
+    """A params function: an encoder's settings and where they were taken from. It looks at the
+    output, so that Snakemake does not compare it: whether a value was written down or derived is
+    no reason to embed anew."""
+    name = wildcards.encoder
+    made = entries.step_settings(ENCODERS[name], EXPERIMENT.origins.get(name, {}))
+    return json.dumps(made, sort_keys=True)
 
 
 def raw_file(role):

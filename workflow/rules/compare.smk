@@ -35,6 +35,7 @@ checkpoint select_points:
 rule collect_metrics:
     input:
         *each_cell(RANKS),
+        config=rules.write_config.output,
         selections=filled(CHOICES, FIRST),
     output:
         metrics=report(
@@ -55,12 +56,11 @@ rule collect_metrics:
         runtime=growing_minutes(120),
     params:
         code=code("collect_metrics"),
-        config=whole_config,
         results=lambda wildcards, output: Path(output.metrics).parents[1],
         logs=path("<logs>"),
     shell:
         "python -m ace_steps.steps.collect_metrics"
-        " --config {params.config:q}"
+        " --config {input.config:q}"
         " --results {params.results:q}"
         " --logs {params.logs:q}"
         " --metrics {output.metrics:q}"
@@ -73,6 +73,7 @@ rule collect_metrics:
 rule compare_runs:
     input:
         *each_cell(RANKS),
+        config=rules.write_config.output,
         metrics=rules.collect_metrics.output.metrics,
         runs=rules.collect_metrics.output.runs,
     output:
@@ -89,11 +90,10 @@ rule compare_runs:
         runtime=growing_minutes(120),
     params:
         code=code("compare_runs"),
-        config=whole_config,
         results=lambda wildcards, output: Path(output[0]).parents[1],
     shell:
         "python -m ace_steps.steps.compare_runs"
-        " --config {params.config:q}"
+        " --config {input.config:q}"
         " --results {params.results:q}"
         " --metrics {input.metrics:q}"
         " --runs {input.runs:q}"
@@ -103,6 +103,7 @@ rule compare_runs:
 
 rule write_tables:
     input:
+        config=rules.write_config.output,
         metrics=rules.collect_metrics.output.metrics,
         runs=rules.collect_metrics.output.runs,
         comparisons=rules.compare_runs.output,
@@ -125,11 +126,10 @@ rule write_tables:
         runtime=growing_minutes(30),
     params:
         code=code("write_tables"),
-        config=whole_config,
         tables=lambda wildcards, output: Path(output[0]).parent,
     shell:
         "python -m ace_steps.steps.write_tables"
-        " --config {params.config:q}"
+        " --config {input.config:q}"
         " --metrics {input.metrics:q}"
         " --runs {input.runs:q}"
         " --comparisons {input.comparisons:q}"

@@ -49,7 +49,8 @@ rule embed_items:
         device="auto",
     params:
         code=code("embed_items"),
-        settings=settings("encoder"),
+        decides=settings("encoder"),
+        settings=with_origins,
         store=path("<resources>/vectors"),
     shell:
         "python -m ace_steps.steps.embed_items"
@@ -82,7 +83,8 @@ rule request_vectors:
         runtime=growing_minutes(720),
     params:
         code=code("request_vectors"),
-        settings=settings("encoder"),
+        decides=settings("encoder"),
+        settings=with_origins,
         store=path("<resources>/vectors"),
     shell:
         "python -m ace_steps.steps.request_vectors"

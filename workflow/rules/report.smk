@@ -2,6 +2,7 @@ rule write_report:
     input:
         *each_cell(CURVES),
         *cold_tables(),
+        config=rules.write_config.output,
         metrics=rules.collect_metrics.output.metrics,
         runs=rules.collect_metrics.output.runs,
         selection=rules.collect_metrics.output.selection,
@@ -86,7 +87,6 @@ rule write_report:
         runtime=growing_minutes(30),
     params:
         code=code("write_report"),
-        config=whole_config,
         results=lambda wildcards, output: Path(output.report).parents[1],
         benchmarks=path("<benchmarks>"),
         logs=path("<logs>"),
@@ -94,7 +94,7 @@ rule write_report:
         figures=lambda wildcards, output: Path(output.spectra).parent,
     shell:
         "python -m ace_steps.steps.write_report"
-        " --config {params.config:q}"
+        " --config {input.config:q}"
         " --results {params.results:q}"
         " --benchmarks {params.benchmarks:q}"
         " --logs {params.logs:q}"
