@@ -48,7 +48,7 @@ from embed_ways import (
 from transformers import AutoTokenizer, PreTrainedModel, Qwen3Config, Qwen3Model
 
 from ace_steps.embed.models import DTYPES, Encoder, encoder_of, load_encoder, load_model
-from ace_steps.embed.tokens import tokenise
+from ace_steps.embed.tokens import tokenize
 from ace_steps.parquet import read_table
 from ace_steps.runtime import select_device
 from ace_steps.tables import ITEMS
@@ -57,9 +57,9 @@ PEAK_SIZES = {"cpu": 2048, "cuda": 8192}
 PEAK_ROUNDS = 3
 WAYS = (PLAIN, OURS, UNFUSED, PADDED, REFERENCE)
 SHAPES = {  # Qwen3-Embedding's, by what their cards call them
-    "0.6B": {"layers": 28, "width": 1024, "inner": 3072, "heads": 16},
-    "4B": {"layers": 36, "width": 2560, "inner": 9728, "heads": 32},
-    "8B": {"layers": 36, "width": 4096, "inner": 12288, "heads": 32},
+    "0.6B": {"layers": 28, "dim": 1024, "inner": 3072, "heads": 16},
+    "4B": {"layers": 36, "dim": 2560, "inner": 9728, "heads": 32},
+    "8B": {"layers": 36, "dim": 4096, "inner": 12288, "heads": 32},
 }
 KEY_HEADS, HEAD_WIDTH = 8, 128
 
@@ -138,7 +138,7 @@ def shaped(
     shape = SHAPES[name]
     config = Qwen3Config(
         vocab_size=n_ids,
-        hidden_size=shape["width"],
+        hidden_size=shape["dim"],
         intermediate_size=shape["inner"],
         num_hidden_layers=layers or shape["layers"],
         num_attention_heads=shape["heads"],
@@ -225,7 +225,7 @@ def main() -> None:
     texts = read_table(options.items, ITEMS)["text"].unique(maintain_order=True)
     texts = texts.sample(min(options.texts, len(texts)), seed=0, shuffle=True).to_list()
     ways, encoder, flops = (ways_of_shape if options.shape else ways_of)(options, device)
-    n_tokens = len(tokenise(encoder.tokenizer, texts, prompt="{text}", max_tokens=MAX_TOKENS).ids)
+    n_tokens = len(tokenize(encoder.tokenizer, texts, prompt="{text}", max_tokens=MAX_TOKENS).ids)
     peaks = dict.fromkeys(DTYPES, 0.0)
     for _ in range(options.rounds):
         peaks = {dtype: max(peaks[dtype], peak_flops(dtype, device)) for dtype in DTYPES}

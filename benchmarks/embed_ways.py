@@ -15,7 +15,7 @@ from ace_steps.embed.models import DTYPES, Encoder
 from ace_steps.embed.packed import NAME as PACKED
 from ace_steps.embed.pooling import finish
 from ace_steps.embed.settings import EncoderSettings
-from ace_steps.embed.tokens import tokenise
+from ace_steps.embed.tokens import tokenize
 
 MAX_TOKENS = 256
 REFERENCE_BATCHES = (16, 32, 64, 128)
@@ -53,7 +53,7 @@ def settings_of(dtype: str, batch_tokens: int) -> EncoderSettings:
         max_tokens=MAX_TOKENS,
         batch_tokens=batch_tokens,
         truncate_dim=None,
-        normalise=True,
+        normalize=True,
         trust_remote_code=False,
     )
 
@@ -62,11 +62,11 @@ def by_tokens(kind: str, encoder: Encoder, settings: EncoderSettings) -> Way:
     """Token-budget batches of sorted texts, as embed_items does them."""
 
     def embed(texts: list[str]) -> np.ndarray:
-        tokens = tokenise(encoder.tokenizer, texts, prompt="{text}", max_tokens=MAX_TOKENS)
-        pooled = np.empty((len(texts), encoder.width), np.float32)
+        tokens = tokenize(encoder.tokenizer, texts, prompt="{text}", max_tokens=MAX_TOKENS)
+        pooled = np.empty((len(texts), encoder.dim), np.float32)
         for rows, vectors in encode(encoder, tokens, settings, np.zeros(len(texts), bool)):
             pooled[rows] = vectors
-        return finish(torch.from_numpy(pooled), truncate_dim=None, normalise=True).numpy()
+        return finish(torch.from_numpy(pooled), truncate_dim=None, normalize=True).numpy()
 
     return Way(kind, settings.dtype, f"{settings.batch_tokens} tokens", embed)
 

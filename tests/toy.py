@@ -4,27 +4,17 @@ from pathlib import Path
 
 import numpy as np
 
-TOY_WIDTH = 16
-TOY_MAX_TOKENS = 512
+from ace_steps.embed.toy import (
+    TOY_DIM,
+    TOY_MAX_TOKENS,
+    save_byte_tokenizer,
+    save_seeded,
+    save_toy_encoder,
+)
 
+__all__ = ["TOY_WIDTH", "save_as_gguf", "save_toy_encoder", "save_toy_reader"]
 
-def save_toy_encoder(folder: Path) -> None:
-    """Save a two-layer decoder-only model of width 16 and its tokenizer, as a folder.
-
-    The tokenizer reads bytes, so that any text but the empty one has at least one token.
-    """
-    from transformers import LlamaConfig, LlamaModel
-
-    shape = LlamaConfig(
-        vocab_size=_save_byte_tokenizer(folder),
-        hidden_size=TOY_WIDTH,
-        intermediate_size=2 * TOY_WIDTH,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=TOY_MAX_TOKENS,
-        initializer_range=0.3,  # far from zero, so that texts differ
-    )
-    _save_seeded(LlamaModel, shape, folder)
+TOY_WIDTH = TOY_DIM
 
 
 def save_toy_reader(folder: Path) -> None:
@@ -32,7 +22,7 @@ def save_toy_reader(folder: Path) -> None:
     from transformers import BertConfig, BertModel
 
     shape = BertConfig(
-        vocab_size=_save_byte_tokenizer(folder),
+        vocab_size=save_byte_tokenizer(folder),
         hidden_size=TOY_WIDTH,
         intermediate_size=2 * TOY_WIDTH,
         num_hidden_layers=2,
@@ -40,30 +30,7 @@ def save_toy_reader(folder: Path) -> None:
         max_position_embeddings=TOY_MAX_TOKENS,
         initializer_range=0.3,
     )
-    _save_seeded(BertModel, shape, folder)
-
-
-def _save_seeded(model_class: type, shape: object, folder: Path) -> None:
-    import torch
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model_class(shape).save_pretrained(folder)
-
-
-def _save_byte_tokenizer(folder: Path) -> int:
-    """Save a tokenizer of single bytes and ``<pad>``; the size of its vocabulary."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    letters = ["<pad>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
-    vocabulary = {letter: place for place, letter in enumerate(letters)}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>")
-    wrapped.save_pretrained(folder)
-    return len(letters)
+    save_seeded(BertModel, shape, folder)
 
 
 GGUF_NAMES = {
@@ -82,7 +49,7 @@ GGUF_NAMES = {
 
 
 def save_as_gguf(source: Path, path: Path) -> None:
-    """Write the decoder of ``save_toy_encoder`` and its tokenizer as one GGUF file, unquantised."""
+    """Write the decoder of ``save_toy_encoder`` and its tokenizer as one GGUF file, unquantized."""
     import gguf
     from transformers import AutoTokenizer, LlamaModel
 

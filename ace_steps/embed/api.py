@@ -20,7 +20,7 @@ import urllib3
 from ace_steps.embed.api_answers import (
     Answer,
     UnusableAnswerError,
-    WrongWidthError,
+    WrongDimError,
     error_code,
     read_answer,
     reason_of,
@@ -76,7 +76,7 @@ class ApiClient:
         self.n_requests, self.n_tokens = 0, 0  # answered, and as the server counted them
 
     def embed(self, texts: list[str]) -> np.ndarray:
-        """Vectors (texts, width) float32 of one request.
+        """Vectors (texts, dim) float32 of one request.
 
         Raises:
             RejectedError: the server refuses these inputs.
@@ -106,8 +106,8 @@ class ApiClient:
     def asked_for(self) -> str:
         """What every request asks for beside its texts, in words."""
         wanted = self._connection
-        width = f" with dimensions = {wanted.width}" if wanted.send_dimensions else ""
-        return f"model '{wanted.model}'{width}"
+        dim = f" with dimensions = {wanted.dim}" if wanted.send_dimensions else ""
+        return f"model '{wanted.model}'{dim}"
 
     def stop(self) -> None:
         """Send nothing more; whoever waits for another attempt gives up."""
@@ -171,14 +171,14 @@ class ApiClient:
             "input": texts,
             "encoding_format": wanted.encoding_format,
         }
-        return payload | ({"dimensions": wanted.width} if wanted.send_dimensions else {})
+        return payload | ({"dimensions": wanted.dim} if wanted.send_dimensions else {})
 
     def _read(self, body: bytes, n_inputs: int) -> Answer:
         try:
-            return read_answer(body, n_inputs, self._connection.width)
+            return read_answer(body, n_inputs, self._connection.dim)
         except UnusableAnswerError as fault:
             raise _TryAgainError(f"an answer that cannot be used: {fault}") from None
-        except WrongWidthError as fault:
+        except WrongDimError as fault:
             raise self._refusal(f"{fault}; what is done is kept") from None
 
     def _session(self) -> requests.Session:

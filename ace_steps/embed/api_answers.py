@@ -19,8 +19,8 @@ class UnusableAnswerError(Exception):
     """An answer that is no vectors for the inputs; the same request may do better."""
 
 
-class WrongWidthError(Exception):
-    """Whole vectors of another width: another model, which asking again does not change."""
+class WrongDimError(Exception):
+    """Whole vectors of another dim: another model, which asking again does not change."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Answer:
     """Vectors of one request.
 
     Attributes:
-        vectors: (inputs, width) float32, in the order of the inputs.
+        vectors: (inputs, dim) float32, in the order of the inputs.
         n_tokens: Tokens that the server counted; None where it does not say.
     """
 
@@ -36,18 +36,18 @@ class Answer:
     n_tokens: int | None
 
 
-def read_answer(body: bytes, n_inputs: int, width: int) -> Answer:
+def read_answer(body: bytes, n_inputs: int, dim: int) -> Answer:
     """The vectors of an answer.
 
     Args:
         body: JSON as OpenAI's /embeddings gives it; vectors as numbers or as base64 of
             little-endian float32.
         n_inputs: How many there must be.
-        width: Entries each must have.
+        dim: Entries each must have.
 
     Raises:
         UnusableAnswerError: not JSON, not whole, not one finite vector for each input.
-        WrongWidthError: a vector of another width.
+        WrongDimError: a vector of another dim.
     """
     try:
         found = json.loads(body)
@@ -60,10 +60,10 @@ def read_answer(body: bytes, n_inputs: int, width: int) -> Answer:
         raise UnusableAnswerError(f"{what}, {len(body)} bytes") from None
     if len(rows) != n_inputs or sorted(map(str, order)) != sorted(map(str, range(n_inputs))):
         raise UnusableAnswerError(f"{len(rows)} vectors for {n_inputs} texts")
-    other = next((len(vector) for vector in vectors if len(vector) != width), None)
+    other = next((len(vector) for vector in vectors if len(vector) != dim), None)
     if other is not None:
-        raise WrongWidthError(f"a vector of {other} entries, but width = {width}")
-    matrix = np.empty((n_inputs, width), np.float32)
+        raise WrongDimError(f"a vector of {other} entries, but dim = {dim}")
+    matrix = np.empty((n_inputs, dim), np.float32)
     matrix[np.array(order, int)] = np.stack(vectors)
     if not np.isfinite(matrix).all():
         raise UnusableAnswerError("a vector that holds NaN or infinity")

@@ -11,7 +11,7 @@ import polars as pl
 from ace_steps.embed.api import ApiClient, RejectedError, StoppedError
 from ace_steps.embed.api_texts import Inputs, counter_for, inputs_of, requests_of
 from ace_steps.embed.embedded import Embedded, Sizes, embed_new
-from ace_steps.embed.settings import ApiSettings
+from ace_steps.embed.settings import ApiEncoderSettings
 from ace_steps.embed.store import VectorStore
 from ace_steps.embed.texts import check_vectors
 from ace_steps.errors import InputError
@@ -52,7 +52,9 @@ class Estimate:
         )
 
 
-def estimate(texts: pl.DataFrame, settings: ApiSettings, store: VectorStore | None) -> Estimate:
+def estimate(
+    texts: pl.DataFrame, settings: ApiEncoderSettings, store: VectorStore | None
+) -> Estimate:
     """What the texts would take; nothing is sent, and no key is needed.
 
     Args:
@@ -62,7 +64,7 @@ def estimate(texts: pl.DataFrame, settings: ApiSettings, store: VectorStore | No
     """
     api, is_known = settings.api, np.zeros(len(texts), bool)
     if store:
-        is_known = store.load(texts["text_sha256"], np.empty((len(texts), api.width), np.float32))
+        is_known = store.load(texts["text_sha256"], np.empty((len(texts), api.dim), np.float32))
     inputs = inputs_of(texts.filter(pl.Series(~is_known)), settings, counter_for(settings))
     n_tokens = int(inputs.lengths.sum())
     return Estimate(
@@ -77,7 +79,7 @@ def estimate(texts: pl.DataFrame, settings: ApiSettings, store: VectorStore | No
 
 
 def request_texts(
-    texts: pl.DataFrame, settings: ApiSettings, store: VectorStore
+    texts: pl.DataFrame, settings: ApiEncoderSettings, store: VectorStore
 ) -> tuple[Embedded, str]:
     """One vector per text as the API gives it, out of the store or new.
 
@@ -92,7 +94,7 @@ def request_texts(
     found = embed_new(
         texts,
         Sizes(inputs.lengths, inputs.is_truncated),
-        width=settings.api.width,
+        dim=settings.api.dim,
         store=store,
         batches=lambda is_known: _answers(texts, inputs, settings, np.flatnonzero(~is_known)),
     )
@@ -100,7 +102,7 @@ def request_texts(
 
 
 def _answers(
-    texts: pl.DataFrame, inputs: Inputs, settings: ApiSettings, rows: np.ndarray
+    texts: pl.DataFrame, inputs: Inputs, settings: ApiEncoderSettings, rows: np.ndarray
 ) -> Iterator[Batch]:
     """(rows, vectors) in the order in which they come.
 
@@ -178,6 +180,6 @@ def _rejected(item_id: str, text: str, *, asked_for: str, refusal: RejectedError
     )
 
 
-def _requests(lengths: np.ndarray, settings: ApiSettings) -> list[np.ndarray]:
+def _requests(lengths: np.ndarray, settings: ApiEncoderSettings) -> list[np.ndarray]:
     caps = {"max_inputs": settings.api.max_inputs, "max_tokens": settings.api.max_request_tokens}
     return requests_of(lengths, **caps)

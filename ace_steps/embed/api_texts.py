@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from ace_steps.embed.settings import TEXT, ApiSettings
+from ace_steps.embed.settings import TEXT, ApiEncoderSettings
 from ace_steps.errors import InputError
 from ace_steps.files import sha256_file
 
@@ -92,7 +92,7 @@ class Tokenizer:
         return text
 
 
-def counter_for(settings: ApiSettings) -> Counter:
+def counter_for(settings: ApiEncoderSettings) -> Counter:
     """The counter that the settings name.
 
     Raises:
@@ -103,7 +103,7 @@ def counter_for(settings: ApiSettings) -> Counter:
     return Characters(settings.api.chars_per_token)
 
 
-def inputs_of(texts: pl.DataFrame, settings: ApiSettings, counter: Counter) -> Inputs:
+def inputs_of(texts: pl.DataFrame, settings: ApiEncoderSettings, counter: Counter) -> Inputs:
     """What is sent of each text.
 
     Raises:
@@ -157,7 +157,7 @@ def _check_not_blank(texts: pl.DataFrame, sent: pl.Series) -> None:
 
 
 def _check_room(
-    texts: pl.DataFrame, lengths: np.ndarray, around: str, settings: ApiSettings
+    texts: pl.DataFrame, lengths: np.ndarray, around: str, settings: ApiEncoderSettings
 ) -> None:
     over = np.flatnonzero(lengths > settings.max_tokens)
     if len(over):

@@ -15,7 +15,7 @@ from ace_steps.embed.models import Encoder
 from ace_steps.embed.settings import EncoderSettings
 from ace_steps.embed.store import VectorStore
 from ace_steps.embed.texts import check_tokens
-from ace_steps.embed.tokens import Tokens, tokenise
+from ace_steps.embed.tokens import Tokens, tokenize
 from ace_steps.errors import InputError
 
 Piece = TypeVar("Piece")
@@ -39,13 +39,13 @@ def embed_texts(
         InputError: a text has no token, or its vector is zero or not finite.
 
     Cost:
-        ``texts * width * 4`` bytes beside the model, twice while they are finished.
+        ``texts * dim * 4`` bytes beside the model, twice while they are finished.
     """
     sizes = Sizes.unknown(len(texts))
     found = embed_new(
         texts,
         sizes,
-        width=encoder.width,
+        dim=encoder.dim,
         store=store,
         batches=lambda is_known: _batches(texts, encoder, settings, is_known, sizes),
     )
@@ -89,8 +89,13 @@ def made_ahead(pieces: Iterator[Piece]) -> Iterator[Piece]:
 
 def _checked_tokens(texts: pl.DataFrame, encoder: Encoder, settings: EncoderSettings) -> Tokens:
     """Token ids of every text, all of which the model can read."""
-    limits = {"prompt": settings.prompt, "max_tokens": settings.max_tokens}
-    tokens = tokenise(encoder.tokenizer, texts["text"].to_list(), **limits)
+    tokens = tokenize(
+        encoder.tokenizer,
+        texts["text"].to_list(),
+        prompt=settings.prompt,
+        max_tokens=settings.max_tokens,
+        append_eos=settings.append_eos,
+    )
     check_tokens(tokens.lengths, texts)
     highest = int(tokens.ids.max(initial=0))
     if highest >= encoder.n_ids:

@@ -41,7 +41,7 @@ class Cores:
         """``vectors_of(rows)``, computed share by share.
 
         Args:
-            vectors_of: Vectors (texts, width) of some rows; runs on several threads at once.
+            vectors_of: Vectors (texts, dim) of some rows; runs on several threads at once.
             rows: (batch,) the texts of one batch, sorted by length.
             n_tokens: Tokens of the batch, with padding.
 

@@ -40,7 +40,7 @@ class Embedded:
     """Vectors and what they took.
 
     Attributes:
-        matrix: (texts, width) float32, in the order of the texts.
+        matrix: (texts, dim) float32, in the order of the texts.
         n_tokens: Tokens of all texts.
         n_truncated: Texts that lost their end.
         n_tokens_longest: Tokens of the longest text, 0 where there is none.
@@ -60,7 +60,7 @@ class Embedded:
     def counts(self) -> dict:
         """What the file should tell; the same whether or not the vectors were in the store."""
         return {
-            "width": self.matrix.shape[1],
+            "dim": self.matrix.shape[1],
             "n_texts": len(self.matrix),
             "n_tokens": self.n_tokens,
             "n_truncated": self.n_truncated,
@@ -80,7 +80,7 @@ def embed_new(
     texts: pl.DataFrame,
     sizes: Sizes,
     *,
-    width: int,
+    dim: int,
     store: VectorStore,
     batches: Callable[[np.ndarray], Batches],
 ) -> Embedded:
@@ -89,7 +89,7 @@ def embed_new(
     Args:
         texts: As ``distinct_texts`` gives them.
         sizes: Of the texts; ``batches`` may fill them in.
-        width: Entries of a vector.
+        dim: Entries of a vector.
         store: Vectors made in this way before; every new batch is added to it.
         batches: From what is known, (texts,) bool, to (rows, vectors) of the rest.
 
@@ -97,9 +97,9 @@ def embed_new(
         InputError: a vector is zero or not finite.
 
     Cost:
-        ``texts * width * 4`` bytes.
+        ``texts * dim * 4`` bytes.
     """
-    matrix = np.empty((len(texts), width), np.float32)
+    matrix = np.empty((len(texts), dim), np.float32)
     is_known = store.load(texts["text_sha256"], matrix)
     n_characters = texts["text"].str.len_chars().to_numpy()
     begun = time.monotonic()

@@ -51,7 +51,7 @@ def encode(
 
     Yields:
         rows: (batch,) int64 indices of the texts.
-        vectors: (batch, width) float32 as pooled: neither checked nor finished.
+        vectors: (batch, dim) float32 as pooled: neither checked nor finished.
 
     Raises:
         InputError: one text alone does not fit into memory.
@@ -117,7 +117,7 @@ def _vectors(
     settings: EncoderSettings,
     prefix: Prefix | None,
 ) -> Computed:
-    """(texts, width) float32 of one batch, or of one core's share of it."""
+    """(texts, dim) float32 of one batch, or of one core's share of it."""
     padded, is_real = tokens.padded(rows, encoder.pad)
     mask = sent(is_real, encoder.device)
     if encoder.is_packed:
@@ -137,7 +137,7 @@ def _vectors(
 def _states_of_packed(
     encoder: Encoder, layer: int, padded: np.ndarray, is_real: np.ndarray
 ) -> torch.Tensor:
-    """(texts, longest, width); past a text's end stands its last state again."""
+    """(texts, longest, dim); past a text's end stands its last state again."""
     lengths = is_real.sum(axis=1)
     ids = sent(padded[is_real][None], encoder.device)
     states = states_of(encoder, layer, input_ids=ids, **packing(lengths, encoder.device))[0]

@@ -91,9 +91,9 @@ class Decoder:
         past_key_values: Cache | None,
         **_,
     ) -> Tensor:
-        """(texts, tokens, width) to the same; keys and values of earlier tokens out of a cache."""
-        texts, tokens, width = hidden_states.shape
-        x = hidden_states.reshape(-1, width)
+        """(texts, tokens, dim) to the same; keys and values of earlier tokens out of a cache."""
+        texts, tokens, dim = hidden_states.shape
+        x = hidden_states.reshape(-1, dim)
         qkv = self.qkv(_rms_norm(x, self.norms[0])).view(texts, tokens, -1, self.size)
         turned = self._normed(qkv[:, :, : -self.groups])
         turned = _rotated(turned, *position_embeddings).transpose(1, 2)
@@ -105,7 +105,7 @@ class Decoder:
         x = self.out.joined(read, x, "add")
         y = _rms_norm(x, self.norms[1])
         y = self.up.joined(y, self.gate(y, "swish"), "mul")
-        return self.down.joined(y, x, "add").view(texts, tokens, width)
+        return self.down.joined(y, x, "add").view(texts, tokens, dim)
 
     def _normed(self, heads: Tensor) -> Tensor:
         """(texts, tokens, heads of queries and then keys, size), normed where the model does."""
@@ -132,15 +132,15 @@ class Reader:
     def __call__(
         self, hidden_states: Tensor, attention_mask: Tensor | None = None, *_, **__
     ) -> Tensor:
-        """(texts, tokens, width) to the same."""
-        texts, tokens, width = hidden_states.shape
-        x = hidden_states.reshape(-1, width)
+        """(texts, tokens, dim) to the same."""
+        texts, tokens, dim = hidden_states.shape
+        x = hidden_states.reshape(-1, dim)
         qkv = self.qkv(x).view(texts, tokens, 3 * self.heads, -1).transpose(1, 2)
         q, k, v = qkv.split(self.heads, dim=1)
         read = _attention(q, k, v, mask=attention_mask, is_causal=False)
         x = self.norms[0](self.out.joined(read, x, "add"))
         y = self.norms[1](self.down.joined(self.up(x, "gelu"), x, "add"))
-        return y.view(texts, tokens, width)
+        return y.view(texts, tokens, dim)
 
 
 # What computes a layer of a class, and what the model's configuration must say for that.
@@ -152,7 +152,7 @@ FORMS = {
 
 
 def _attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None, is_causal: bool) -> Tensor:
-    """Attention of texts (texts, heads, tokens, head width) to (texts * tokens, width).
+    """Attention of texts (texts, heads, tokens, head_dim) to (texts * tokens, width).
 
     ``k`` and ``v`` may have fewer heads: neighbouring heads of ``q`` share one. They may have more
     tokens: those come before the tokens of ``q``. ``mask`` (texts or 1, 1, tokens, tokens of k) is

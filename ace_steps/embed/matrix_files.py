@@ -143,5 +143,5 @@ def _load_npy(path: Path) -> np.ndarray:
 
 def _no_matrix(path: Path, shape: tuple, dtype: object) -> InputError:
     return InputError(
-        f"{path}: {dtype} of shape {tuple(shape)}, but a matrix of floats (rows, width) is wanted."
+        f"{path}: {dtype} of shape {tuple(shape)}, but a matrix of floats (rows, dim) is wanted."
     )

@@ -52,14 +52,14 @@ def merged_facts(shards: list[Path]) -> tuple[dict, dict]:
 
 
 def vectors_of_items(
-    items: pl.DataFrame, shards: list[Path], width: int, *, scratch_folder: Path
+    items: pl.DataFrame, shards: list[Path], dim: int, *, scratch_folder: Path
 ) -> Iterator[Vectors]:
     """Every item's vector in the order of the items, in chunks.
 
     Args:
         items: The table items.
         shards: Files of text vectors that together hold each distinct text once.
-        width: Entries of a vector.
+        dim: Entries of a vector.
         scratch_folder: Where the temporary file goes.
 
     Raises:
@@ -68,13 +68,13 @@ def vectors_of_items(
 
     Cost:
         Memory of one chunk; the distinct vectors lie once in a temporary file without a name,
-        ``n_texts * width * 4`` bytes.
+        ``n_texts * dim * 4`` bytes.
     """
     items = items.sort("item")
     texts = distinct_texts(items).with_row_index("row")
     with tempfile.TemporaryFile(dir=scratch_folder) as scratch:
-        reserve(scratch, max(1, len(texts) * width * 4), scratch_folder)
-        matrix = np.memmap(scratch, np.float32, "r+", shape=(len(texts), width))
+        reserve(scratch, max(1, len(texts) * dim * 4), scratch_folder)
+        matrix = np.memmap(scratch, np.float32, "r+", shape=(len(texts), dim))
         _fill(matrix, texts, shards)
         for start in range(0, len(items), CHUNK_ROWS):
             chunk = items[start : start + CHUNK_ROWS]

@@ -54,7 +54,7 @@ class Encoder:
         is_causal: True where no state depends on later tokens, so that padding on the right needs
             no mask.
         pad: Token id that fills short rows.
-        width: Entries of one state.
+        dim: Entries of one state.
         n_ids: Token ids that the model knows.
     """
 
@@ -65,7 +65,7 @@ class Encoder:
     device: torch.device
     is_causal: bool
     pad: int
-    width: int
+    dim: int
     n_ids: int
 
 
@@ -118,7 +118,7 @@ def encoder_of(
         device=device,
         is_causal=is_causal,
         pad=tokenizer.pad_token_id or 0,
-        width=model.config.get_text_config().hidden_size,
+        dim=model.config.get_text_config().hidden_size,
         n_ids=model.get_input_embeddings().num_embeddings,
     )
 
@@ -217,7 +217,7 @@ def _check_shape(
     if config.is_encoder_decoder:
         raise InputError(f"{folder}: an encoder-decoder model; an encoder or a decoder is wanted.")
     shape = config.get_text_config()
-    n_layers, width = shape.num_hidden_layers, shape.hidden_size
+    n_layers, dim = shape.num_hidden_layers, shape.hidden_size
     longest = min(longest, getattr(shape, "max_position_embeddings", longest))
     if settings.max_tokens > longest:
         raise InputError(
@@ -228,8 +228,8 @@ def _check_shape(
             f"layer = {settings.layer}, but {folder} has the layers 0 (its input) to "
             f"{n_layers}, or -1 (the last) back to {-n_layers - 1}."
         )
-    if settings.truncate_dim is not None and settings.truncate_dim > width:
-        raise InputError(f"truncate_dim = {settings.truncate_dim}, but {folder} has width {width}.")
+    if settings.truncate_dim is not None and settings.truncate_dim > dim:
+        raise InputError(f"truncate_dim = {settings.truncate_dim}, but {folder} has dim {dim}.")
 
 
 def _is_causal(model: transformers.PreTrainedModel) -> bool:

@@ -1,7 +1,7 @@
 """From a text's token states to its one vector, at the level of tensors.
 
-Every pooling takes ``states`` (batch, tokens, width) of any float dtype and ``mask`` (batch,
-tokens), True for a real token and False for padding on either side, and gives (batch, width)
+Every pooling takes ``states`` (batch, tokens, dim) of any float dtype and ``mask`` (batch,
+tokens), True for a real token and False for padding on either side, and gives (batch, dim)
 float32. A row without a real token has no vector: ``ValueError``, unless the mask is on a GPU,
 where looking at it would wait for all that was sent there before.
 """
@@ -42,20 +42,20 @@ def first(states: Tensor, mask: Tensor) -> Tensor:
 POOLINGS = {"mean": mean, "weighted_mean": weighted_mean, "last": last, "first": first}
 
 
-def finish(pooled: Tensor, *, truncate_dim: int | None, normalise: bool) -> Tensor:
+def finish(pooled: Tensor, *, truncate_dim: int | None, normalize: bool) -> Tensor:
     """The leading ``truncate_dim`` dimensions, scaled to unit length if asked for.
 
     A zero row stays zero and a row with NaN or infinity does not become finite, so that both can
     be refused by name.
 
     Args:
-        pooled: (batch, width) float32.
+        pooled: (batch, dim) float32.
         truncate_dim: Dimensions to keep; None keeps all.
-        normalise: Whether to divide each row by its Euclidean length.
+        normalize: Whether to divide each row by its Euclidean length.
     """
     kept = pooled if truncate_dim is None else pooled[:, :truncate_dim]
     return (
-        functional.normalize(kept, dim=1, eps=torch.finfo(kept.dtype).tiny) if normalise else kept
+        functional.normalize(kept, dim=1, eps=torch.finfo(kept.dtype).tiny) if normalize else kept
     )
 
 
@@ -69,12 +69,12 @@ def _checked(mask: Tensor) -> Tensor:
 
 
 def _weighted(states: Tensor, weights: Tensor) -> Tensor:
-    """Weighted mean over the tokens, multiplied and summed in float32; (batch, width)."""
+    """Weighted mean over the tokens, multiplied and summed in float32; (batch, dim)."""
     sums = torch.bmm(weights.unsqueeze(1), states.float()).squeeze(1)
     return sums / weights.sum(dim=1, keepdim=True)
 
 
 def _at(states: Tensor, positions: Tensor) -> Tensor:
-    """The state at one position of each row, (batch, width) float32."""
+    """The state at one position of each row, (batch, dim) float32."""
     rows = torch.arange(len(states), device=states.device)
     return states[rows, positions].float()

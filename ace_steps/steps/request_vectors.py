@@ -1,12 +1,9 @@
 r"""Turn the distinct item texts of one shard into vectors with an OpenAI-compatible API.
 
 python -m ace_steps.steps.request_vectors --items items.parquet --shard 1-of-1 --dry-run \
-    --vectors shards/1-of-1.parquet --settings '{"prompt": "{text}", "max_tokens": 8191,
-    "truncate_dim": null, "normalise": true, "api": {"base_url": "https://api.openai.com/v1",
-    "model": "text-embedding-3-small", "key_variable": "OPENAI_API_KEY", "width": 1536,
-    "send_dimensions": false, "encoding_format": "base64", "max_inputs": 2048,
-    "max_request_tokens": 300000, "concurrency": 4, "timeout_s": 120, "attempts": 6,
-    "tokenizer": null, "chars_per_token": 4, "price": 0.02}}'
+    --vectors shards/1-of-1.parquet --settings '{"api": {"base_url": "https://api.openai.com/v1",
+    "model": "text-embedding-3-small", "key_variable": "OPENAI_API_KEY", "dim": 1536,
+    "price": 0.02}}'
 """
 
 import logging
@@ -16,13 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from ace_steps import command
+from ace_steps.config.base import parse
 from ace_steps.embed.api_catalogue import estimate, request_texts
-from ace_steps.embed.settings import ApiSettings
+from ace_steps.embed.resolve import describe, origins_of_api, trace
+from ace_steps.embed.settings import RequestVectorsSettings
 from ace_steps.embed.store import VectorStore, api_store_key
 from ace_steps.embed.texts import Shard, distinct_texts, texts_of_shard
 from ace_steps.parquet import read_table, vector_writer
 from ace_steps.provenance import Provenance, digests
-from ace_steps.config.base import parse
 from ace_steps.tables import ITEMS
 
 log = logging.getLogger(__name__)
@@ -32,7 +30,9 @@ def run(
     *, items: Path, settings: str, shard: str, vectors: Path, store: Path | None, dry_run: bool
 ) -> None:
     """Read the items, ask for this shard's vectors, write them; or say what that would take."""
-    wanted, part = parse(ApiSettings, settings, "--settings"), Shard.parse(shard)
+    given, part = parse(RequestVectorsSettings, settings, "--settings"), Shard.parse(shard)
+    wanted, origins = given.plain(), trace(origins_of_api(given), given.taken_from)
+    log.info("%s", describe(wanted, origins))
     texts = texts_of_shard(distinct_texts(read_table(items, ITEMS)), part)
     pieces = vectors.with_name(f".{vectors.name}.pieces")  # of a broken run
     known = VectorStore((store or pieces) / api_store_key(wanted))
@@ -44,7 +44,7 @@ def run(
     raw, counted_by = request_texts(texts, wanted, known)
     found = finished(raw, texts, wanted)
     facts = {**wanted.facts(), **found.counts(), "tokens_counted_by": counted_by}
-    facts |= {"shard": str(part), "device": "api"}
+    facts |= {"shard": str(part), "device": "api", "taken_from": origins}
     note = Provenance("request_vectors", wanted.as_json(), digests(items=items), facts)
     with vector_writer(vectors, "text_vectors", found.matrix.shape[1], np.float32, note) as writer:
         writer.write({"text_sha256": texts["text_sha256"].to_arrow()}, found.matrix)

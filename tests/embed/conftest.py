@@ -11,9 +11,10 @@ SETTINGS = {
     "layer": -1,
     "dtype": "float32",
     "max_tokens": 256,
+    "append_eos": False,
     "batch_tokens": 512,
     "truncate_dim": None,
-    "normalise": True,
+    "normalize": True,
     "trust_remote_code": False,
 }
 

@@ -18,10 +18,10 @@ PATIENCE_S = 60.0
 FOREVER_S = 3600.0  # longer than any test; the thread that sleeps holds nobody up
 
 
-def vector_of(text: str, width: int = WIDTH) -> np.ndarray:
+def vector_of(text: str, dim: int = WIDTH) -> np.ndarray:
     """The vector that the server gives a text: the same each time, never zero."""
-    digest = hashlib.sha256(text.encode()).digest() * (4 * width // 32 + 1)
-    return np.frombuffer(digest, np.uint8)[:width].astype(np.float32) / 256 + 0.5
+    digest = hashlib.sha256(text.encode()).digest() * (4 * dim // 32 + 1)
+    return np.frombuffer(digest, np.uint8)[:dim].astype(np.float32) / 256 + 0.5
 
 
 @dataclass
@@ -72,11 +72,11 @@ class FaultServer:
 
 def body_of(call: Call, **changes) -> bytes:
     """A right answer's JSON, with some of it changed."""
-    width = changes.pop("width", call.payload.get("dimensions", WIDTH))
+    dim = changes.pop("dim", call.payload.get("dimensions", WIDTH))
     as_base64 = call.payload["encoding_format"] == "base64"
     data = []
     for index, text in enumerate(call.texts):
-        vector = vector_of(text, width)
+        vector = vector_of(text, dim)
         coded = base64.b64encode(vector.tobytes()).decode() if as_base64 else vector.tolist()
         data.append({"object": "embedding", "index": index, "embedding": coded})
     n_tokens = sum(map(len, call.texts))

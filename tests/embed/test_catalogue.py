@@ -72,7 +72,7 @@ def test_sizes_are_those_of_all_texts_known_or_not(decoder_folder, tmp_path):
     again = embed_texts(texts, encoder, settings, VectorStore(tmp_path / "store"))
     for found, n_new in ((first, 6), (again, 0)):
         assert found.counts() == {
-            "width": encoder.width,
+            "dim": encoder.dim,
             "n_texts": 6,
             "n_tokens": sum(n_tokens),
             "n_truncated": 2,
@@ -104,7 +104,7 @@ def test_what_a_later_bucket_cannot_keep_the_earlier_one_has_kept(decoder_folder
     texts = texts_of(["a", "bb"], ["ccc", ""])
     with pytest.raises(InputError, match=r"item 'i3': its text '' has no token"):
         embed_texts(texts, encoder, settings, VectorStore(tmp_path / "store"))
-    matrix = np.empty((4, encoder.width), np.float32)
+    matrix = np.empty((4, encoder.dim), np.float32)
     is_known = VectorStore(tmp_path / "store").load(texts["text_sha256"], matrix)
     np.testing.assert_array_equal(is_known, [True, True, False, False])
 

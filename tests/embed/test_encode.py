@@ -11,7 +11,7 @@ from ace_steps.embed import encode as module
 from ace_steps.embed.encode import encode
 from ace_steps.embed.models import load_encoder
 from ace_steps.embed.pooling import POOLINGS, finish
-from ace_steps.embed.tokens import tokenise
+from ace_steps.embed.tokens import tokenize
 from ace_steps.errors import InputError
 from tests.embed.conftest import encoder_settings
 
@@ -21,14 +21,14 @@ MODELS = ("decoder_folder", "reader_folder")
 
 
 def matrix_of(encoder, settings, texts):
-    tokens = tokenise(
+    tokens = tokenize(
         encoder.tokenizer, texts, prompt=settings.prompt, max_tokens=settings.max_tokens
     )
     pieces = list(encode(encoder, tokens, settings, np.zeros(len(texts), bool)))
     rows = np.concatenate([rows for rows, _ in pieces])
     assert sorted(rows) == list(range(len(texts)))
     matrix = np.concatenate([vectors for _, vectors in pieces])
-    finished = finish(torch.from_numpy(matrix), truncate_dim=None, normalise=settings.normalise)
+    finished = finish(torch.from_numpy(matrix), truncate_dim=None, normalize=settings.normalize)
     return finished.numpy()[np.argsort(rows)], [len(rows) for rows, _ in pieces]
 
 
@@ -54,7 +54,7 @@ def test_a_text_has_the_same_vector_whatever_its_batch(request, model, pooling, 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("layer", [-1, 2, 1, 0, -2, -3])
 def test_the_layer_is_the_models_own(request, model, layer):
-    settings = encoder_settings(layer=layer, normalise=False)
+    settings = encoder_settings(layer=layer, normalize=False)
     folder = request.getfixturevalue(model)
     encoder, plain = load_encoder(folder, settings, CPU), AutoModel.from_pretrained(folder)
     found, _ = matrix_of(encoder, settings, TEXTS)
@@ -155,7 +155,7 @@ def test_any_other_failure_is_not_taken_for_a_lack_of_memory(decoder_folder, mon
 def test_batches_are_those_of_all_texts_less_the_known_ones(decoder_folder):
     settings = encoder_settings()
     encoder = load_encoder(decoder_folder, settings, CPU)
-    tokens = tokenise(encoder.tokenizer, TEXTS, prompt="{text}", max_tokens=256)
+    tokens = tokenize(encoder.tokenizer, TEXTS, prompt="{text}", max_tokens=256)
     whole = list(encode(encoder, tokens, settings, np.zeros(len(TEXTS), bool)))
     is_known = np.zeros(len(TEXTS), bool)
     is_known[whole[0][0]] = True

@@ -57,7 +57,7 @@ def ids_of(texts, tokens):
 
 
 def states(model, ids, mask=None):
-    """States of every layer, (layers + 1, texts, tokens, width) float32."""
+    """States of every layer, (layers + 1, texts, tokens, dim) float32."""
     with torch.inference_mode():
         found = model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
     return torch.stack(found.hidden_states).float()

@@ -28,7 +28,7 @@ def items():
 def write_shard(path, texts, shard, **facts):
     counts = {"n_texts": len(texts), "n_tokens": 2 * len(texts), "n_tokens_longest": len(texts)}
     facts = {**counts, "n_truncated": 1, **facts}
-    facts = {"device": "cpu", "model_sha256": "m", "shard": shard, "width": 3, **facts}
+    facts = {"device": "cpu", "model_sha256": "m", "shard": shard, "dim": 3, **facts}
     note = Provenance(step="embed_items", settings={"pooling": "mean"}, facts=facts)
     with vector_writer(path, "text_vectors", 3, np.float32, note) as writer:
         matrix = np.array([vector_of(text) for text in texts["text"]]).reshape(-1, 3)
@@ -73,7 +73,7 @@ def test_counts_are_summed_and_the_rest_is_shared(shards):
         "n_tokens_longest": max(counts),
         "device": "cpu",
         "model_sha256": "m",
-        "width": 3,
+        "dim": 3,
     }
 
 

@@ -101,7 +101,7 @@ def test_code_in_the_folder_does_not_run_unless_it_is_trusted(copied):
         ({"max_tokens": 513}, "max_tokens = 513, but .* reads at most 512"),
         ({"layer": 3}, r"layer = 3, but .* has the layers 0 \(its input\) to 2"),
         ({"layer": -4}, "layer = -4, but"),
-        ({"truncate_dim": 17}, "truncate_dim = 17, but .* has width 16"),
+        ({"truncate_dim": 17}, "truncate_dim = 17, but .* has dim 16"),
     ],
 )
 def test_settings_beyond_the_model_are_refused(decoder_folder, change, text):

@@ -53,18 +53,18 @@ def test_half_precision_states_are_summed_in_float32():
     assert found.item() == pytest.approx((512 + 999) / 1000, rel=1e-6)
 
 
-def test_finish_truncates_before_it_normalises():
-    found = finish(torch.tensor([[3.0, 4.0, 12.0]]), truncate_dim=2, normalise=True)
+def test_finish_truncates_before_it_normalizes():
+    found = finish(torch.tensor([[3.0, 4.0, 12.0]]), truncate_dim=2, normalize=True)
     torch.testing.assert_close(found, torch.tensor([[0.6, 0.8]]))
 
 
 def test_finish_leaves_the_length_alone_unless_asked():
-    found = finish(torch.tensor([[3.0, 4.0]]), truncate_dim=None, normalise=False)
+    found = finish(torch.tensor([[3.0, 4.0]]), truncate_dim=None, normalize=False)
     np.testing.assert_array_equal(found, [[3.0, 4.0]])
 
 
 def test_finish_hides_neither_a_zero_row_nor_one_with_infinity():
     rows = torch.tensor([[0.0, 0.0], [float("inf"), 1.0], [float("nan"), 1.0]])
-    found = finish(rows, truncate_dim=None, normalise=True)
+    found = finish(rows, truncate_dim=None, normalize=True)
     assert not found[0].any()
     assert not torch.isfinite(found[1:]).all(dim=1).any()

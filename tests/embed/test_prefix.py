@@ -13,7 +13,7 @@ from ace_steps.embed.fused import can_fuse
 from ace_steps.embed.models import load_encoder
 from ace_steps.embed.pooling import POOLINGS
 from ace_steps.embed.prefix import LEAST_TOKENS, common_tokens, read_prefix
-from ace_steps.embed.tokens import Tokens, tokenise
+from ace_steps.embed.tokens import Tokens, tokenize
 from tests.embed.conftest import encoder_settings
 
 CPU = torch.device("cpu")
@@ -43,8 +43,8 @@ def test_every_text_keeps_a_token_of_its_own(rows, n_tokens):
 
 
 def vectors_of(encoder, texts, settings):
-    tokens = tokenise(encoder.tokenizer, texts, prompt="{text}", max_tokens=256)
-    found = np.empty((len(texts), encoder.width), np.float32)
+    tokens = tokenize(encoder.tokenizer, texts, prompt="{text}", max_tokens=256)
+    found = np.empty((len(texts), encoder.dim), np.float32)
     for rows, vectors in encode(encoder, tokens, settings, np.zeros(len(texts), bool)):
         found[rows] = vectors
     return found
@@ -97,7 +97,7 @@ def test_the_common_tokens_are_read_once(decoder_folder, monkeypatch):
 )
 def test_nothing_is_read_apart_where_that_saves_nothing(decoder_folder, texts):
     encoder = replace(load_encoder(decoder_folder, encoder_settings(), CPU), is_fused=True)
-    tokens = tokenise(encoder.tokenizer, texts, prompt="{text}", max_tokens=256)
+    tokens = tokenize(encoder.tokenizer, texts, prompt="{text}", max_tokens=256)
     assert len("abc") < LEAST_TOKENS
     assert read_prefix(encoder, tokens, -1) is None
 
@@ -107,5 +107,5 @@ def test_nothing_is_read_apart_where_that_saves_nothing(decoder_folder, texts):
 )
 def test_only_fused_decoders_read_it_apart(request, model, is_fused):
     encoder = load_encoder(request.getfixturevalue(model), encoder_settings(), CPU)
-    tokens = tokenise(encoder.tokenizer, TEXTS, prompt="{text}", max_tokens=256)
+    tokens = tokenize(encoder.tokenizer, TEXTS, prompt="{text}", max_tokens=256)
     assert read_prefix(replace(encoder, is_fused=is_fused), tokens, -1) is None

@@ -63,9 +63,9 @@ def ask(url, tmp_path, monkeypatch, capsys):
     write_items(tmp_path / "items.parquet", TEXTS)
 
     def run(name="asked.parquet", **changes):
-        api = {**CONNECTION, "base_url": url, "width": 576, **changes}
+        api = {**CONNECTION, "base_url": url, "dim": 576, **changes}
         settings = {"prompt": "{text}", "max_tokens": N_TOKENS, "truncate_dim": None}
-        settings |= {"normalise": True, "api": api}
+        settings |= {"normalize": True, "api": api}
         code = request_vectors.main(
             [
                 *("--items", str(tmp_path / "items.parquet"), "--shard", "1-of-1"),
@@ -115,9 +115,9 @@ def test_a_key_that_the_server_refuses_is_one_line(ask, monkeypatch):
 
 
 def test_a_width_that_the_server_does_not_have_is_one_line(ask):
-    code, log = ask(width=512)
+    code, log = ask(dim=512)
     assert code == 2
-    assert "a vector of 576 entries, but width = 512" in log
+    assert "a vector of 576 entries, but dim = 512" in log
 
 
 def test_a_text_beyond_the_servers_limit_is_one_line_in_the_servers_words(ask, tmp_path):

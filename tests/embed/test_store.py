@@ -2,14 +2,16 @@
 
 import importlib.metadata
 import json
-import re
+import shutil
+from functools import partial
 
 import pytest
 
-from ace_steps.embed.store import CODE, store_key
+from ace_steps.embed import store
+from ace_steps.embed.store import store_key
+from ace_steps.io.code_digest import PACKAGE, code_digest
 from ace_steps.parquet import read_provenance
 from ace_steps.steps import embed_items
-from tests.conftest import ROOT
 from tests.embed.conftest import SETTINGS, encoder_settings
 from tests.steps.made_items import write_items
 
@@ -19,23 +21,51 @@ def key(device="cpu", **changes):
 
 
 def test_what_is_made_of_a_pooled_vector_later_shares_its_folder():
-    assert key(truncate_dim=5) == key(normalise=False) == key()
+    assert key(truncate_dim=5) == key(normalize=False) == key()
 
 
-IS_NO_NUMBER = {"settings", "registry", "texts", "api_texts"}  # names, texts, and what is asked for
+DECIDING = {  # a module of the embed package, and a part of it that decides what a vector is
+    "cores": "Cores",
+    "encode": "_vectors",
+    "fused": "Decoder",
+    "models": "load_model",
+    "packed": "packing",
+    "pooling": "weighted_mean",
+    "prefix": "read_prefix",
+    "tokens": "token_budget_batches",
+}
 
 
-def imported_by(module):
-    """The modules of the embed package that a module imports, and those that they import."""
-    source = (ROOT / "ace_steps/embed" / f"{module}.py").read_text()
-    found = set(re.findall(r"^from ace_steps\.embed\.(\w+) import", source, re.MULTILINE))
-    found -= IS_NO_NUMBER
-    return found.union(*(imported_by(name) for name in found))
+@pytest.fixture
+def key_of_edited(tmp_path, monkeypatch):
+    """The key with the code of a copy of the package, in which something is appended to a module."""
+
+    def make(module, text):
+        package = shutil.copytree(PACKAGE, tmp_path / "ace_steps")
+        with (package / "embed" / f"{module}.py").open("a") as file:
+            file.write(text)
+        monkeypatch.setattr(store, "code_digest", partial(code_digest, package=package))
+        return key()
+
+    return make
 
 
-def test_every_module_that_computes_a_vector_is_part_of_the_key():
-    wanted = {"encode", "models"} | imported_by("encode") | imported_by("models")
-    assert {f"embed/{name}.py" for name in wanted} == set(CODE)
+@pytest.mark.parametrize(("module", "name"), DECIDING.items())
+def test_an_edit_of_what_computes_a_vector_has_a_folder_of_its_own(key_of_edited, module, name):
+    assert key_of_edited(module, f"\n{name} = {name}\n") != key()
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        ("encode", "# a comment\n"),
+        ("settings", "EncoderSettings = EncoderSettings\n"),
+        ("store", "store_key = store_key\n"),
+        ("api", "import os\n"),
+    ],
+)
+def test_other_edits_keep_the_folder(key_of_edited, module, text):
+    assert key_of_edited(module, text) == key()
 
 
 def test_devices_and_budgets_have_folders_of_their_own():

@@ -11,7 +11,7 @@ TEXTS = [f"item number {number:02d}" for number in range(20)]
 CONNECTION = {
     "model": "toy",
     "key_variable": "ACE_TEST_KEY",
-    "width": WIDTH,
+    "dim": WIDTH,
     "send_dimensions": False,
     "encoding_format": "base64",
     "max_inputs": 4,
@@ -23,7 +23,7 @@ CONNECTION = {
     "chars_per_token": 4,
     "price": 0.5,
 }
-SETTINGS = {"prompt": "{text}", "max_tokens": 100, "truncate_dim": None, "normalise": False}
+SETTINGS = {"prompt": "{text}", "max_tokens": 100, "truncate_dim": None, "normalize": False}
 
 
 def last_line(log):

@@ -1,5 +1,6 @@
 """The steps embed_items and merge_vectors, through their command lines, with toy encoders."""
 
+import json
 import shutil
 
 import numpy as np
@@ -67,9 +68,18 @@ def test_the_file_tells_how_it_was_made(embed, tmp_path):
     assert len(note.facts.pop("model_sha256")) == 64
     assert note.facts == {
         **{"model": "toy", "revision": None, "pooling": "mean", "dtype": "float32"},
-        **{"max_tokens": 256, "normalised": True, "width": TOY_WIDTH, "device": "cpu"},
+        **{
+            "max_tokens": 256,
+            "normalized": True,
+            "append_eos": False,
+            "dim": TOY_WIDTH,
+            "device": "cpu",
+        },
         **{"shard": "1-of-1", "n_texts": 4, "n_tokens": 256 + 8 + 9 + 11, "n_truncated": 1},
         "n_tokens_longest": 256,
+        "taken_from": dict.fromkeys(
+            ["prompt", "pooling", "max_tokens", "append_eos", "normalize"], "configuration"
+        ),
     }
 
 
@@ -89,7 +99,7 @@ def test_the_same_call_writes_the_same_bytes(embed, tmp_path):
 
 
 def test_truncated_dimensions_are_those_of_the_whole_vector(embed, tmp_path):
-    embed(name="whole.parquet", normalise=False)
+    embed(name="whole.parquet", normalize=False)
     embed(name="part.parquet", truncate_dim=5)
     whole, part = (
         read_vectors(tmp_path / f"{name}.parquet", "text_sha256").matrix
@@ -102,20 +112,21 @@ def test_truncated_dimensions_are_those_of_the_whole_vector(embed, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"pooling": "meen"}, "key 'pooling': Input should be 'mean', 'weighted_mean', 'last'"),
-        ({"dtype": "float8"}, "key 'dtype': Input should be 'bfloat16' or 'float32'"),
-        ({"prompt": "no place"}, "{text} is wanted exactly once"),
-        ({"prompt": "{text}{text}"}, "{text} is wanted exactly once"),
-        ({"pool": "mean"}, "unknown key 'pool'; did you mean 'pooling'?"),
-        ({"max_tokens": 0}, "key 'max_tokens': Input should be greater than 0"),
+        ({"pooling": "meen"}, "pooling: expected one of mean, weighted_mean, last, first, got"),
+        ({"dtype": "float8"}, "dtype: expected one of bfloat16, float32, got"),
+        ({"prompt": "no place"}, "prompt: expected {text} exactly once, got 'no place'"),
+        ({"prompt": "{text}{text}"}, "prompt: expected {text} exactly once"),
+        ({"pool": "mean"}, "pool: unknown key; did you mean 'pooling'?"),
+        ({"max_tokens": 0}, "max_tokens: expected a value >= 1, got 0"),
         ({"max_tokens": 4096}, "reads at most 512"),
     ],
 )
 def test_settings_that_cannot_be_followed_are_refused(embed, tmp_path, changes, text):
     code, log = embed(**changes)
     assert code == 2
-    assert text in log
-    assert len(log.strip().splitlines()) == 1
+    lines = log.strip().splitlines()
+    assert text in lines[-1]
+    assert len(lines) <= 2  # before it what was taken from where, if the settings could be read
     assert not (tmp_path / "shard.parquet").exists()
 
 
@@ -189,5 +200,84 @@ def test_a_text_that_is_no_utf8_is_refused_with_its_item(embed, tmp_path):
     code, log = embed()
     assert code == 2
     assert "item 'id2': its text is not UTF-8 (byte 0xe9 at 3, after 'a h')" in log
-    assert len(log.strip().splitlines()) == 1
+    assert "Traceback" not in log
     assert not (tmp_path / "shard.parquet").exists()
+
+
+def write_sentence_files(folder):
+    """The files of sentence-transformers: the last token, 20 tokens, no scaling."""
+    modules = [("", "Transformer"), ("1_Pooling", "Pooling")]
+    listed = [{"path": path, "type": f"sentence_transformers.models.{k}"} for path, k in modules]
+    (folder / "modules.json").write_text(json.dumps(listed))
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling/config.json").write_text('{"pooling_mode_lasttoken": true}')
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 20}')
+    prompts = {"prompts": {"query": "q: ", "document": "d: "}}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts))
+
+
+def test_what_is_left_out_comes_from_the_models_files_and_is_told(embed, toy_encoder, tmp_path):
+    folder = shutil.copytree(toy_encoder, tmp_path / "model")
+    write_sentence_files(folder)
+    left_out = dict.fromkeys(["prompt", "pooling", "max_tokens", "append_eos", "normalize"])
+    told = {"taken_from": {"normalize": "registry"}, "normalize": False}
+    derived = embed(folder=folder, name="derived.parquet", **{**left_out, **told})
+    assert derived[0] == 0
+    assert "pooling 'last' (1_Pooling/config.json)" in derived[1]
+    assert "max_tokens 20 (sentence_bert_config.json)" in derived[1]
+    stated = {"prompt": "d: {text}", "pooling": "last", "max_tokens": 20, "normalize": False}
+    assert embed(folder=folder, name="stated.parquet", **stated)[0] == 0
+    one, other = (tmp_path / f"{name}.parquet" for name in ("derived", "stated"))
+    np.testing.assert_array_equal(
+        *(read_vectors(path, "text_sha256").matrix for path in (one, other))
+    )
+    note = read_provenance(one)
+    assert note.settings == read_provenance(other).settings == {**SETTINGS, **stated}
+    assert note.facts["taken_from"] == {
+        "prompt": "config_sentence_transformers.json, prompt 'document'",
+        "pooling": "1_Pooling/config.json",
+        "max_tokens": "sentence_bert_config.json",
+        "append_eos": "default",
+        "normalize": "registry",
+    }
+
+
+def test_stated_and_derived_values_share_the_store(embed, tmp_path):
+    left_out = dict.fromkeys(["prompt", "pooling", "max_tokens", "append_eos", "normalize"])
+    store = ("--store", str(tmp_path / "store"))
+    assert embed(name="one.parquet", more=store, **left_out)[0] == 0
+    code, log = embed(name="other.parquet", more=store)
+    assert code == 0
+    assert "0 new" in log
+    assert len(list((tmp_path / "store").iterdir())) == 1
+
+
+def test_an_end_token_changes_the_vectors_and_their_folder(embed, toy_encoder, tmp_path):
+    folder = shutil.copytree(toy_encoder, tmp_path / "model")
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**config, "eos_token": "Z"}))
+    store = ("--store", str(tmp_path / "store"))
+    for name, append in (("with", True), ("without", False)):
+        code, log = embed(folder=folder, name=f"{name}.parquet", append_eos=append, more=store)
+        assert code == 0
+    assert "4 new" in log
+    matrices = [
+        read_vectors(tmp_path / f"{name}.parquet", "text_sha256").matrix
+        for name in ("with", "without")
+    ]
+    assert (matrices[0] != matrices[1]).any(axis=1).all()
+    assert read_provenance(tmp_path / "with.parquet").facts["n_tokens"] == 284 + 3  # one was cut
+
+
+def test_a_module_that_is_not_computed_here_is_one_line(embed, toy_encoder, tmp_path):
+    folder = shutil.copytree(toy_encoder, tmp_path / "model")
+    write_sentence_files(folder)
+    modules = json.loads((folder / "modules.json").read_text())
+    dense = {"path": "2_Dense", "type": "sentence_transformers.models.Dense"}
+    (folder / "modules.json").write_text(json.dumps([*modules, dense]))
+    code, log = embed(folder=folder, pooling=None)
+    assert code == 2
+    assert "modules.json" in log
+    assert "Dense" in log
+    assert len(log.strip().splitlines()) == 1
+    assert embed(folder=folder, pooling="mean", normalize=True)[0] == 0

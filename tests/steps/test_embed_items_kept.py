@@ -29,7 +29,7 @@ def test_a_store_embeds_only_texts_it_has_not_seen(embed, tmp_path):
 def test_a_store_gives_every_length_and_scale_of_one_vector(embed, tmp_path):
     store = ["--store", str(tmp_path / "store")]
     embed(name="fresh.parquet", truncate_dim=5)
-    embed(more=store, normalise=False)
+    embed(more=store, normalize=False)
     code, log = embed(name="kept.parquet", more=store, truncate_dim=5)
     assert code == new_texts(log) == 0
     assert (tmp_path / "kept.parquet").read_bytes() == (tmp_path / "fresh.parquet").read_bytes()

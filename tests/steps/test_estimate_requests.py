@@ -2,7 +2,7 @@
 
 import json
 
-from ace_steps.embed.settings import ApiSettings
+from ace_steps.embed.settings import ApiEncoderSettings
 from ace_steps.steps.estimate_requests import main
 from tests.steps.made_items import write_items
 from tests.steps.made_requests import CONNECTION, SETTINGS
@@ -12,7 +12,7 @@ from tests.toy import save_toy_encoder
 def estimate(folder, capsys, **changes):
     api = {**CONNECTION, "base_url": "https://api.example.org/v1", **changes}
     settings = {**SETTINGS, "api": api}
-    assert ApiSettings(**settings)
+    assert ApiEncoderSettings(**settings)
     code = main(
         [
             *("--items", str(folder / "items.parquet"), "--settings", json.dumps(settings)),

@@ -9,22 +9,24 @@ import zipfile
 import pytest
 import yaml
 
-from ace_steps.embed.registry import PublicEncoder
-from ace_steps.embed.settings import ApiSettings
+from ace_steps.embed.model_files import check_folder
+from ace_steps.embed.models import model_facts
+from ace_steps.embed.registry import HUB_FILES, PublicEncoder
+from ace_steps.embed.resolve import resolve_encoder
+from ace_steps.embed.settings import LocalEncoderSettings
 from ace_steps.fetch import read_registry
 from ace_steps.files import sha256_file
 from ace_steps.steps.fetch_encoder import main
 from tests.conftest import ROOT
 from tests.embed.broken_hub import REPO, REVISION, breaking_hub, refusing_proxy
-from tests.embed.conftest import encoder_settings
-from tests.steps.made_requests import CONNECTION, SETTINGS
+from tests.toy import save_toy_encoder
 
 COMMON = {
     "title": "Tiny",
     "homepage": "https://example.org",
-    "licence": "MIT",
-    "width": 2,
-    "advice": {"pooling": "mean", "prompt": "{text}", "max_tokens": 8, "source": "nobody"},
+    "license": "MIT",
+    "dim": 2,
+    "preset": {"pooling": "mean", "prompt": "{text}", "max_tokens": 8, "reference": "nobody"},
 }
 
 
@@ -38,6 +40,8 @@ def write_registry(folder, digest):
         "outside": {"archive": {"source": source, "members": {"tiny/config.json": "../x"}}},
         "lacking": {"archive": {"source": source, "members": {"tiny/gone": "gone"}}},
         "hub": {"hub": {"repo": "own/model", "revision": revision}},
+        "unpinned": {"hub": {"repo": "own/model", "revision": None}},
+        "tiny-toy": {"made": "toy"},
     }
     entries = {name: {**COMMON, **entry} for name, entry in entries.items()}
     (folder / "encoders.yaml").write_text(yaml.safe_dump(entries))
@@ -74,7 +78,7 @@ def test_the_folder_holds_the_members_and_a_note(fetch, tmp_path, source, origin
     assert {path.name for path in folder.iterdir()} == {"config.json", "ace_source.json"}
     assert json.loads((folder / "config.json").read_text()) == {"from": origin}
     note = json.loads((folder / "ace_source.json").read_text())
-    assert note == {"source": source, "revision": "tiny==1", "licence": "MIT"}
+    assert note == {"source": source, "revision": "tiny==1", "license": "MIT"}
 
 
 def test_a_folder_that_is_there_is_replaced_as_a_whole(fetch, tmp_path):
@@ -156,7 +160,7 @@ def test_a_refusal_of_the_library_that_carries_large_files_is_the_same_line(fetc
 ENTRIES = read_registry(ROOT / "data/encoders.yaml", PublicEncoder)
 
 
-PRESETS = {  # width of each, as its config.json or its maker's documentation says
+PRESETS = {  # dimension of each, as its config.json or its maker's documentation says
     "smollm2-135m": 576,
     "all-minilm-l6-v2": 384,
     "qwen3-embedding-0.6b": 1024,
@@ -166,28 +170,47 @@ PRESETS = {  # width of each, as its config.json or its maker's documentation sa
     "kalm-embedding-gemma3-12b": 3840,
     "text-embedding-3-large": 3072,
     "text-embedding-3-small": 1536,
+    "toy": 16,
 }
 
 
 def test_the_registry_has_every_preset():
-    assert {name: entry.width for name, entry in ENTRIES.items()} == PRESETS
+    assert {name: entry.dim for name, entry in ENTRIES.items()} == PRESETS
 
 
-@pytest.mark.parametrize("name", [name for name in PRESETS if not ENTRIES[name].api])
-def test_the_advice_of_the_registry_can_be_followed(name):
-    advice = ENTRIES[name].advice
-    settings = {key: getattr(advice, key) for key in ("pooling", "prompt", "max_tokens")}
-    assert encoder_settings(**settings).pooling == advice.pooling
-    assert advice.source
+def test_the_toy_encoder_is_made_on_the_spot_and_is_always_the_same(fetch, tmp_path):
+    assert fetch("tiny-toy")[0] == 0
+    first = {path.name: path.read_bytes() for path in (tmp_path / "out/model").iterdir()}
+    assert fetch("tiny-toy")[0] == 0
+    again = {path.name: path.read_bytes() for path in (tmp_path / "out/model").iterdir()}
+    assert first == again
+    assert json.loads(first.pop("ace_source.json"))["revision"] == "made: toy"
+    save_toy_encoder(tmp_path / "made")
+    made = {path.name: path.read_bytes() for path in (tmp_path / "made").iterdir()}
+    assert made == first
+    assert check_folder(tmp_path / "out/model") == []
 
 
-@pytest.mark.parametrize("name", [name for name in PRESETS if ENTRIES[name].api])
-def test_the_advice_for_an_api_can_be_followed(name):
-    entry = ENTRIES[name]
-    given = {**CONNECTION, **entry.api.model_dump(), "width": entry.width}
-    advice = {key: getattr(entry.advice, key) for key in ("prompt", "max_tokens")}
-    settings = ApiSettings(**{**SETTINGS, **advice, "api": given})
-    assert settings.api.max_request_tokens >= settings.max_tokens
+def test_a_repository_without_a_commit_is_not_fetched(fetch):
+    code, log = fetch("unpinned")
+    assert code == 2
+    assert "'unpinned': no commit is known here; give a revision" in log
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_can_be_followed(name):
+    preset = ENTRIES[name].preset
+    entry = LocalEncoderSettings(source=name)
+    settings, origins = resolve_encoder(entry, ROOT / "data/encoders.yaml", None)
+    assert settings.prompt == preset.prompt
+    assert settings.max_tokens == preset.max_tokens
+    assert set(origins.values()) == {"registry"}
+    if ENTRIES[name].api:
+        assert settings.api.dim == ENTRIES[name].dim
+        assert settings.api.max_request_tokens >= settings.max_tokens
+    else:
+        assert settings.pooling == preset.pooling
+    assert preset.reference
 
 
 def test_a_repository_at_a_commit_needs_no_entry(tmp_path, capsys):
@@ -198,15 +221,32 @@ def test_a_repository_at_a_commit_needs_no_entry(tmp_path, capsys):
     assert f"put the repository's files into {kept}" in capsys.readouterr().err
     kept.mkdir(parents=True)
     (kept / "config.json").write_text("{}")
+    (kept / "1_Pooling").mkdir()
+    (kept / "1_Pooling/config.json").write_text('{"pooling_mode_cls_token": true}')
     assert main(["--source", "own--model", "--hub", hub, *places]) == 0
     note = json.loads((tmp_path / "out/model/ace_source.json").read_text())
-    assert note == {"source": "own/model", "revision": f"own/model@{'0' * 40}", "licence": None}
+    assert note == {"source": "own/model", "revision": f"own/model@{'0' * 40}", "license": None}
     assert (tmp_path / "out/model/config.json").read_text() == "{}"
+    pooling = tmp_path / "out/model/1_Pooling/config.json"
+    before = model_facts(tmp_path / "out/model")["model_sha256"]
+    pooling.unlink()
+    assert model_facts(tmp_path / "out/model")["model_sha256"] != before
+
+
+def test_small_files_in_folders_are_fetched_and_code_is_not():
+    from huggingface_hub.utils import filter_repo_objects
+
+    listed = ["modules.json", "1_Pooling/config.json", "custom_st.py", "model.safetensors", "a.bin"]
+    taken = list(filter_repo_objects(listed, allow_patterns=HUB_FILES))
+    assert taken == ["modules.json", "1_Pooling/config.json", "model.safetensors"]
 
 
 def test_only_a_whole_commit_is_taken(tmp_path, capsys):
     places = ["--output", str(tmp_path / "out/model"), "--downloads", str(tmp_path)]
-    for revision, text in (("main", "key 'revision'"), (None, "no commit is given")):
+    for revision, text in (
+        ("main", "revision: got the text 'main'"),
+        (None, "revision: expected a text"),
+    ):
         hub = json.dumps({"repo": "own/model", "revision": revision})
         assert main(["--source", "x", "--hub", hub, *places]) == 2
         assert text in capsys.readouterr().err

@@ -20,10 +20,10 @@ def shuffled(values):
 
 
 FORMATS = {
-    "float32 of fixed width": pa.list_(pa.float32(), WIDTH),
-    "float64 of fixed width": pa.list_(pa.float64(), WIDTH),
-    "float32 of variable width": pa.list_(pa.float32()),
-    "float64 of large variable width": pa.large_list(pa.float64()),
+    "float32 of fixed dim": pa.list_(pa.float32(), WIDTH),
+    "float64 of fixed dim": pa.list_(pa.float64(), WIDTH),
+    "float32 of variable dim": pa.list_(pa.float32()),
+    "float64 of large variable dim": pa.large_list(pa.float64()),
 }
 
 
@@ -32,7 +32,7 @@ def test_parquet_is_joined_by_id_whatever_its_order(import_vectors, tmp_path, ki
     path = write_parquet(tmp_path / "mine.parquet", VECTORS[ORDER], shuffled(IDS), kind=kind)
     code, log = import_vectors(vectors=path)
     assert code == 0
-    assert "30 items of width 5 from" in log
+    assert "30 items of dim 5 from" in log
     found = parquet.read_vectors(tmp_path / "vectors.parquet")
     assert found.ids.to_list() == IDS
     np.testing.assert_array_equal(found.index, np.arange(1, N + 1))
@@ -137,7 +137,7 @@ def test_every_refinement_takes_vectors_with_zeros_for_missing_items(
     assert refine(tmp_path, settings_of(method)) == 0
     refined = parquet.read_vectors(tmp_path / "refined.parquet").matrix
     assert np.isfinite(refined).all()
-    if method in ("svd", "ace", "whitening"):  # linear and not centred: zero to zero
+    if method in ("svd", "ace", "whitening"):  # linear and not centered: zero to zero
         assert not refined[:4].any()
         assert refined[4:].any(axis=1).all()
 
@@ -160,7 +160,7 @@ def test_only_strange_ids_are_refused_even_where_zeros_are_allowed(import_vector
 
 
 def test_many_rows_are_joined_in_chunks(import_vectors, tmp_path, monkeypatch):
-    monkeypatch.setattr("ace_steps.embed.own_vectors.CHUNK_ROWS", 7)
+    monkeypatch.setattr("ace_steps.embed.precomputed.CHUNK_ROWS", 7)
     monkeypatch.setattr("ace_steps.embed.matrix_files.CHUNK_BYTES", 1)
     path = write_parquet(tmp_path / "mine.parquet", VECTORS[ORDER], shuffled(IDS))
     assert import_vectors(vectors=path)[0] == 0

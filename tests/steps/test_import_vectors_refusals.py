@@ -53,10 +53,10 @@ def _bad_ids(folder, suffix, text):
 
 UNREADABLE = {
     "no such Parquet": (lambda f: {"vectors": str(f / "no.parquet")}, "no such file"),
-    "no such npy": (lambda f: {"vectors": str(f / "no.npy"), "ids": "i"}, "no such file"),
+    "no such npy": (lambda f: {"vectors": str(f / "no.npy"), "ids": "i.txt"}, "no such file"),
     "no such safetensors": (lambda f: {"vectors": str(f / "no.safetensors")}, "no such file"),
     "no such ids": (lambda f: {**write_npy(f, VECTORS), "ids": str(f / "no.txt")}, "no such file"),
-    "no npy": (lambda f: _text(f, "npy", ids="i"), "not a readable .npy file"),
+    "no npy": (lambda f: _text(f, "npy", ids="i.txt"), "not a readable .npy file"),
     "no safetensors": (lambda f: _text(f, "safetensors"), "not a readable safetensors file"),
     "no Parquet": (lambda f: _text(f, "parquet"), "not a readable Parquet file"),
     "a pickle": (_pickled, "not a readable .npy file"),
@@ -71,7 +71,7 @@ UNREADABLE = {
     "a row too many": (lambda f: write_npy(f, VECTORS, IDS[1:]), "30 rows, but 29 ids"),
     "whole numbers": (
         lambda f: write_npy(f, np.ones((N, 2), int)),
-        "a matrix of floats (rows, width)",
+        "a matrix of floats (rows, dim)",
     ),
     "a list": (
         lambda f: write_npy(f, np.ones(N)),
@@ -104,11 +104,11 @@ UNREADABLE = {
     ),
     "a table of text": (
         lambda f: _text(f, "csv"),
-        "mine.csv: '.csv' is not read here; .parquet, .npy, .safetensors are",
+        "vectors: got the text",
     ),
     "ids in a table of text": (
         lambda f: _bad_ids(f, "csv", b"id1"),
-        "bad.csv: '.csv' is not read here; .txt, .json, .npy are",
+        "ids: got the text",
     ),
     "ids that are no list": (lambda f: _bad_ids(f, "json", b'{"a": 1}'), "a list of texts or"),
     "ids that are no JSON": (lambda f: _bad_ids(f, "json", b"[1,"), "bad.json: not readable"),

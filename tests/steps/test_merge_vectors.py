@@ -35,7 +35,7 @@ def merge(tmp_path, capsys):
 def test_it_says_what_it_joined_and_the_file_how_it_was_made(merge, tmp_path):
     code, log = merge("1.parquet", "2.parquet")
     assert code == 0
-    assert "joined 40 text vectors of width 3 from 2 shards to 50 items" in log
+    assert "joined 40 text vectors of dim 3 from 2 shards to 50 items" in log
     note = read_provenance(tmp_path / "out.parquet")
     assert note.step == "merge_vectors"
     assert note.inputs.keys() == {"items"}

@@ -34,10 +34,11 @@ def test_the_file_tells_how_it_was_made_and_merges(request_vectors, tmp_path):
     note = read_provenance(merged)
     assert note.settings["api"]["key_variable"] == "ACE_TEST_KEY"
     assert note.facts == {
-        **{"model": "toy", "revision": None, "max_tokens": 100, "normalised": False},
-        **{"width": WIDTH, "n_texts": 20, "n_tokens": 80, "n_truncated": 0, "device": "api"},
+        **{"model": "toy", "revision": None, "max_tokens": 100, "normalized": False},
+        **{"dim": WIDTH, "n_texts": 20, "n_tokens": 80, "n_truncated": 0, "device": "api"},
         "n_tokens_longest": 4,
         "tokens_counted_by": "4 characters a token",
+        "taken_from": dict.fromkeys(["prompt", "max_tokens", "normalize"], "configuration"),
     }
 
 
@@ -68,14 +69,14 @@ def test_dimensions_are_asked_for_only_where_the_settings_say_so(request_vectors
     assert request_vectors()[0] == 0
     assert not any("dimensions" in call.payload for call in server.calls)
     server.calls.clear()
-    assert request_vectors(send_dimensions=True, width=6, name="6.parquet")[0] == 0
+    assert request_vectors(send_dimensions=True, dim=6, name="6.parquet")[0] == 0
     assert {call.payload["dimensions"] for call in server.calls} == {6}
 
 
 def test_vectors_are_cut_and_scaled_after_the_store(request_vectors, server, tmp_path):
     store = ["--store", str(tmp_path / "store")]
     assert request_vectors(*store)[0] == 0
-    assert request_vectors(*store, settings={"truncate_dim": 5, "normalise": True})[0] == 0
+    assert request_vectors(*store, settings={"truncate_dim": 5, "normalize": True})[0] == 0
     assert len(server.texts_sent()) == 20
     wanted = expected(TEXTS)[:, :5]
     wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)

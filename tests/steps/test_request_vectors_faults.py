@@ -226,19 +226,19 @@ def test_a_blank_text_is_refused_with_its_item_before_anything_is_sent(
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"base_url": "https://user:secret@host/v1"}, "key_variable is for the key"),
-        ({"base_url": "ftp://host"}, "an address such as https://api.openai.com/v1 is wanted"),
-        ({"encoding_format": "int8"}, "key 'api.encoding_format'"),
-        ({"chars_per_token": 0}, "key 'api.chars_per_token'"),
+        ({"base_url": "https://user:secret@host/v1"}, "use key_variable for the key"),
+        ({"base_url": "ftp://host"}, "an address such as https://api.openai.com/v1"),
+        ({"encoding_format": "int8"}, "api.encoding_format: expected one of base64, float"),
+        ({"chars_per_token": 0}, "api.chars_per_token: expected a value > 0"),
         ({"tokenizer": "nowhere"}, "no usable tokenizer.json"),
     ],
 )
 def test_settings_that_cannot_be_followed_are_refused(request_vectors, changes, text):
     code, log = request_vectors(**changes)
     assert code == 2
-    assert text in log
+    assert text in last_line(log)
     assert "secret@" not in log
-    assert len(log.strip().splitlines()) == 1
+    assert "Traceback" not in log
 
 
 def test_a_text_that_is_no_utf8_is_refused_before_anything_is_sent(

@@ -16,10 +16,10 @@ from tests.steps.made_requests import TEXTS, expected, found_in, last_line
 def test_a_width_that_changes_midway_is_refused_and_what_is_done_is_kept(
     request_vectors, server, tmp_path
 ):
-    server.reply = lambda number, call: Reply(body=body_of(call, width=6)) if number == 3 else None
+    server.reply = lambda number, call: Reply(body=body_of(call, dim=6)) if number == 3 else None
     code, log = request_vectors()
     assert code == 2
-    assert f"a vector of 6 entries, but width = {WIDTH}" in last_line(log)
+    assert f"a vector of 6 entries, but dim = {WIDTH}" in last_line(log)
     assert len(server.calls) == 4
     assert not (tmp_path / "shard.parquet").exists()
     server.reply = lambda number, call: None

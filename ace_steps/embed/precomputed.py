@@ -10,7 +10,7 @@ import polars as pl
 
 from ace_steps.embed.matrix_files import matrix_pieces
 from ace_steps.embed.merge import CHUNK_ROWS, reserve
-from ace_steps.embed.settings import OwnVectorsSettings
+from ace_steps.embed.settings import PrecomputedSettings
 from ace_steps.errors import InputError
 from ace_steps.parquet import Vectors, iter_vectors
 
@@ -23,7 +23,7 @@ class Joined:
 
     Attributes:
         items: The table items, in its order.
-        matrix: (items, width) float32.
+        matrix: (items, dim) float32.
         n_missing: Items without a vector, whose rows are zero.
         n_unused: Vectors of the file that no item has.
     """
@@ -42,7 +42,7 @@ class Joined:
 
 
 def join_vectors(
-    items: pl.DataFrame, settings: OwnVectorsSettings, *, scratch_folder: Path
+    items: pl.DataFrame, settings: PrecomputedSettings, *, scratch_folder: Path
 ) -> Joined:
     """The file's vectors joined to the items by their raw ids.
 
@@ -57,7 +57,7 @@ def join_vectors(
         OSError: the disk is full.
 
     Cost:
-        Memory of one chunk and of the items' table; ``items * width * 4`` bytes of disk.
+        Memory of one chunk and of the items' table; ``items * dim * 4`` bytes of disk.
     """
     items = items.sort("item")
     places = items.select("item_id").with_row_index("row")
@@ -81,7 +81,7 @@ def join_vectors(
     return Joined(items, matrix, n_missing, n_unused)
 
 
-def _pieces(settings: OwnVectorsSettings) -> Iterator[Vectors]:
+def _pieces(settings: PrecomputedSettings) -> Iterator[Vectors]:
     """The file in chunks, whatever its format."""
     path = Path(settings.vectors)
     ids = Path(settings.ids) if settings.ids else None
@@ -93,12 +93,12 @@ def _pieces(settings: OwnVectorsSettings) -> Iterator[Vectors]:
     return iter_vectors(path, **columns, chunk_rows=CHUNK_ROWS)
 
 
-def _scratch(n_rows: int, width: int, folder: Path) -> np.ndarray:
-    """Zeros (rows, width) float32 in a file that vanishes with the array."""
+def _scratch(n_rows: int, dim: int, folder: Path) -> np.ndarray:
+    """Zeros (rows, dim) float32 in a file that vanishes with the array."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as file:
-        reserve(file, max(1, n_rows * width * 4), folder)
-        return np.memmap(file, np.float32, "r+", shape=(n_rows, width))
+        reserve(file, max(1, n_rows * dim * 4), folder)
+        return np.memmap(file, np.float32, "r+", shape=(n_rows, dim))
 
 
 def _as_float32(vectors: np.ndarray) -> np.ndarray:
@@ -106,7 +106,7 @@ def _as_float32(vectors: np.ndarray) -> np.ndarray:
         return vectors.astype(np.float32)
 
 
-def _check(vectors: np.ndarray, ids: pl.Series, settings: OwnVectorsSettings) -> None:
+def _check(vectors: np.ndarray, ids: pl.Series, settings: PrecomputedSettings) -> None:
     is_finite = np.isfinite(vectors).all(axis=1)
     usable = is_finite & vectors.any(axis=1)
     if usable.all():
@@ -116,7 +116,7 @@ def _check(vectors: np.ndarray, ids: pl.Series, settings: OwnVectorsSettings) ->
     raise InputError(f"{settings.vectors}: the vector of item '{ids[bad]}' {what}.")
 
 
-def _check_counts(n_found: np.ndarray, items: pl.DataFrame, settings: OwnVectorsSettings) -> None:
+def _check_counts(n_found: np.ndarray, items: pl.DataFrame, settings: PrecomputedSettings) -> None:
     double = items.filter(pl.Series(n_found > 1))
     if len(double):
         raise InputError(
