@@ -6,7 +6,7 @@ import json
 import numpy as np
 import polars as pl
 
-from ace_steps import grid
+from ace_steps.config import grid, registry
 from ace_steps.evaluation.gaps import Gap
 from ace_steps.evaluation.metrics import CUTOFFS, METRICS
 from ace_steps.evaluation.slices import SLICES
@@ -28,17 +28,22 @@ MEASURES = ("mean_cosine", "effective_rank", "isoscore", "top_share", "partition
 def paper_config(datasets=DATASETS, encoders=ENCODERS, backbones=BACKBONES) -> dict:
     """Datasets, encoders and backbones crossed with nine refinements, three of them grids."""
     config = made_config([0, 1, 5, 20, 50, 200, 1000], SEEDS, ("random", "llm2x", "svd"))
-    ace, whitening = config["refinements"]["ace"], config["refinements"]["svd"]
     config["refinements"]["random"]["std"] = [0.01, 0.02, 0.05]
-    config["refinements"]["svd"] = {**whitening, "gamma": [0.05, 0.1]}
-    config["refinements"]["ace"] = {**ace, "gamma": [0.05, 0.1]}
-    config["refinements"] |= {name: {"method": name, "width": 128} for name in SINGLES}
-    for kind, names in (("datasets", datasets), ("encoders", encoders), ("backbones", backbones)):
+    for name in ("svd", "ace"):
+        config["refinements"][name]["gamma"] = [0.05, 0.1]
+    config["refinements"] |= {name: _defaults(registry.REFINEMENTS, name) for name in SINGLES}
+    config["backbones"] = {name: _defaults(registry.BACKBONES, name) for name in backbones}
+    for kind, names in (("datasets", datasets), ("encoders", encoders)):
         (pattern,) = config[kind].values()
         config[kind] = {name: copy.deepcopy(pattern) for name in names}
     for backbone in config["backbones"].values():
         backbone["training"]["lr"] = [0.0005, 0.001, 0.002]
     return config
+
+
+def _defaults(entries: dict, name: str) -> dict:
+    """The settings of a refinement or backbone of which nothing is said."""
+    return entries[name].settings_class()().as_json()
 
 
 def paper_artifacts(config: dict) -> Artifacts:
@@ -48,9 +53,9 @@ def paper_artifacts(config: dict) -> Artifacts:
     generator = np.random.default_rng(0)
     runs = _runs(config)
     gap = Gap(
-        "results/train/yelp/qwen3/llmemb/gru4rec-lr_0.001/5/training_curve.parquet",
+        "results/train/yelp/qwen3/llmemb/gru4rec/5/training_curve.parquet",
         2,
-        "logs/train_backbone/yelp/qwen3/llmemb/gru4rec-lr_0.001/5.log",
+        "logs/train_backbone/yelp/qwen3/llmemb/gru4rec/5.log",
         "2026-11-23 16:12:02,118 train_backbone: the loss is nan at epoch 3; lower lr.",
     )
     refined = runs.select(VECTORS).unique(maintain_order=True)

@@ -2,7 +2,7 @@
 
 import html.parser
 
-from ace_steps import grid
+from ace_steps.config import grid
 from ace_steps.steps import collect_metrics, write_report
 from tests.reporting.made_results import as_option, made_config, make_results
 

@@ -1,23 +1,20 @@
 """A results folder as a run leaves it, made of formulas: known ranks, spectra by the method's own
 gains, curves that rise. Every table goes through the package's writer."""
 
-import copy
 import json
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-import yaml
 
-from ace_steps import grid
+from ace_steps.config import grid, loading
+from ace_steps.config.grid import Run
 from ace_steps.evaluation.found import selection_path
 from ace_steps.evaluation.selection import chosen_run, selection_table
-from ace_steps.grid import Run
 from ace_steps.parquet import vector_writer, write_table
 from ace_steps.provenance import Provenance
 from ace_steps.tables import DATA_REPORT, GEOMETRY, RANKS, SELECTION, SPECTRUM, TRAINING_CURVE
 
-ROOT = Path(__file__).parents[2]
 N_ITEMS = 300
 WIDTH, N_COMPONENTS = 48, 16
 MADE = Provenance("made_for_a_test", facts={"device": "cpu"})
@@ -25,22 +22,22 @@ SPLITS = ("valid", "test")
 
 
 def made_config(lambdas: list[float], seeds: list[int], entries: tuple[str, ...] = ()) -> dict:
-    """The demo's configuration for a dataset ``shop`` and an encoder ``small``.
+    """A resolved experiment on a dataset ``shop`` and an encoder ``small``, one backbone sasrec.
 
     Args:
         lambdas: The grid of the entry ace.
         seeds: Seeds.
         entries: Refinements beside ace, in this order, before it.
     """
-    demo = yaml.safe_load((ROOT / "workflow/config/config.yaml").read_text())
-    config = copy.deepcopy(demo)
-    config["datasets"] = {"shop": demo["datasets"]["ml-100k"]}
-    config["encoders"] = {"small": demo["encoders"]["smollm2"]}
-    config["refinements"] = {name: demo["refinements"][name] for name in (*entries, "ace")}
-    config["refinements"]["ace"]["lambda"] = lambdas
-    config["seeds"] = seeds
-    config["selection"] = {"metric": "ndcg", "cutoff": 10}
-    return config
+    refinements = {name: {} for name in entries} | {"ace": {"lambda": lambdas}}
+    short = {
+        "experiment": "made",
+        "datasets": {"shop": {"source": "ml-100k"}},
+        "encoders": {"small": {"source": "smollm2-135m"}},
+        "refinements": refinements,
+        "seeds": seeds,
+    }
+    return loading.load(as_option(short)).as_json()
 
 
 def as_option(config: dict) -> str:

@@ -7,8 +7,8 @@ from itertools import product
 import polars as pl
 import pytest
 
+from ace_steps.config.grid import Run
 from ace_steps.evaluation.metrics import CUTOFFS, METRICS
-from ace_steps.grid import Run
 from ace_steps.parquet import write_table
 from ace_steps.tables_of_use import COLD_ITEMS
 from tests.reporting.made_report import CONFIG, make, text_of, write

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import polars as pl
 import pytest
 
-from ace_steps import grid
+from ace_steps.config import grid
 from ace_steps.reporting.figures import gain_spectrum, styles
 from ace_steps.reporting.grid_lines import grid_lines, metric_over_grid
 from ace_steps.reporting.sheets import sheet

@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from ace_steps.grid import Plan
+from ace_steps.config.grid import Plan
 from ace_steps.reporting.scores import setups
 from ace_steps.reporting.slices import slice_gains, slice_scores
 from ace_steps.reporting.summary import in_order, runs_table

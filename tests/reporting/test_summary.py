@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ace_steps.grid import Plan, Run
+from ace_steps.config.grid import Plan, Run
 from ace_steps.reporting.summary import (
     chosen_runs,
     in_order,
