@@ -7,9 +7,9 @@ from pathlib import Path
 import polars as pl
 import polars.exceptions
 
+from ace_steps.config.grid import Plan, Run
 from ace_steps.errors import InputError
 from ace_steps.evaluation.gaps import STAGES, Gap, Places, merged, shown
-from ace_steps.grid import Plan, Run
 from ace_steps.parquet import read_provenance, read_table
 from ace_steps.provenance import Provenance
 from ace_steps.reporting.summary import in_order, spread

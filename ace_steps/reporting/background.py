@@ -7,7 +7,7 @@ from importlib import metadata
 import yaml
 
 import ace_steps
-from ace_steps import grid
+from ace_steps.config import grid
 from ace_steps.reporting import wording
 from ace_steps.reporting.artifacts import Artifacts
 from ace_steps.reporting.page import Cell, Code, Column, Section, Table, Text

@@ -7,7 +7,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from ace_steps.grid import Point
+from ace_steps.config.grid import Point
 from ace_steps.reporting import wording
 from ace_steps.reporting.svg import (
     INK,

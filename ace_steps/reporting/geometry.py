@@ -4,7 +4,7 @@ import json
 
 import polars as pl
 
-from ace_steps import grid
+from ace_steps.config import grid
 from ace_steps.reporting import figures, wording
 from ace_steps.reporting.artifacts import Artifacts
 from ace_steps.reporting.page import Block, Cell, Column, Figure, Section, Table, Text

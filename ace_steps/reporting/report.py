@@ -1,6 +1,6 @@
 """A whole report as a page of sections, and the small table for the end of a run."""
 
-from ace_steps import grid
+from ace_steps.config import grid
 from ace_steps.reporting import wording
 from ace_steps.reporting.artifacts import Artifacts
 from ace_steps.reporting.background import run_section

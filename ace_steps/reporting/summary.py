@@ -5,10 +5,10 @@ from itertools import product
 
 import polars as pl
 
-from ace_steps import grid
+from ace_steps.config import grid
+from ace_steps.config.grid import Run
 from ace_steps.evaluation.metrics import CUTOFFS, METRICS
 from ace_steps.evaluation.slices import SLICES, slice_columns
-from ace_steps.grid import Run
 from ace_steps.tables import RUN
 
 GRID = ("dataset", "encoder", "refinement_entry", "backbone_entry")  # what one choice is made in

@@ -5,7 +5,7 @@ from itertools import product
 
 import polars as pl
 
-from ace_steps.grid import Plan
+from ace_steps.config.grid import Plan
 from ace_steps.reporting.summary import chosen_runs, seed_means
 
 Column = tuple[str, str, int]  # dataset, metric, cutoff

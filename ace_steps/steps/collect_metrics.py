@@ -12,9 +12,9 @@ import polars as pl
 
 from ace_steps import command
 from ace_steps.config import loading
+from ace_steps.config.grid import Plan, Run
 from ace_steps.evaluation.found import find_runs
 from ace_steps.evaluation.ranks import RanksReader, ranks_path
-from ace_steps.config.grid import Plan, Run
 from ace_steps.parquet import write_table
 from ace_steps.provenance import Provenance, digests
 from ace_steps.reporting.summary import run_metrics, runs_table, slice_shares, spread

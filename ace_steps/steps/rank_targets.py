@@ -22,7 +22,7 @@ from ace_steps.tables import RANKS
 from ace_steps.training.checkpoints import read_weights
 from ace_steps.training.histories import HELD_OUT, held_out
 from ace_steps.training.inputs import add_inputs, read_inputs
-from ace_steps.training.optimisers import load_weights
+from ace_steps.training.optimizers import load_weights
 from ace_steps.training.runs import describe_run, with_identity
 
 log = logging.getLogger(__name__)

@@ -10,11 +10,11 @@ import logging
 from pathlib import Path
 
 from ace_steps import command
+from ace_steps.config.grid import Cell, Run
 from ace_steps.errors import InputError
 from ace_steps.evaluation.metrics import CUTOFFS, METRICS
 from ace_steps.evaluation.ranks import RanksReader
 from ace_steps.evaluation.selection import chosen_run, selection_table, validation_score
-from ace_steps.grid import Cell, Run
 from ace_steps.parquet import write_table
 from ace_steps.provenance import Provenance, digests
 from ace_steps.tables import SELECTION
