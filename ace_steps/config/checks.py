@@ -5,9 +5,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ace_steps.config.paths import own_path
 from ace_steps.config.experiment import local_folder
-from ace_steps.config.mistakes import Mistake, suggestion
+from ace_steps.config.mistakes import Mistake, of_text, suggestion
+from ace_steps.config.paths import own_path
 from ace_steps.config.registry import READERS
 from ace_steps.embed.model_files import check_folder
 from ace_steps.embed.resolve import encoder_dim
@@ -45,10 +45,27 @@ def _of_dataset(settings: DatasetSettings) -> list[Mistake]:
             found.append(Mistake(role, str(mistake)))
     reader = import_module(READERS[settings.reader].module)
     if paths.get("interactions") and hasattr(reader, "check_log"):
-        found += _tried(lambda: reader.check_log(paths["interactions"], settings))
+        log = paths["interactions"]
+        found += _read(lambda: reader.check_log(log, settings), "interactions", settings)
     if "items" in paths:
-        found += _tried(lambda: _of_texts(reader.catalog_columns(paths["items"], settings), settings))
+        catalog = paths["items"]
+        found += _read(
+            lambda: _of_texts(reader.catalog_columns(catalog, settings), settings),
+            "items",
+            settings,
+        )
     return found
+
+
+def _read(
+    check: Callable[[], list[Mistake]], role: str, settings: DatasetSettings
+) -> list[Mistake]:
+    """What a check of a raw file finds, or the one line that it ends with, at its key."""
+    try:
+        return check()
+    except InputError as refusal:
+        mistake = of_text(str(refusal).rstrip("."), type(settings))
+        return [mistake if mistake.key else mistake.under(role)]
 
 
 def _of_texts(columns: list[str] | None, settings: DatasetSettings) -> list[Mistake]:
@@ -101,13 +118,14 @@ def _of_shapes(entries: dict[str, dict], registry: Path) -> list[Mistake]:
         for entry, settings in entries["refinements"].items():
             text = settings.refusal_of(dim)
             if text:
-                found.append(Mistake(f"refinements.{entry}", f"{text} (encoder '{name}')"))
+                mistake = of_text(f"{text} (encoder '{name}')", type(settings))
+                found.append(mistake.under(f"refinements.{entry}"))
     for name, dataset in entries["datasets"].items():
         n_items = dataset.expected.items if dataset.expected else None
         for entry, settings in entries["refinements"].items():
             if n_items is not None and settings.is_bound_by_rank and settings.dim > n_items:
-                text = f"dim: expected at most the {n_items} items of '{name}', got {settings.dim}"
-                found.append(Mistake(f"refinements.{entry}", text))
+                text = f"expected at most the {n_items} items of '{name}', got {settings.dim}"
+                found.append(Mistake(f"refinements.{entry}.dim", text))
     return found
 
 

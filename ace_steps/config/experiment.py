@@ -8,25 +8,34 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, PrivateAttr, field_validator
 from pydantic import ValidationError as PydanticError
 
 from ace_steps.config.base import Count, Seed, Settings, Share
-from ace_steps.config.mistakes import Mistake, mistakes_of, suggestion
+from ace_steps.config.mistakes import (
+    Mistake,
+    Part,
+    mistakes_of,
+    of_text,
+    shown,
+    suggestion,
+    wrong_kind,
+)
 from ace_steps.config.paths import expand_path
 from ace_steps.config.registry import BACKBONES, READERS, REFINEMENTS, Entry
 from ace_steps.embed.resolve import resolve_encoder
-from ace_steps.embed.settings import entry_class
+from ace_steps.embed.settings import EntrySettings, LocalEncoderSettings, entry_class
 from ace_steps.errors import InputError
 from ace_steps.preprocess.registry import expected_counts, public_dataset
-from ace_steps.preprocess.settings import ORIGINS
+from ace_steps.preprocess.settings import ORIGINS, DatasetSettings
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME, description="a name of a-z, 0-9, _ and -, 64 at most")]
 Metric = Literal["recall", "ndcg", "mrr"]
 Cutoff = Literal[1, 5, 10, 20, 50]
+MAPPING = "a mapping of keys to values"
 KINDS = ("datasets", "encoders", "refinements", "backbones")
 DEFAULT_ENTRIES: dict[str, dict[str, dict]] = {
     "refinements": {"random": {"std": [0.02, 0.1]}, "svd": {}, "whitening": {}, "ace": {}},
@@ -47,8 +56,8 @@ class Statistics(Settings):
     metrics: list[Annotated[str, Field(pattern=r"^(recall|ndcg|mrr)@(1|5|10|20|50)$")]] = Field(
         ["recall@20", "ndcg@20"],
         min_length=1,
-        description="What differences are tested on, as recall@K, ndcg@K or mrr@K with K 1, 5, 10, "
-        "20 or 50; every one of them enters Holm's correction.",
+        description="Metrics that differences are tested on: recall@K, ndcg@K or mrr@K with K 1, 5, "
+        "10, 20 or 50; every one of them enters Holm's correction.",
     )
     alpha: Share = Field(
         0.05, description="Corrected p below which a difference is marked as significant."
@@ -253,11 +262,10 @@ def draft(raw: object, registries: Registries) -> Draft:
     """
     made: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
     if not isinstance(raw, dict):
-        text = f"expected a mapping of keys to values, got {raw!r:.60}"
-        return Draft(made, [Mistake("", text)], None)
+        return Draft(made, [Mistake("", wrong_kind(MAPPING, raw))], None)
     raw = DEFAULT_ENTRIES | raw
     origins: dict[str, dict[str, str]] = {}
-    dim = raw["dim"] if isinstance(raw.get("dim"), int) else 128
+    dim = raw["dim"] if type(raw.get("dim")) is int else Experiment.model_fields["dim"].default
     makers: dict[str, Callable[[str, dict], Settings]] = {
         "datasets": lambda name, entry: _dataset(entry, registries.datasets),
         "encoders": lambda name, entry: _encoder(name, entry, registries.encoders, origins),
@@ -268,16 +276,18 @@ def draft(raw: object, registries: Registries) -> Draft:
     try:
         base = Experiment.model_validate(raw)  # the entries as they are; their classes come next
     except PydanticError as refusal:
-        base, mistakes = None, mistakes_of(refusal, Experiment)
+        base, mistakes = None, mistakes_of(refusal, Experiment, _parts())
     for kind, make in makers.items():
         entries = raw.get(kind)
         for name, entry in entries.items() if isinstance(entries, dict) else ():
+            if not isinstance(name, str):
+                continue  # a mistake already
             try:
-                made[kind][name] = make(str(name), _mapping(entry))
+                made[kind][name] = make(name, _mapping(entry))
             except Refused as refusal:
                 mistakes += [mistake.under(f"{kind}.{name}") for mistake in refusal.mistakes]
             except InputError as mistake:
-                mistakes.append(Mistake(f"{kind}.{name}", str(mistake).rstrip(".")))
+                mistakes.append(_of_line(str(mistake), kind, registries).under(f"{kind}.{name}"))
     mistakes += _across(made, dim)
     if base is None or mistakes:
         return Draft(made, mistakes, None)
@@ -286,12 +296,30 @@ def draft(raw: object, registries: Registries) -> Draft:
     return Draft(made, [], experiment)
 
 
+def _parts() -> list[Part]:
+    """The settings classes of entries, and where they stand in the tree."""
+    named = {"refinements": REFINEMENTS, "backbones": BACKBONES, "datasets": READERS}
+    return [
+        (f"{kind}.<name>", entry.settings_class())
+        for kind, registry in named.items()
+        for entry in registry.values()
+    ] + [("encoders.<name>", model) for model in get_args(EntrySettings)]
+
+
+def _of_line(line: str, kind: str, registries: Registries) -> Mistake:
+    """A mistake that a part of the package tells in one line, at its key where that is known."""
+    text = line.rstrip(".")
+    is_source = text.startswith((str(registries.datasets), str(registries.encoders)))
+    model = LocalEncoderSettings if kind == "encoders" else DatasetSettings
+    return Mistake("source", text) if is_source else of_text(text, model)
+
+
 def _mapping(entry: object) -> dict:
     """An entry as a mapping; without anything below its name it is an empty one."""
     if entry is None:
         return {}
     if not isinstance(entry, dict):
-        raise Refused(Mistake("", f"expected a mapping of keys to values, got {entry!r:.60}"))
+        raise Refused(Mistake("", wrong_kind(MAPPING, entry)))
     return entry
 
 
@@ -299,26 +327,49 @@ def validated(model: type[Settings], entry: dict) -> Settings:
     """The entry as its settings class has it.
 
     Raises:
-        Refused: with every mistake in it.
+        Refused: with every mistake in it. What keys say to each other is looked at without the
+            unknown ones too, as far as a known key is at fault.
     """
     try:
         return model.model_validate(entry)
     except PydanticError as refusal:
-        raise Refused(*mistakes_of(refusal, model)) from None
+        found = mistakes_of(refusal, model)
+        unknown_keys = [e["loc"] for e in refusal.errors() if e["type"] == "extra_forbidden"]
+    try:
+        if unknown_keys:
+            model.model_validate(_without(entry, unknown_keys))
+    except PydanticError as refusal:
+        found += [m for m in mistakes_of(refusal, model) if m.key and m not in found]
+    raise Refused(*found)
+
+
+def _without(entry: dict, places: list[tuple]) -> dict:
+    """The entry without the keys at some places of it."""
+    left = {key: value for key, value in entry.items() if (key,) not in places}
+    for key, value in left.items():
+        inner = [place[1:] for place in places if place[0] == key and len(place) > 1]
+        if inner and isinstance(value, dict):
+            left[key] = _without(value, inner)
+    return left
 
 
 def _named(
     name: str, entry: dict, key: str, registry: dict[str, Entry], dim: int
 ) -> Settings:
     """A refinement or backbone, which is called what its entry is called if it says nothing else."""
-    chosen = entry.get(key, name)
-    if chosen not in registry:
-        hint = "" if key in entry else f"; the entry's own name is none, so say {key}"
-        raise Refused(
-            Mistake(key, f"expected a name that is known, got '{chosen}'; "
-                    f"{suggestion(str(chosen), registry)}{hint}")
-        )
-    return validated(registry[chosen].settings_class(), {"dim": dim, key: chosen} | entry)
+    chosen = name if entry.get(key) is None else entry[key]
+    if not isinstance(chosen, str) or chosen not in registry:
+        hint = "" if key in entry else f" Or give it a {key}: its own name is none"
+        raise Refused(Mistake(key, _unregistered(chosen, registry) + hint))
+    defaults = {"dim": dim} if entry.get("dim") is None else {}
+    return validated(registry[chosen].settings_class(), entry | defaults | {key: chosen})
+
+
+def _unregistered(chosen: object, registry: dict[str, Entry]) -> str:
+    """What is wrong with a name that no line of a registry has."""
+    if not isinstance(chosen, str):
+        return wrong_kind("a text", chosen)
+    return f"expected a known name, got {shown(chosen)}; {suggestion(chosen, registry)}"
 
 
 def _dataset(entry: dict, registry: Path) -> Settings:
@@ -326,16 +377,15 @@ def _dataset(entry: dict, registry: Path) -> Settings:
     if source is None:
         reader = reader or "table"
     elif not isinstance(source, str):
-        raise Refused(Mistake("source", f"expected a text, got {source!r}"))
+        raise Refused(Mistake("source", wrong_kind("a text", source)))
     else:
         public = public_dataset(source, registry)
         if reader not in (None, public.reader):
-            text = f"expected {public.reader}, which source '{source}' is for, got {reader}"
+            text = f"expected {public.reader}, the reader of source '{source}', got {shown(reader)}"
             raise Refused(Mistake("reader", text))
         reader = public.reader
-    if reader not in READERS:
-        text = f"expected a name that is known, got '{reader}'; {suggestion(str(reader), READERS)}"
-        raise Refused(Mistake("reader", text))
+    if not isinstance(reader, str) or reader not in READERS:
+        raise Refused(Mistake("reader", _unregistered(reader, READERS)))
     settings = validated(READERS[reader].settings_class(), entry | {"reader": reader})
     given = [key for key in ORIGINS if getattr(settings, key) is not None]
     if given not in (["source"], ["interactions", "items"]):

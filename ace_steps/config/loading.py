@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from ace_steps.config.experiment import KINDS, Experiment, Registries, draft
-from ace_steps.config.mistakes import Mistake, report
+from ace_steps.config.mistakes import Mistake, report, wrong_kind
 from ace_steps.embed.resolve import STATED
 from ace_steps.errors import ConfigurationError, InputError
 
@@ -82,7 +82,8 @@ def read(*sources: str | Path) -> tuple[dict, list[Mistake]]:
         else:
             text, where = _text(Path(source)), str(source)
         values, repeated = _parsed(text, where)
-        mistakes += repeated
+        told = f" (in {where})" if len(sources) > 1 else ""
+        mistakes += [Mistake(one.key, one.text + told) for one in repeated]
         merged = overlaid(merged, values)
     return merged, mistakes
 
@@ -172,30 +173,69 @@ def _text(path: Path) -> str:
 
 def _parsed(text: str, where: str) -> tuple[dict, list[Mistake]]:
     try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        repeated = _repeated(node)
         values = yaml.safe_load(text)
-        repeated = _repeated(yaml.compose(text, Loader=yaml.SafeLoader))
     except (yaml.YAMLError, ValueError, RecursionError) as fault:
-        raise InputError(f"{where}: not readable as YAML: {' '.join(str(fault).split())}") from None
+        raise InputError(f"{where}: {_unreadable(fault)}") from None
     if not isinstance(values, dict):
-        found = "nothing" if values is None else f"{values!r:.60}"
-        raise InputError(f"{where}: expected a mapping of keys to values, got {found}")
+        raise InputError(f"{where}: {wrong_kind('a mapping of keys to values', values)}")
     return values, repeated
 
 
-def _repeated(node: yaml.Node | None, place: Sequence[str] = ()) -> list[Mistake]:
-    """Keys that stand twice in one mapping, of which YAML would take the later silently."""
-    if isinstance(node, yaml.SequenceNode):
-        return [mistake for child in node.value for mistake in _repeated(child, place)]
-    if not isinstance(node, yaml.MappingNode):
-        return []
-    found, first = [], {}
-    for key, value in node.value:
-        name = str(key.value)
-        here = [*place, name]
-        line = key.start_mark.line + 1
-        if name in first and name != "<<":
-            text = f"given twice, in lines {first[name]} and {line}; keep one of them"
-            found.append(Mistake(".".join(here), text))
-        first.setdefault(name, line)
-        found += _repeated(value, here)
+def _unreadable(fault: Exception) -> str:
+    """One line for a text that is not YAML: where, what stands there, and what to do."""
+    mark = getattr(fault, "problem_mark", None)
+    place = f"line {mark.line + 1}: " if mark is not None else ""
+    problem = " ".join(str(getattr(fault, "problem", None) or fault).split())
+    if "'\\t'" in problem:
+        return f"{place}a tab before a key; YAML is indented with spaces"
+    if isinstance(fault, yaml.constructor.ConstructorError) and "tag" in problem:
+        tag = problem.rpartition("tag ")[2].strip("'").replace("tag:yaml.org,2002:", "!!")
+        return f"{place}expected plain values, got the tag {tag}; leave it out"
+    if isinstance(fault, RecursionError):
+        return "expected a tree of keys, got one that holds itself or is too deep"
+    if isinstance(fault, yaml.composer.ComposerError):
+        return f"{place}not readable as YAML: {problem}"
+    context = getattr(fault, "context", None)
+    return f"{place}not readable as YAML: {f'{context}: ' if context else ''}{problem}"
+
+
+def _repeated(node: yaml.Node | None) -> list[Mistake]:
+    """Keys that stand twice in one mapping, of which YAML would take the later silently.
+
+    Raises:
+        RecursionError: a part of the tree holds itself.
+    """
+    found: list[Mistake] = []
+    seen: set[int] = set()
+    above: set[int] = set()
+
+    def look(node: yaml.Node | None, place: tuple[str, ...]) -> None:
+        if id(node) in above:
+            raise RecursionError
+        if id(node) in seen:  # what an alias stands for is looked at where it is written
+            return
+        seen.add(id(node))
+        above.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            for child in node.value:
+                look(child, place)
+        if isinstance(node, yaml.MappingNode):
+            first: dict[str, int] = {}
+            for key, value in node.value:
+                name, line = str(key.value), key.start_mark.line + 1
+                if name in first:
+                    found.append(_twice((*place, name), first[name], line))
+                first.setdefault(name, line)
+                look(value, (*place, name))
+        above.discard(id(node))
+
+    look(node, ())
     return found
+
+
+def _twice(place: tuple[str, ...], first: int, second: int) -> Mistake:
+    lines = f"in lines {first} and {second}" if first != second else f"both in line {first}"
+    way_out = "write <<: [*one, *other]" if place[-1] == "<<" else "keep one of them"
+    return Mistake(".".join(place), f"given twice, {lines}; {way_out}")

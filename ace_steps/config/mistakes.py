@@ -12,6 +12,7 @@ from pydantic import ValidationError as PydanticError
 
 TAGS = ("value", "grid")  # how pydantic marks the two forms of a grid in the place of an error
 NAME_MARK = "[key]"  # how it marks that a key of a mapping is wrong, not its value
+NAMES = "a name of a-z, 0-9, _ and -, 64 at most, that begins with a letter or a digit"
 KINDS = {
     "int": "a whole number",
     "int_from_float": "a whole number",
@@ -29,7 +30,7 @@ COMPARISONS = {
     "less_than": ("lt", "<"),
     "less_than_equal": ("le", "<="),
 }
-EMPTY = {"List": "a list with", "Dictionary": "a mapping with"}
+MEMBERS = {"List": "value", "Dictionary": "entry"}
 SWITCHES = {"on", "off", "yes", "no", "true", "false"}  # texts that YAML takes for truth values
 N_SHOWN = 12  # known names listed where none is near
 
@@ -101,13 +102,23 @@ def mistakes_of(
         if error["type"] == "missing" and error["loc"][:-1] in extra:
             continue
         key = _dotted(error["loc"])
-        if error["type"] == "value_error":
+        if _is_no_text_key(error):
+            depth = -1 if error["type"] == "invalid_key" else -2
+            text = f"expected a text as a key, got {shown(error['input'])}; put it in quotes"
+            found.append(Mistake(_dotted(error["loc"][:depth]), text))
+        elif error["type"] == "value_error":
             parent = _model_at(model, error["loc"]) or model
             mistake = of_text(str(error["ctx"]["error"]), parent)
             found.append(mistake.under(key) if key else mistake)
         else:
             found.append(Mistake(key, _text(error, model, parts)))
     return list(dict.fromkeys(found))
+
+
+def _is_no_text_key(error: dict) -> bool:
+    """Whether a key is no text, such as ``on``, not whether its value is wrong."""
+    is_name = error["loc"][-1:] == (NAME_MARK,)
+    return error["type"] == "invalid_key" or (is_name and error["type"] == "string_type")
 
 
 def shown(value: object) -> str:
@@ -166,25 +177,33 @@ def _text(error: dict, model: type[BaseModel], parts: Sequence[Part]) -> str:
     if kind == "finite_number":
         return f"expected a finite number, got {given}"
     if kind == "string_too_short":
-        return f"expected a text of {context['min_length']} character or more, got {shown(given)}"
+        return f"expected at least {context['min_length']} character, got {shown(given)}"
     if kind == "too_short":
-        kind_of = EMPTY.get(context.get("field_type", ""), "")
-        return f"expected {kind_of} at least {context['min_length']} in it, got {shown(given)}"
+        member = MEMBERS.get(context["field_type"], "value")
+        return f"expected at least {context['min_length']} {member}, got {shown(given)}"
     if kind == "string_pattern_mismatch":
-        meaning = _description(model, error["loc"]) or f"a text like {context['pattern']}"
-        return f"expected {_first_clause(meaning)}; got {shown(given)}"
-    if kind == "invalid_key":
-        return "expected a text as a key; put it in quotes"
+        return _not_like(context["pattern"], _meaning(error["loc"], model), given)
     expected = KINDS.get(kind.removesuffix("_type").removesuffix("_parsing").removesuffix("_size"))
     return wrong_kind(expected, given) if expected else f"{error['msg']}, got {shown(given)}"
+
+
+def _meaning(loc: tuple, model: type[BaseModel]) -> str:
+    """What is expected of a text that has a pattern."""
+    return NAMES if loc[-1] == NAME_MARK else _first_clause(_description(model, loc))
+
+
+def _not_like(pattern: str, meaning: str, given: str) -> str:
+    """What is wrong with a text that does not have the pattern."""
+    lower = given.lower()
+    hint = f"; write {lower}" if lower != given and re.search(pattern, lower) else ""
+    return f"expected {meaning or f'a text like {pattern}'}; got {shown(given)}{hint}"
 
 
 def _not_one_of(expected: str, given: object) -> str:
     """What is wrong with a value that is none of a few, as pydantic lists them."""
     quoted = expected.replace(" or ", ", ").split(", ")
     known = [value.strip("'") for value in quoted]
-    choice = f"one of {', '.join(known)}" if len(known) > 1 else known[0]
-    text = f"expected {choice}, got {shown(given)}"
+    text = f"expected one of {', '.join(known)}, got {shown(given)}"
     if isinstance(given, str):
         if given in known:  # a number in quotes
             return f"{text}; write it without quotes"
