@@ -2,14 +2,12 @@
 
 import json
 from dataclasses import asdict, dataclass, field, fields
-from functools import cache
 from pathlib import Path
 
 import ace_steps
 from ace_steps.errors import InputError
-from ace_steps.files import sha256_file, sha256_text
+from ace_steps.files import sha256_file
 
-PACKAGE = Path(ace_steps.__file__).parent
 METADATA_KEY = "ace"  # one key: safetensors does not keep the order of several
 
 
@@ -70,26 +68,3 @@ def digests(**inputs: Path | list[Path]) -> dict[str, str]:
         else:
             found.update({f"{name}/{i}": sha256_file(path) for i, path in enumerate(paths)})
     return found
-
-
-def code_sha256(*patterns: str) -> str:
-    """A digest of some of this package's code, as it was when this process first asked.
-
-    Args:
-        patterns: Which files, relative to the package, e.g. ``training/*.py``.
-
-    Raises:
-        ValueError: no file matches a pattern.
-    """
-    return _code_sha256(PACKAGE, patterns)
-
-
-@cache  # an edit while a run goes on does not change the code that runs
-def _code_sha256(package: Path, patterns: tuple[str, ...]) -> str:
-    found: dict[str, str] = {}
-    for pattern in patterns:
-        files = {file.relative_to(package).as_posix(): file for file in package.glob(pattern)}
-        if not files:
-            raise ValueError(f"no file of the package matches '{pattern}'")
-        found |= {name: sha256_file(file) for name, file in files.items()}
-    return sha256_text(json.dumps(found, sort_keys=True))

@@ -18,7 +18,7 @@ import ast
 import hashlib
 import json
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
@@ -26,7 +26,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-from ace_steps.files import write_text
+from ace_steps.files import write_json
 from ace_steps.io.code_reading import Import, Source, Statement, imports_of
 
 PACKAGE = Path(__file__).parents[1]
@@ -42,8 +42,16 @@ EXEMPT = {
 MODULE_ATTRIBUTES = {"__doc__", "__file__", "__name__", "__package__", "__path__", "__spec__"}
 
 
-def code_digest(*entries: str, without: Iterable[str] = (), package: Path = PACKAGE) -> str:
+def code_digest(
+    *entries: str,
+    without: Iterable[str] = (),
+    package: Path = PACKAGE,
+    kept: Path | None = None,
+) -> str:
     """A digest of the code of the package that the entries use, as this process first read it.
+
+    To read the whole package takes most of a second; to see in ``kept`` that no byte of it changed
+    takes some hundredths.
 
     Args:
         entries: Definitions, e.g. ``ace_steps.refine.ace:ace``, or modules, e.g.
@@ -51,6 +59,8 @@ def code_digest(*entries: str, without: Iterable[str] = (), package: Path = PACK
             order is of no matter.
         without: Modules and definitions, written likewise, that do not count in this digest.
         package: Folder of the package.
+        kept: A JSON file of digests for later processes to take from. It is written anew with each
+            digest that it lacks, and where a file of the package changed.
 
     Returns:
         64 hexadecimal digits.
@@ -58,8 +68,20 @@ def code_digest(*entries: str, without: Iterable[str] = (), package: Path = PACK
     Raises:
         ValueError: an entry does not exist in the package.
         SyntaxError: a file on the way is not Python.
+        OSError: ``kept`` cannot be written.
     """
-    return _digest(frozenset(entries), frozenset(without), package)
+    asked = frozenset(entries), frozenset(without)
+    if kept is None:
+        return _digest(*asked, package)
+    known = _kept_digests(kept, package)
+    key = " - ".join(" ".join(sorted(names)) for names in asked)
+    if key not in known:
+        digest, state = _digest(*asked, package), _code(package).state
+        if _state_of(package) != state:  # a file may have changed before it was read
+            return digest
+        known[key] = digest
+        write_json(kept, {"package": state, "digests": known})
+    return known[key]
 
 
 def code_parts(*entries: str, without: Iterable[str] = (), package: Path = PACKAGE) -> list[str]:
@@ -69,39 +91,6 @@ def code_parts(*entries: str, without: Iterable[str] = (), package: Path = PACKA
     """
     lines = _lines(frozenset(entries), frozenset(without), package)
     return sorted({line.partition(" ")[0] for line in lines if " = " not in line})
-
-
-def code_digests(
-    wanted: Mapping[str, Collection[str]], kept: Path, package: Path = PACKAGE
-) -> dict[str, str]:
-    """The digests of several lists of entries, as an earlier process kept them in a file.
-
-    They are computed anew where any file of the package changed since. To read the whole package
-    takes most of a second, to compare its bytes some hundredths.
-
-    Args:
-        wanted: Entries as of ``code_digest``, by any name.
-        kept: A JSON file, written anew where it does not hold all that is wanted.
-        package: Folder of the package.
-
-    Returns:
-        The digests by the names in ``wanted``.
-
-    Raises:
-        ValueError: an entry does not exist in the package.
-        SyntaxError: a file on the way is not Python.
-        OSError: ``kept`` cannot be written.
-    """
-    state = _code(package).state
-    known = _read_kept(kept, state)
-    keys = {name: " ".join(sorted(entries)) for name, entries in wanted.items()}
-    if known.keys() >= set(keys.values()):
-        return {name: known[key] for name, key in keys.items()}
-    found = {name: code_digest(*entries, package=package) for name, entries in wanted.items()}
-    if _state_of(package) == state:  # else a file may have changed before it was read
-        known |= {keys[name]: digest for name, digest in found.items()}
-        write_text(kept, json.dumps({"package": state, "digests": known}, indent=1))
-    return found
 
 
 def run_partially(module: str, name: str, package: Path = PACKAGE) -> object:
@@ -136,11 +125,12 @@ def _state_of(package: Path) -> str:
     return digest.hexdigest()
 
 
-def _read_kept(kept: Path, state: str) -> dict[str, str]:
-    """The digests in a file by their entries; none where they are of another state."""
+@cache
+def _kept_digests(kept: Path, package: Path) -> dict[str, str]:
+    """The digests in a file by what was asked; none where they are of another state."""
     try:
         found = json.loads(kept.read_text())
-        return found["digests"] if found["package"] == state else {}
+        return dict(found["digests"]) if found["package"] == _code(package).state else {}
     except (OSError, ValueError, LookupError, TypeError):
         return {}
 

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ace_steps.config.registry import BACKBONES
 from ace_steps.errors import InputError
-from ace_steps.provenance import Provenance, code_sha256
+from ace_steps.io.code_digest import code_digest
+from ace_steps.provenance import Provenance
 from ace_steps.tensors import read_tensors, write_tensors
 from ace_steps.training.runs import with_facts
 from ace_steps.training.state import TrainingState
@@ -15,11 +17,13 @@ log = logging.getLogger(__name__)
 
 STATE_FILE = "training_state.safetensors"  # one file, so that it is never half of two epochs
 _PARTS = ("weights", "optimizer", "best_weights")
-_CODE = (  # what an epoch's numbers depend on
-    "backbones/*.py",
-    "training/*.py",
-    *(f"evaluation/{name}.py" for name in ("metrics", "ranking", "counting", "seen")),
-    "runtime.py",
+# What an epoch's numbers depend on, beside the backbone.
+_CODE = (
+    "ace_steps.backbones.recommender:build_recommender",
+    "ace_steps.runtime:select_device",
+    "ace_steps.training.inputs:read_inputs",
+    "ace_steps.training.loop:train",
+    "ace_steps.training.tasks:build_task",
 )
 
 
@@ -34,7 +38,7 @@ def write_state(folder: Path, state: TrainingState, run: Provenance) -> None:
     arrays = {
         f"{part}:{name}": array for part in _PARTS for name, array in getattr(state, part).items()
     }
-    note = with_facts(run, code=code_sha256(*_CODE), curve=state.curve)
+    note = with_facts(run, code=_code_of(run), curve=state.curve)
     write_tensors(folder / STATE_FILE, arrays, note)
 
 
@@ -47,7 +51,7 @@ def read_state(folder: Path, run: Provenance) -> TrainingState:
     Raises:
         InputError: the file is damaged.
     """
-    wanted = with_facts(run, code=code_sha256(*_CODE))  # first, so that it is of the code loaded
+    wanted = with_facts(run, code=_code_of(run))  # first, so that it is of the code loaded
     path = folder / STATE_FILE
     if not path.exists():
         return TrainingState()
@@ -62,6 +66,12 @@ def read_state(folder: Path, run: Provenance) -> TrainingState:
         parts[part][name] = array
     log.info("going on after epoch %d, kept in %s", len(curve), path)
     return TrainingState(**parts, curve=curve)
+
+
+def _code_of(run: Provenance) -> str:
+    """A digest of the code that trains a run's backbone."""
+    backbone = BACKBONES[run.settings["model"]]
+    return code_digest(*_CODE, f"{backbone.module}:{backbone.name}")
 
 
 def remove_state(folder: Path) -> None:

@@ -38,7 +38,7 @@ DECIDING = {  # a module of the embed package, and a part of it that decides wha
 
 @pytest.fixture
 def key_of_edited(tmp_path, monkeypatch):
-    """The key with the code of a copy of the package, in which something is appended to a module."""
+    """The key with the code of a copy of the package in which a text is added to a module."""
 
     def make(module, text):
         package = shutil.copytree(PACKAGE, tmp_path / "ace_steps")
@@ -52,7 +52,8 @@ def key_of_edited(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("module", "name"), DECIDING.items())
 def test_an_edit_of_what_computes_a_vector_has_a_folder_of_its_own(key_of_edited, module, name):
-    assert key_of_edited(module, f"\n{name} = {name}\n") != key()
+    before = key()
+    assert key_of_edited(module, f"\n{name} = {name}\n") != before
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,8 @@ def test_an_edit_of_what_computes_a_vector_has_a_folder_of_its_own(key_of_edited
     ],
 )
 def test_other_edits_keep_the_folder(key_of_edited, module, text):
-    assert key_of_edited(module, text) == key()
+    before = key()
+    assert key_of_edited(module, text) == before
 
 
 def test_devices_and_budgets_have_folders_of_their_own():

@@ -10,11 +10,11 @@ from itertools import count
 import pytest
 
 from ace_steps.config.registry import BACKBONES, READERS, REFINEMENTS
+from ace_steps.io import code_digest as code_module
 from ace_steps.io.code_digest import (
     EXEMPT,
     PACKAGE,
     code_digest,
-    code_digests,
     code_parts,
     run_partially,
 )
@@ -277,38 +277,45 @@ def test_an_entry_that_is_not_there_is_refused_by_name(kit, entry, named):
         digest(kit(), entry)
 
 
-def test_digests_are_kept_until_any_file_changes(kit, tmp_path):
-    kept, folder = tmp_path / "kept.json", kit()
-    wanted = {"learn": ["kit.steps.learn:run"], "side": ["kit.shapes:SIDE"]}
-    found = code_digests(wanted, kept, folder)
-    assert found == {name: digest(folder, *entries) for name, entries in wanted.items()}
-    written = json.loads(kept.read_text())
-    marked = {"package": written["package"], "digests": dict.fromkeys(written["digests"], "kept")}
-    kept.write_text(json.dumps(marked))
-    assert set(code_digests(wanted, kept, folder).values()) == {"kept"}
-    assert set(code_digests(wanted, kept, kit()).values()) == {"kept"}  # the same bytes elsewhere
-    assert code_digests({"new": ["kit.new"]}, kept, folder) == {"new": digest(folder, "kit.new")}
-    changed = kit(shapes=("4", "6"))
-    assert code_digests(wanted, kept, changed) == {
-        name: digest(changed, *entries) for name, entries in wanted.items()
-    }
-    assert found["learn"] != digest(changed)
+@pytest.fixture
+def new_process():
+    """Forgets what this process read of files of digests, as another process would not know it."""
+    code_module._kept_digests.cache_clear()
+    return code_module._kept_digests.cache_clear
+
+
+def test_digests_are_kept_until_any_file_changes(kit, tmp_path, new_process):
+    folder, asked = kit(), {"kept": tmp_path / "kept.json"}
+    entry, side = "kit.steps.learn:run", "kit.shapes:SIDE"
+    found = code_digest(entry, package=folder, **asked)
+    assert found == digest(folder)
+    written = json.loads(asked["kept"].read_text())
+    marked = written | {"digests": dict.fromkeys(written["digests"], "kept")}
+    asked["kept"].write_text(json.dumps(marked))
+    new_process()
+    assert code_digest(entry, package=folder, **asked) == "kept"
+    assert code_digest(entry, package=kit(), **asked) == "kept"  # the same bytes elsewhere
+    assert code_digest(side, package=folder, **asked) == digest(folder, side)
+    assert code_digest(entry, package=folder, without=["kit.base"], **asked) not in ("kept", found)
+    changed = kit(shapes=("CORNER = 5", "CORNER = 6"))
+    assert code_digest(entry, package=changed, **asked) == found
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"package": 1}'])
-def test_a_damaged_file_of_digests_is_written_anew(kit, tmp_path, text):
+def test_a_damaged_file_of_digests_is_written_anew(kit, tmp_path, text, new_process):
     kept, folder = tmp_path / "kept.json", kit()
     kept.write_text(text)
-    wanted = {"side": ["kit.shapes:SIDE"]}
-    assert code_digests(wanted, kept, folder) == {"side": digest(folder, "kit.shapes:SIDE")}
-    assert json.loads(kept.read_text())["digests"]
+    assert code_digest("kit.shapes:SIDE", package=folder, kept=kept) == digest(
+        folder, "kit.shapes:SIDE"
+    )
+    assert len(json.loads(kept.read_text())["digests"]) == 1
 
 
-def test_a_file_that_changed_after_it_was_read_keeps_nothing(kit, tmp_path):
+def test_what_was_read_before_a_file_changed_is_not_kept(kit, tmp_path, new_process):
     kept, folder = tmp_path / "kept.json", kit()
-    digest(folder)
+    before = digest(folder)
     (folder / "shapes.py").write_text("SIDE = 6\n")
-    code_digests({"learn": ["kit.steps.learn:run"]}, kept, folder)
+    assert code_digest("kit.steps.learn:run", package=folder, kept=kept) == before
     assert not kept.exists()
 
 

@@ -3,15 +3,17 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import polars as pl
 import pytest
 
-from ace_steps import provenance, runtime, tables
+from ace_steps import runtime, tables
+from ace_steps.io.code_digest import PACKAGE, code_digest
 from ace_steps.parquet import read_provenance, read_table
 from ace_steps.steps import train_backbone
 from ace_steps.tensors import read_tensors
-from ace_steps.training import trainer
+from ace_steps.training import checkpoints, trainer
 from tests.steps.made_training import train_options, write_inputs
 from tests.training.made import interactions_of, random_interactions, settings_json
 
@@ -135,23 +137,51 @@ def test_a_state_of_other_inputs_is_passed_over(folder, monkeypatch, capsys):
     assert "training from the start" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "edited",
-    [
-        *("training/objectives.py", "training/loop.py", "backbones/sasrec.py", "runtime.py"),
-        *("evaluation/metrics.py", "evaluation/ranking.py", "evaluation/counting.py"),
-    ],
-)
-def test_a_state_of_other_code_is_passed_over(folder, monkeypatch, capsys, edited):
-    package = shutil.copytree(provenance.PACKAGE, folder / "ace_steps")
-    with (package / edited).open("a") as module:
-        module.write("# another line\n")
+def train_with_other_code(folder, monkeypatch, module, change):
+    """One epoch with the digest of a changed copy of the package, the rest with our own."""
+    package = shutil.copytree(PACKAGE, folder / "ace_steps")
+    path = package / module
+    path.write_text(path.read_text() + change)
     with monkeypatch.context() as patched:
         interrupt_after(patched, 1)
-        patched.setattr(provenance, "PACKAGE", package)
+        patched.setattr(checkpoints, "code_digest", partial(code_digest, package=package))
         assert train(folder) == 130
     assert train(folder) == 0
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("training/objectives.py", "full_softmax"),
+        ("training/loop.py", "train"),
+        ("training/histories.py", "read_histories"),
+        ("backbones/sasrec.py", "SasRec"),
+        ("backbones/item_encoders.py", "build_item_encoder"),
+        ("runtime.py", "derive_seed"),
+        ("evaluation/metrics.py", "ndcg"),
+        ("evaluation/ranking.py", "rank_targets"),
+        ("evaluation/counting.py", "count_better"),
+        ("parquet.py", "read_table"),
+    ],
+)
+def test_a_state_of_other_code_is_passed_over(folder, monkeypatch, capsys, module, name):
+    train_with_other_code(folder, monkeypatch, module, f"\n{name} = {name}\n")
     assert "of other settings, inputs or code; training from the start" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("module", "change"),
+    [
+        ("training/loop.py", "# a comment\n"),
+        ("backbones/gru4rec.py", "Gru4Rec = Gru4Rec\n"),
+        ("refine/spectral_methods.py", "x = 1\n"),
+    ],
+)
+def test_a_state_outlives_an_edit_that_changes_none_of_its_numbers(
+    folder, monkeypatch, capsys, module, change
+):
+    train_with_other_code(folder, monkeypatch, module, change)
+    assert "going on after epoch 1" in capsys.readouterr().err
 
 
 def test_a_damaged_state_is_refused_by_name(folder, capsys):
