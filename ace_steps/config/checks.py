@@ -73,15 +73,20 @@ def _of_texts(columns: list[str] | None, settings: DatasetSettings) -> list[Mist
     if columns is None:
         return []
     found = [
-        Mistake("text_columns", f"expected a column of the catalog, got '{name}'; "
-                f"{suggestion(name, columns)}")
+        Mistake(
+            "text_columns",
+            f"expected a column of the catalog, got '{name}'; {suggestion(name, columns)}",
+        )
         for name in settings.text_columns or []
         if name not in columns
     ]
     fields = [name for name in template_fields(settings.template) if name not in columns]
     return found + [
-        Mistake("template", f"expected {{{ATTRIBUTES}}}, {{{DATASET}}} or a column of the catalog, "
-                f"got {{{name}}}; {suggestion(name, [*columns, ATTRIBUTES, DATASET])}")
+        Mistake(
+            "template",
+            f"expected {{{ATTRIBUTES}}}, {{{DATASET}}} or a column of the catalog, "
+            f"got {{{name}}}; {suggestion(name, [*columns, ATTRIBUTES, DATASET])}",
+        )
         for name in fields
         if name not in (ATTRIBUTES, DATASET)
     ]
@@ -112,7 +117,9 @@ def _of_shapes(entries: dict[str, dict], registry: Path) -> list[Mistake]:
     """Refinements that an encoder's vectors, or the number of items, are too small for."""
     found = []
     for name, encoder in entries["encoders"].items():
-        dim = _tried(lambda encoder=encoder: encoder_dim(encoder, registry, local_folder(encoder)), None)
+        dim = _tried(
+            lambda encoder=encoder: encoder_dim(encoder, registry, local_folder(encoder)), None
+        )
         if not isinstance(dim, int):
             continue
         for entry, settings in entries["refinements"].items():

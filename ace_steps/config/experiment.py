@@ -56,8 +56,8 @@ class Statistics(Settings):
     metrics: list[Annotated[str, Field(pattern=r"^(recall|ndcg|mrr)@(1|5|10|20|50)$")]] = Field(
         ["recall@20", "ndcg@20"],
         min_length=1,
-        description="Metrics that differences are tested on: recall@K, ndcg@K or mrr@K with K 1, 5, "
-        "10, 20 or 50; every one of them enters Holm's correction.",
+        description="Metrics that differences are tested on: recall@K, ndcg@K or mrr@K with K 1, "
+        "5, 10, 20 or 50; every one of them enters Holm's correction.",
     )
     alpha: Share = Field(
         0.05, description="Corrected p below which a difference is marked as significant."
@@ -144,7 +144,8 @@ class Experiment(Settings):
         description="Its name, which is its folder under results/ and logs/: a-z, 0-9, _ and -."
     )
     dim: Count = Field(
-        128, description="Dimensions of every refined vector and backbone, where it is not said there."
+        128,
+        description="Dimensions of every refined vector and backbone, where it is not said there.",
     )
     datasets: dict[Name, Any] = Field(
         min_length=1, description="Logs and item texts, by a name of yours."
@@ -161,7 +162,8 @@ class Experiment(Settings):
     backbones: dict[Name, Any] = Field(
         DEFAULT_ENTRIES["backbones"],
         min_length=1,
-        description="Sequential recommenders. `model` is the entry's own name where it is left out.",
+        description="Sequential recommenders. `model` is the entry's own name where it is left "
+        "out.",
     )
     seeds: list[Seed] = Field(
         [1],
@@ -173,8 +175,8 @@ class Experiment(Settings):
     statistics: Statistics = Field(Statistics(), description="How results are compared.")
     report_on: Literal["planned", "finished"] = Field(
         "planned",
-        description="planned: the report waits for every run; finished: it is made of the runs that "
-        "are there, nothing is trained for it, and it says what is missing and why.",
+        description="planned: the report waits for every run; finished: it is made of the runs "
+        "that are there, nothing is trained for it, and it says what is missing and why.",
     )
     recommend: Recommend = Field(Recommend(), description="Lists of items for users.")
     cold_items: ColdItems = Field(ColdItems(), description="The experiment with new items.")
@@ -353,16 +355,13 @@ def _without(entry: dict, places: list[tuple]) -> dict:
     return left
 
 
-def _named(
-    name: str, entry: dict, key: str, registry: dict[str, Entry], dim: int
-) -> Settings:
-    """A refinement or backbone, which is called what its entry is called if it says nothing else."""
+def _named(name: str, entry: dict, key: str, registry: dict[str, Entry], dim: int) -> Settings:
+    """A refinement or backbone; where its entry does not name it, it has the entry's own name."""
     chosen = name if entry.get(key) is None else entry[key]
     if not isinstance(chosen, str) or chosen not in registry:
         hint = "" if key in entry else f" Or give it a {key}: its own name is none"
         raise Refused(Mistake(key, _unregistered(chosen, registry) + hint))
-    defaults = {"dim": dim} if entry.get("dim") is None else {}
-    return validated(registry[chosen].settings_class(), entry | defaults | {key: chosen})
+    return validated(registry[chosen].settings_class(), {"dim": dim} | entry | {key: chosen})
 
 
 def _unregistered(chosen: object, registry: dict[str, Entry]) -> str:
@@ -390,7 +389,9 @@ def _dataset(entry: dict, registry: Path) -> Settings:
     given = [key for key in ORIGINS if getattr(settings, key) is not None]
     if given not in (["source"], ["interactions", "items"]):
         found = " and ".join(given) or "none of them"
-        raise Refused(Mistake("", f"expected either source, or interactions and items, got {found}"))
+        raise Refused(
+            Mistake("", f"expected either source, or interactions and items, got {found}")
+        )
     if settings.source and settings.expected is None:
         counts = expected_counts(settings.source, settings.as_json(), registry)
         settings = settings.model_copy(update={"expected": counts})

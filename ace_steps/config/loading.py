@@ -16,7 +16,6 @@ from ace_steps.errors import ConfigurationError, InputError
 NAMING = ("reader", "method", "model")  # keys that choose an entry's settings class
 
 
-
 def load(
     *sources: str | Path, registries: Registries | None = None, with_files: bool = False
 ) -> Experiment:

@@ -1,4 +1,4 @@
-"""Mistakes of a configuration, each as one line: key, what was expected, what was found, a way out."""
+"""Mistakes of a configuration, one line each: key, what was expected, what is there, a way out."""
 
 import difflib
 import re
@@ -79,7 +79,7 @@ def wrong_kind(expected: str, given: object) -> str:
 
 
 def of_text(text: str, model: type[BaseModel]) -> Mistake:
-    """A mistake told in one line; where the line begins with a key of the model, it is that key's."""
+    """A mistake told in one line, at the key of the model that the line may begin with."""
     key, colon, rest = text.partition(": ")
     is_key = bool(colon) and _field_at(model, tuple(key.split("."))) is not None
     return Mistake(key, rest) if is_key else Mistake("", text)
@@ -245,7 +245,7 @@ def _as_number(expected: str, given: object) -> str:
         return ""
     plain = f"{number:.17f}".rstrip("0").rstrip(".") if abs(number) < 1 else f"{number:.15g}"
     if "e" in str(given).lower() and isinstance(given, str):
-        return f"; write {_shorter(number, plain)}: without a point, YAML reads an exponent as a text"
+        return f"; write {_shorter(number, plain)}, since YAML reads {given} as a text"
     return f"; write {plain}{' without quotes' if isinstance(given, str) else ''}"
 
 
@@ -304,7 +304,8 @@ def _description(model: type[BaseModel], loc: tuple) -> str:
 def _first_clause(description: str) -> str:
     """The part of a description that says what is expected, as it goes on after that word."""
     clause = re.split(r"[.;] ", description)[0]
-    return clause[:1].lower() + clause[1:] if clause[1:2].islower() or clause[1:2] == " " else clause
+    is_word = clause[1:2].islower() or clause[1:2] == " "
+    return clause[:1].lower() + clause[1:] if is_word else clause
 
 
 def _field_at(model: type[BaseModel], loc: tuple) -> Any:
