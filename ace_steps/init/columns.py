@@ -14,6 +14,7 @@ from ace_steps.init.heads import Head
 from ace_steps.init.names import name_score
 from ace_steps.init.times import Times, numbers_of, times_of
 
+PLAIN_TYPES = (pl.String, pl.Categorical, pl.Date, pl.Datetime)
 PARTS = ("user", "item", "timestamp", "item_id")
 MARGIN = 0.5
 N_CANDIDATES = 6  # columns of a role that are combined with those of the other roles
@@ -83,15 +84,17 @@ class Roles:
 
 
 def columns_of(head: Head) -> list[Column]:
-    """The columns of a table that can hold a part; a nameless index and lists are left out."""
-    found = []
-    for series in head.table:
-        is_plain = (
-            series.dtype.is_numeric() or series.dtype.is_temporal() or series.dtype == pl.String
-        )
-        if series.name and (is_plain or series.dtype == pl.Categorical):
-            found.append(_column(series))
-    return found
+    """The columns of a table that can hold a part: text, numbers and dates, but no index of pandas.
+
+    Its index has no name in CSV and ``__index_level_0__`` in Parquet.
+    """
+    return [
+        _column(series)
+        for series in head.table
+        if (series.dtype in PLAIN_TYPES or series.dtype.is_numeric())
+        and series.name
+        and not series.name.startswith("__index_level_")
+    ]
 
 
 def _column(series: pl.Series) -> Column:
@@ -170,11 +173,12 @@ def _best(scored) -> list[tuple[float, Column]]:
 
 def _user_score(column: Column) -> float | None:
     """None for what no id of a user can be."""
-    if column.is_fraction or column.filled < LEAST_FILLED / 2 or len(column.ids) < 2:
+    if column.is_fraction or column.filled < LEAST_FILLED / 2 or column.ids.is_empty():
         return None
     score = name_score(column.name, "user")
-    if name_score(column.name, "item") > max(score, 0.5):
+    if max(name_score(column.name, role) for role in ("item", "rating")) > max(score, 0.5):
         score -= 0.5
+    score -= 0.5 * (len(column.ids) == 1)
     score -= 1.5 * column.is_date
     score -= column.mean_chars > 64  # free text
     score -= 0.8 * (column.uniqueness > 0.98)  # the id of an event

@@ -216,7 +216,8 @@ def _require_readable(head: Head) -> None:
 
 
 def _facts(log: Head, catalog: Head, roles: Roles, words: list[str]) -> list[str]:
-    share = f"{roles.overlap:.1%} of them in the catalog's '{roles.item_id.name}'"
+    part = "" if catalog.is_whole else "the part read of "
+    share = f"{roles.overlap:.1%} of them in {part}the catalog's '{roles.item_id.name}'"
     of = f"{len(roles.item_id.ids):,} distinct in {roles.item_id.n_rows:,} rows"
     lines = [
         f"log: {log.description()}",

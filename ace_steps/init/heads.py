@@ -111,10 +111,19 @@ def _parquet_head(path: Path, max_bytes: int, max_rows: int) -> Head:
         arrow = pa.Table.from_batches(batches, file.schema_arrow).slice(0, max_rows)
         is_whole = arrow.num_rows == file.metadata.num_rows
     try:
-        table = pl.from_arrow(arrow)
+        table = pl.from_arrow(_in_utc(arrow))
     except (PolarsError, pa.ArrowException) as refusal:
         raise InputError(f"{path}: a column's type cannot be read ({refusal}).") from None
     return Head(path, PARQUET, is_whole, len(table), table)
+
+
+def _in_utc(arrow: pa.Table) -> pa.Table:
+    """Moments without their zones, some of which (``+05:30``) polars does not know."""
+    for place, column in enumerate(arrow.schema):
+        if pa.types.is_timestamp(column.type) and column.type.tz:
+            plain = arrow.column(place).cast(pa.timestamp(column.type.unit))
+            arrow = arrow.set_column(place, column.name, plain)
+    return arrow
 
 
 def _text_head(path: Path, content: bytes, is_whole: bool, max_rows: int) -> Head:

@@ -13,7 +13,7 @@ WORDS = {
     "user": _listed(
         """
         user uid member customer client cust buyer shopper reviewer visitor account subscriber
-        person player listener viewer reader guest household consumer session
+        person player listener viewer reader guest household consumer
         kunde kunden kaufer kaeufer nutzer benutzer mitglied besteller konto
         utilisateur acheteur membre abonne utente cliente acquirente usuario comprador
         gebruiker klant
@@ -40,6 +40,7 @@ WORDS = {
         """
     ),
 }
+STAND_INS = {"user": _listed("session sessions device cookie")}  # where nothing better is there
 IDS = _listed("id ids nr no num nummer numero number code key kennung identifier ref")
 # What an attribute of a user or an item is called, rather than its id.
 ATTRIBUTES = _listed(
@@ -56,7 +57,7 @@ SHORTEST_STEM = 4
 
 def words_of(name: str) -> list[str]:
     """The words of a name in lower case without accents: ``KäuferNr`` has kaufer and nr."""
-    parted = re.sub(r"([a-z0-9ß-ÿ])([A-Z])", r"\1 \2", name).replace("ß", "ss")
+    parted = re.sub(r"([a-z0-9ß-ÿ])([A-Z])", r"\1 \2", name)
     plain = unicodedata.normalize("NFKD", parted).encode("ascii", "ignore").decode().lower()
     return re.findall(r"[a-z]+", plain)
 
@@ -73,6 +74,8 @@ def name_score(name: str, role: str) -> float:
     elif any(stem in word for stem in stems for word in words):
         score = 0.8
         is_id = is_id or any(word.endswith(("id", "nr", "nummer", "code")) for word in words)
+    elif any(stem in word for stem in STAND_INS.get(role, ()) for word in words):
+        score = 0.2
     if role in ("user", "item"):
         score += 0.2 * is_id
         score -= 0.6 * any(word in ATTRIBUTES for word in words)

@@ -1,9 +1,13 @@
 """Which files are the log and the catalog, and which of their columns hold what."""
 
 import gzip
+from datetime import time, timedelta
+from decimal import Decimal
 from functools import partial
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ace_steps.config.registry import READERS
@@ -12,7 +16,7 @@ from ace_steps.init import guess as guessing
 from ace_steps.init.guess import guess
 from ace_steps.init.heads import read_head
 from ace_steps.init.times import times_of
-from tests.init.made import FORMATS, N_ITEMS, SHOPS, START_S, draws, plain
+from tests.init.made import FORMATS, N_ITEMS, SHOPS, START_S, draws, iso, plain
 
 
 def settings_of(found):
@@ -68,7 +72,7 @@ def test_a_public_format_is_recognized_in_a_folder_and_its_reader_takes_the_file
 
 def test_of_several_logs_of_one_format_the_others_are_named(tmp_path):
     log, _ = FORMATS["movielens_100k"](tmp_path)
-    (tmp_path / "ua.data").write_text("1\t2\t3\t881250949\n")
+    (tmp_path / "ua.data").write_text("1\t2\t3\t881250949\n" * 9)
     found = guess([tmp_path])
     assert found.interactions == log
     assert any("ua.data" in doubt for doubt in found.doubts)
@@ -134,6 +138,23 @@ def test_two_columns_that_could_be_the_user_are_both_named(tmp_path):
     assert [d for d in found.doubts if d.startswith("user:") and repr(left) in d]
 
 
+def test_a_log_of_one_user_has_that_user(tmp_path):
+    log = {"user_id": ["u"] * 3, "item_id": list("abc"), "time": [1, 2, 3], "rating": [5, None, 5]}
+    pl.DataFrame(log).write_csv(tmp_path / "log.csv")
+    pl.DataFrame({"item_id": list("abc"), "title": ["lamp"] * 3}).write_csv(tmp_path / "items.csv")
+    columns = guess([tmp_path / "log.csv", tmp_path / "items.csv"]).columns
+    assert (columns["user"], columns["rating"]) == ("user_id", "rating")
+
+
+def test_a_session_stands_in_for_a_user_where_there_is_none(tmp_path):
+    rows = list(range(600))
+    log, catalog = plain(tmp_path, {"sessionId": [i // 4 for i in rows]})
+    found = guess([log, catalog])
+    assert (found.columns["user"], found.doubts) == ("customer", [])
+    pl.read_csv(log).drop("customer").write_csv(log)
+    assert guess([log, catalog]).columns["user"] == "sessionId"
+
+
 def test_a_rating_needs_a_name(tmp_path):
     small = draws()["rating"]
     assert "rating" not in guess(plain(tmp_path, {"quantity": small})).columns
@@ -150,11 +171,116 @@ def test_ids_as_whole_floats_meet_ids_as_text(tmp_path):
     assert (found.columns["item"], found.columns["item_id"]) == ("sku", "nr")
 
 
+def test_a_column_of_the_catalog_that_repeats_is_no_item(tmp_path):
+    d = draws()
+    log = {"customer": d["user"], "brand": [f"b{i % 5}" for i in d["item"]], "ts": d["seconds"]}
+    pl.DataFrame(log).write_csv(tmp_path / "log.csv")
+    catalog = {"brand": [f"b{i % 5}" for i in range(N_ITEMS)], "title": ["lamp"] * N_ITEMS}
+    pl.DataFrame(catalog).write_csv(tmp_path / "items.csv")
+    with pytest.raises(InputError, match="no log"):
+        guess([tmp_path])
+
+
+def test_of_two_columns_with_the_catalogs_values_the_better_contained_is_the_item(tmp_path):
+    rows = range(400)
+    log = {"p": [i % 300 for i in rows], "q": [7 * (i % 10) for i in rows]}
+    log |= {"u": [f"u{i % 60}" for i in rows], "t": [START_S + i for i in rows]}
+    pl.DataFrame(log).write_csv(tmp_path / "log.csv")
+    pl.DataFrame({"n": range(100), "x": ["lamp"] * 100}).write_csv(tmp_path / "items.csv")
+    assert guess([tmp_path]).columns["item"] == "q"
+
+
+def test_neither_a_second_item_nor_a_second_date_is_the_user(tmp_path):
+    d = draws()
+    log = {
+        "k1": [f"x{i}" for i in reversed(d["item"])],
+        "k2": [iso(START_S + 86_400 * (i % 30)) for i in range(600)],
+        "k3": [f"w{u}" for u in d["user"]],
+        "k4": [f"x{i}" for i in d["item"]],
+        "k5": d["seconds"],
+    }
+    pl.DataFrame(log).write_csv(tmp_path / "log.csv")
+    catalog = {"d1": [f"x{i}" for i in range(N_ITEMS)], "d2": ["lamp"] * N_ITEMS}
+    pl.DataFrame(catalog).write_csv(tmp_path / "items.csv")
+    found = guess([tmp_path])
+    assert found.columns["user"] == "k3"
+    assert not [doubt for doubt in found.doubts if doubt.startswith("user")]
+
+
+def test_in_few_rows_a_constant_is_not_the_user(tmp_path):
+    log = {"k0": ["web"] * 20, "k1": [f"w{i % 4}" for i in range(20)]}
+    log |= {"k2": [f"x{i % 5}" for i in range(20)], "k3": [START_S + i for i in range(20)]}
+    pl.DataFrame(log).write_csv(tmp_path / "log.csv")
+    catalog = {"d1": [f"x{i}" for i in range(5)], "d2": ["lamp"] * 5}
+    pl.DataFrame(catalog).write_csv(tmp_path / "items.csv")
+    assert guess([tmp_path]).columns["user"] == "k1"
+
+
+@pytest.mark.parametrize(
+    ("role", "wrong", "right"),
+    [
+        ("user", "customer_name", "customer"),
+        ("user", "client", "client_id"),
+        ("timestamp", "updated_at", "created_at"),
+        ("timestamp", "birthDate", "orderDate"),
+        ("user", "order_id", "Kundennummer"),
+    ],
+)
+def test_a_name_tells_an_id_from_an_attribute(role, wrong, right, tmp_path):
+    d = draws()
+    values = {
+        "user": [f"u{u}" for u in d["user"]],
+        "timestamp": [iso(s) for s in d["seconds"]],
+    }
+    log, catalog = {wrong: values[role]}, tmp_path / "items.csv"
+    for kind, column in values.items():
+        log[right if kind == role else kind] = column
+    log["sku"] = d["item"]
+    pl.DataFrame(log).write_csv(tmp_path / "log.csv")
+    pl.DataFrame({"sku": range(N_ITEMS), "title": ["lamp"] * N_ITEMS}).write_csv(catalog)
+    assert guess([tmp_path]).columns[role] == right
+
+
+def test_negative_numbers_are_no_times():
+    assert times_of(pl.Series("at", [-5, 3, 8])) is None
+
+
+def test_the_separator_is_the_one_that_all_rows_have(tmp_path):
+    (tmp_path / "a.csv").write_text("id,a|b|c\n1,x\n2,y\n3,z\n")
+    head = read_head(tmp_path / "a.csv")
+    assert (head.separator, head.table.columns) == (",", ["id", "a|b|c"])
+
+
 def test_an_index_without_a_name_is_no_column(tmp_path):
     log, catalog = plain(tmp_path)
     rows = log.read_text().splitlines()
     log.write_text("\n".join([f",{rows[0]}", *(f"{i},{row}" for i, row in enumerate(rows[1:]))]))
-    assert guess([log, catalog]).columns["user"] == "customer"
+    rows = catalog.read_text().splitlines()
+    catalog.write_text("\n".join([f",{rows[0]}", *(f"row,{row}" for row in rows[1:])]))
+    found = guess([log, catalog])
+    assert (found.columns["user"], found.text_columns) == ("customer", ["title"])
+
+
+def test_columns_of_any_type_of_parquet_may_stand_beside(tmp_path):
+    log, catalog, expected = SHOPS["camel_case"](tmp_path)
+    n = N_ITEMS
+    zoned = pa.array([START_S] * n, pa.timestamp("s")).cast(pa.timestamp("s", "+05:30"))
+    others = {
+        "a": pa.array([b"x"] * n),
+        "b": pa.array([True] * n),
+        "c": pa.array([timedelta(1)] * n),
+        "d": pa.array([Decimal("1.5")] * n),
+        "e": pa.array([{"x": 1}] * n),
+        "f": pa.array([time(8)] * n),
+        "g": pa.nulls(n),
+        "h": zoned,
+        "__index_level_0__": pa.array(range(n)),
+    }
+    table = pq.read_table(catalog)
+    for name, values in others.items():
+        table = table.append_column(name, values)
+    pq.write_table(table, catalog)
+    assert guess([log, catalog]).columns == expected
 
 
 def test_a_table_of_users_is_not_the_catalog(tmp_path):
@@ -184,7 +310,27 @@ def test_items_with_several_rows_are_named(tmp_path):
     assert any("'i3'" in doubt for doubt in found.doubts)
 
 
-def test_filters_that_would_leave_few_users_are_said(tmp_path):
+def test_a_table_of_codes_without_words_is_not_the_catalog(tmp_path):
+    _, catalog = plain(tmp_path)
+    codes = {"sku": [f"i{i}" for i in range(N_ITEMS)], "ean": range(N_ITEMS)}
+    pl.DataFrame(codes).write_csv(tmp_path / "codes.csv")
+    found = guess([tmp_path])
+    assert (found.items, found.doubts) == (catalog, [])
+
+
+def test_filters_that_would_leave_few_items_are_said(tmp_path):
+    items = [f"i{i % 20}" if i >= 10 else f"i{20 + i}" for i in range(600)]
+    items += [f"rare{i}" for i in range(30)]
+    users = [f"u{i % 40}" for i in range(630)]
+    log = {"customer": users, "sku": items, "ts": [START_S + i for i in range(630)]}
+    pl.DataFrame(log).write_csv(tmp_path / "log.csv")
+    catalog = {"sku": sorted(set(items)), "title": ["lamp"] * len(set(items))}
+    pl.DataFrame(catalog).write_csv(tmp_path / "items.csv")
+    found = guess([tmp_path])
+    assert any("40 of 40 users and 20 of 60 items" in doubt for doubt in found.doubts)
+
+
+def test_filters_that_would_leave_few_users_users_are_said(tmp_path):
     log, catalog = plain(tmp_path, {"customer": [f"u{i // 3}" for i in range(600)]})
     found = guess([log, catalog])
     assert any("0 of 200 users" in doubt for doubt in found.doubts)
@@ -201,6 +347,14 @@ def test_of_a_large_file_the_head_is_read_and_that_is_said(tmp_path):
         assert head.table.equals(whole.table[: head.n_rows])
     assert by_rows.n_rows == 99  # the last may be cut
     assert 100 < by_bytes.n_rows < 600
+
+
+@pytest.mark.parametrize("size", [40, 41, 42, 43])
+def test_a_head_may_end_within_a_character(size, tmp_path):
+    (tmp_path / "log.csv").write_text("a,b\n" + "éé,ü\n" * 20)
+    head = read_head(tmp_path / "log.csv", max_bytes=size)
+    assert head.is_utf8
+    assert set(head.table["a"]) == {"éé"}
 
 
 def test_ids_may_be_further_down_than_the_head(tmp_path, monkeypatch):

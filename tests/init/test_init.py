@@ -40,7 +40,7 @@ def test_the_file_written_for_a_shop_loads_and_names_its_columns(shop, tmp_path,
     assert main(["init", log.name, catalog.name, "--name", "shop"]) == 0
     text = (tmp_path / "shop.yaml").read_text()
     assert len(lines_that_count(text)) <= MOST_LINES
-    experiment = load("shop.yaml")
+    experiment = load("shop.yaml", with_files=True)
     entry = experiment.as_json()["datasets"]["shop"]
     assert (experiment.experiment, entry["reader"]) == ("shop", "table")
     assert (entry["interactions"], entry["items"]) == (log.name, catalog.name)
@@ -56,7 +56,10 @@ def test_the_file_written_for_a_public_format_loads_without_columns(form, tmp_pa
     assert len(lines_that_count((tmp_path / "public.yaml").read_text())) <= MOST_LINES
     written = yaml.safe_load((tmp_path / "public.yaml").read_text())["datasets"]["public"]
     assert set(written) == {"interactions", "items", "reader"}
-    assert load("public.yaml").as_json()["datasets"]["public"]["reader"] == written["reader"]
+    assert (
+        load("public.yaml", with_files=True).as_json()["datasets"]["public"]["reader"]
+        == written["reader"]
+    )
 
 
 @pytest.mark.parametrize("shop", ["german", "french"])
