@@ -82,6 +82,7 @@ class LogHandler(LogHandlerBase):
             LogEvent.JOB_INFO: self._job_info,
             LogEvent.JOB_FINISHED: self._job_finished,
             LogEvent.JOB_ERROR: self._job_error,
+            LogEvent.GROUP_ERROR: self._group_error,
             LogEvent.PROGRESS: self._progress,
             LogEvent.ERROR: self._message,
             None: self._message,
@@ -166,7 +167,16 @@ class LogHandler(LogHandlerBase):
             self._print(f"    {record.rule_msg}", "red")
         for key, value in record.aux.items():
             self._print(f"    {key}: {value}")
-        for path in record.log:
+        self._print_logs(record.log)
+
+    def _group_error(self, record: logging.LogRecord) -> None:
+        """The log of a submission that failed; Snakemake sends its jobs' errors after it."""
+        self._print(f"{self._counts()} FAILED group {record.groupid}", "bold red")
+        self._print_logs(record.aux_logs)
+
+    def _print_logs(self, paths: list[str]) -> None:
+        """Where the logs of a failure are and, with ``--show-failed-logs``, how they end."""
+        for path in paths:
             self._print(f"    log: {path}")
             if self.common_settings.show_failed_logs:
                 for line in last_lines(Path(path), N_LOG_LINES) or ["(empty)"]:

@@ -36,14 +36,20 @@ class Run:
         counts = {"train_backbone": total - 1, "all": 1, "total": total}
         self.send(LogEvent.RUN_INFO, "Job stats:\n...", stats=counts)
 
-    def start(self, jobid=7, wildcards=IDENTITY, reason="Missing output files: a, b; Code changed"):
+    def start(
+        self,
+        jobid=7,
+        wildcards=IDENTITY,
+        reason="Missing output files: a, b; Code changed",
+        has_log=True,
+    ):
         self.send(
             LogEvent.JOB_INFO,
             jobid=jobid,
             rule_name="train_backbone",
             rule_msg=None,
             wildcards=wildcards,
-            log=[str(self.log)],
+            log=[str(self.log)] if has_log else [],
             reason=reason,
             input=[],
             output=["results/x"],
@@ -101,6 +107,33 @@ def test_a_finished_job_is_a_line_with_count_title_time_and_what_its_step_said_l
     assert lines[2:] == [
         "[1/45] train_backbone toy/minilm/1, 3 min 20 s: 8 epochs, best is 5",
     ]
+
+
+def test_the_folder_of_the_logs_is_said_once_and_a_target_without_work_is_no_line(
+    start_run, capsys
+):
+    run = start_run()
+    run.plan(3)
+    for jobid in (1, 2):
+        run.start(jobid)
+    for jobid in (1, 2):
+        run.finish(jobid)
+    run.start(3, wildcards={}, has_log=False)
+    run.finish(3)
+    lines = capsys.readouterr().err.splitlines()
+    assert sum("logs of the steps" in line for line in lines) == 1
+    assert [line.split()[0] for line in lines[2:]] == ["[1/3]", "[2/3]"]
+
+
+def test_a_long_message_is_cut_to_a_line(start_run, capsys):
+    run = start_run()
+    run.plan(3)
+    run.start()
+    run.write("x" * 500)
+    run.finish()
+    shown = capsys.readouterr().err.splitlines()[-1]
+    assert shown.endswith("x…")
+    assert shown.count("x") < 130
 
 
 def test_a_long_job_is_heard_of_after_a_minute_and_then_after_twice_the_time(
@@ -182,6 +215,16 @@ def test_without_show_failed_logs_a_failed_job_shows_where_its_log_is(start_run,
     printed = capsys.readouterr().err
     assert f"log: {run.log}\n" in printed
     assert "loss is not finite" not in printed
+
+
+def test_a_failed_submission_of_several_jobs_shows_the_end_of_its_own_log(start_run, capsys):
+    run = start_run()
+    run.log.write_text("slurmstepd: out of memory\n")
+    facts = {"groupid": "points", "aux_logs": [str(run.log)], "job_error_info": []}
+    run.send(LogEvent.GROUP_ERROR, "Error in group", logging.ERROR, **facts)
+    lines = capsys.readouterr().err.splitlines()
+    assert "FAILED group points" in lines[0]
+    assert lines[1:] == [f"    log: {run.log}", "    | slurmstepd: out of memory"]
 
 
 def test_a_failed_command_is_named_by_its_exit_code_and_not_printed(start_run, capsys):
