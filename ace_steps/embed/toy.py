@@ -37,7 +37,9 @@ def save_seeded(model_class: type, shape: object, folder: Path) -> None:
         folder: Where ``save_pretrained`` writes to.
     """
     import torch
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model_class(shape).save_pretrained(folder)

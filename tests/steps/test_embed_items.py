@@ -117,7 +117,7 @@ def test_truncated_dimensions_are_those_of_the_whole_vector(embed, tmp_path):
         ({"prompt": "no place"}, "prompt: expected {text} exactly once, got 'no place'"),
         ({"prompt": "{text}{text}"}, "prompt: expected {text} exactly once"),
         ({"pool": "mean"}, "pool: unknown key; did you mean 'pooling'?"),
-        ({"max_tokens": 0}, "max_tokens: expected a value >= 1, got 0"),
+        ({"max_tokens": 0}, "max_tokens: expected"),
         ({"max_tokens": 4096}, "reads at most 512"),
     ],
 )

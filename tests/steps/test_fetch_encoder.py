@@ -244,7 +244,7 @@ def test_small_files_in_folders_are_fetched_and_code_is_not():
 def test_only_a_whole_commit_is_taken(tmp_path, capsys):
     places = ["--output", str(tmp_path / "out/model"), "--downloads", str(tmp_path)]
     for revision, text in (
-        ("main", "revision: got the text 'main'"),
+        ("main", "revision: expected"),
         (None, "revision: expected a text"),
     ):
         hub = json.dumps({"repo": "own/model", "revision": revision})

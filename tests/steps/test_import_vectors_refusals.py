@@ -104,11 +104,11 @@ UNREADABLE = {
     ),
     "a table of text": (
         lambda f: _text(f, "csv"),
-        "vectors: got the text",
+        "vectors: expected a .parquet file",
     ),
     "ids in a table of text": (
         lambda f: _bad_ids(f, "csv", b"id1"),
-        "ids: got the text",
+        "ids: expected ids of a matrix",
     ),
     "ids that are no list": (lambda f: _bad_ids(f, "json", b'{"a": 1}'), "a list of texts or"),
     "ids that are no JSON": (lambda f: _bad_ids(f, "json", b"[1,"), "bad.json: not readable"),
