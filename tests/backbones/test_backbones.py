@@ -1,12 +1,15 @@
 """The contract that every backbone of the registry keeps."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from ace_steps.backbones.item_encoders import TrainableTable
 from ace_steps.backbones.recommender import build_recommender
-from ace_steps.backbones.registry import BACKBONES, parse_backbone
+from ace_steps.backbones.registry import parse_backbone
+from ace_steps.config.registry import BACKBONES
 from ace_steps.errors import InputError
 from ace_steps.training.batches import lay_out
 from tests.training.made import (
@@ -18,6 +21,8 @@ from tests.training.made import (
     small_settings,
 )
 
+NETWORKS = {name: entry.implementation() for name, entry in BACKBONES.items()}
+
 
 def build(model, seed=0):
     return build_recommender(random_matrix(), TABLE, small_settings(model), seed).eval()
@@ -28,7 +33,7 @@ def recommender(request):
     return build(request.param)
 
 
-@pytest.fixture(params=[name for name, kind in BACKBONES.items() if kind.is_causal])
+@pytest.fixture(params=[name for name, network in NETWORKS.items() if network.is_causal])
 def causal(request):
     return build(request.param)
 
@@ -54,7 +59,7 @@ def test_other_rows_of_the_batch_change_nothing(recommender):
     torch.testing.assert_close(both[:1], alone)
 
 
-@pytest.mark.parametrize("model", [n for n, kind in BACKBONES.items() if kind.network.can_pack])
+@pytest.mark.parametrize("model", [name for name, network in NETWORKS.items() if network.can_pack])
 def test_packed_histories_do_not_see_each_other(model):
     recommender = build(model)
     read = torch.tensor([[3, 1, 2, 0, 0], [9, 8, 7, 4, 0], [5, 6, 0, 0, 0], [1, 1, 1, 1, 1]])
@@ -120,40 +125,72 @@ def test_scores_cover_the_catalogue(recommender):
     assert (found @ scored.T).shape == (1, 3, N_ITEMS + 1)
 
 
-def test_an_unknown_model_is_refused_with_the_nearest_name():
-    text = settings_json().replace('"sasrec"', '"sasrek"')
-    with pytest.raises(InputError, match="unknown backbone model 'sasrek'; did you mean 'sasrec'"):
-        parse_backbone(text, "--settings")
+@pytest.mark.parametrize("model", BACKBONES)
+def test_every_model_predicts_with_nothing_said_but_its_name(model):
+    settings = parse_backbone(json.dumps({"model": model}), "--settings")
+    recommender = build_recommender(random_matrix(width=128), TABLE, settings, 0).eval()
+    found, scored = answers(recommender, [[3, 1, 2]])
+    assert (found @ scored.T).shape == (1, 3, N_ITEMS + 1)
+    assert torch.isfinite(found).all()
+
+
+def changed(model="sasrec", **values):
+    """Settings of a small backbone as JSON, keys changed or added."""
+    return json.dumps(json.loads(settings_json(model)) | values)
 
 
 REFUSED = {
-    "no JSON": ("{", "--settings: not JSON"),
-    "no model": ("{}", "--settings: key 'model' is missing"),
-    "heads that do not divide": (
-        settings_json().replace('"heads": 2', '"heads": 3'),
-        "key 'heads': must divide the width, 8, found 3",
+    "no JSON": ("{", "not JSON"),
+    "no model": ("{}", "model: missing.*sasrec, gru4rec, bert4rec"),
+    "an unknown model": (
+        settings_json().replace("sasrec", "sasrek"),
+        "model: .*'sasrek'.*'sasrec'",
     ),
-    "a mistyped key": (
-        settings_json().replace('"inner"', '"iner"'),
-        "unknown key 'iner'; did you mean 'inner'",
-    ),
+    "heads that do not divide": (changed(num_heads=3), r"num_heads: .*8.*3; .*1, 2, 4, 8$"),
+    "one of the heads that does not divide": (changed(num_heads=[2, 5]), "num_heads: .*8.*5"),
+    "a mistyped key": (changed(iner_dim=16), "iner_dim: .*'inner_dim'"),
+    "a key of another model": (changed("gru4rec", num_heads=2), "num_heads: unknown key"),
     "a mistyped training key": (
-        settings_json().replace('"lr"', '"learning_rate"'),
-        "learning_rate",
+        settings_json(learn_rate=0.1),
+        r"training\.learn_rate: unknown key",
     ),
-    "a dropout of 1": (
-        settings_json().replace('"dropout": 0.5', '"dropout": 1.0'),
-        "key 'dropout': Input should be less than 1",
+    "a dropout of 1": (changed(dropout=1.0), "dropout: .*< 1.*1"),
+    "a learning rate of 0": (settings_json(lr=0.0), r"training\.lr: .*> 0.*0"),
+    "an unknown metric": (
+        settings_json(metric="map"),
+        r"training\.metric: .*recall, ndcg, mrr.*map",
     ),
-    "a learning rate of 0": (settings_json(lr=0.0), "key 'training.lr'"),
-    "an unknown metric": (settings_json(metric="map"), "key 'training.metric'"),
+    "a cutoff that is not measured": (
+        settings_json(cutoff=7),
+        r"training\.cutoff: .*10, 20, 50.*7",
+    ),
+    "a stride beyond the history": (
+        settings_json(window_stride=7),
+        r"training\.window_stride: .*6.*7",
+    ),
+    "a history of one event for BERT4Rec": (
+        changed("bert4rec", max_length=1),
+        "max_length: .*2.*1",
+    ),
+    "a list where one value is expected": (changed(num_layers=[1, 2]), r"num_layers: .*\[1, 2\]"),
+    "a list of one": (changed(num_layers=[1]), r"num_layers: .*\[1\]"),
+    "a list of training values": (settings_json(lr=[0.1, 0.2]), r"training\.lr: .*\[0\.1, 0\.2\]"),
+    "a list of dropouts": (changed(dropout=[0.1, 0.5]), "dropout: "),
 }
 
 
 @pytest.mark.parametrize(("text", "message"), REFUSED.values(), ids=REFUSED)
 def test_settings_are_refused(text, message):
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=f"--settings: {message}"):
         parse_backbone(text, "--settings")
+
+
+@pytest.mark.parametrize(("max_length", "stride"), [(50, 25), (7, 3), (1, 1)])
+def test_the_windows_of_a_long_history_end_half_of_it_apart_if_nothing_is_said(max_length, stride):
+    settings = parse_backbone(changed(max_length=max_length), "--settings")
+    assert settings.window_stride() == stride
+    said = parse_backbone(settings_json(window_stride=1), "--settings")
+    assert said.window_stride() == 1
 
 
 def test_vectors_of_another_width_than_the_backbone_are_refused():

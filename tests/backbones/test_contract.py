@@ -8,12 +8,11 @@ import torch
 
 from ace_steps.backbones.item_encoders import ITEM_ENCODERS
 from ace_steps.backbones.recommender import build_recommender
-from ace_steps.backbones.registry import BACKBONES
+from ace_steps.config.registry import BACKBONES, REFINEMENTS
 from ace_steps.provenance import Provenance
-from ace_steps.refine.methods import METHODS
 from ace_steps.tensors import read_tensors, write_tensors
 from ace_steps.training.objectives import full_softmax
-from ace_steps.training.optimisers import load_weights, weights_as_arrays
+from ace_steps.training.optimizers import load_weights, weights_as_arrays
 from ace_steps.training.tasks import build_task
 from ace_steps.training.trainer import Trainer
 from tests.refine.made import made_vectors, unit
@@ -23,7 +22,7 @@ from tests.training.made import N_ITEMS, answers, random_histories, small_settin
 ROWS = unit(made_vectors(N_ITEMS, 12))
 
 
-@pytest.fixture(scope="module", params=METHODS)
+@pytest.fixture(scope="module", params=REFINEMENTS)
 def refined(request):
     """Vectors of one refinement with a padding row, and what training builds from them."""
     rows = torch.from_numpy(carried_out(request.param, ROWS)).float()
@@ -48,7 +47,7 @@ def scores(recommender):
 
 
 def test_every_item_encoder_is_what_some_refinement_asks_for():
-    asked = {planned(method, ROWS).item_encoder["kind"] for method in METHODS}
+    asked = {planned(method, ROWS).item_encoder["kind"] for method in REFINEMENTS}
     assert asked == set(ITEM_ENCODERS)
 
 

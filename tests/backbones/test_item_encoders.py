@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from ace_steps.backbones import item_encoders
 from ace_steps.backbones.item_encoders import build_item_encoder
 from ace_steps.backbones.recommender import build_recommender
-from ace_steps.backbones.registry import BACKBONES
+from ace_steps.config.registry import BACKBONES
 from ace_steps.errors import InputError
-from ace_steps.training.optimisers import weights_as_arrays
+from ace_steps.training.optimizers import weights_as_arrays
 from ace_steps.training.tasks import build_task
 from ace_steps.training.trainer import Trainer
 from tests.training.made import N_ITEMS, WIDTH, random_histories, random_matrix, small_settings

@@ -29,8 +29,8 @@ def torchs_layer(layer):
     """torch's encoder layer with the weights of one of ours: post-norm, GELU, eps 1e-12."""
     theirs = nn.TransformerEncoderLayer(
         d_model=WIDTH,
-        nhead=SMALL["sasrec"]["heads"],
-        dim_feedforward=SMALL["sasrec"]["inner"],
+        nhead=small_settings().num_heads,
+        dim_feedforward=small_settings().inner_dim,
         activation="gelu",
         layer_norm_eps=1e-12,
         batch_first=True,
@@ -92,7 +92,7 @@ def test_bert4rec_is_the_papers():
 def test_gru4rec_is_the_papers():
     recommender = drawn("gru4rec")
     gru, last = recommender.network.gru, recommender.network.to_width
-    state, wanted = torch.zeros(SMALL["gru4rec"]["hidden"]), []
+    state, wanted = torch.zeros(small_settings("gru4rec").hidden_dim), []
     for entry in random_matrix()[HISTORY]:
         read = gru.weight_ih_l0 @ entry + gru.bias_ih_l0
         held = gru.weight_hh_l0 @ state + gru.bias_hh_l0
@@ -109,7 +109,7 @@ def test_gru4rec_is_the_papers():
 def test_weights_start_as_in_the_paper(model):
     """N(0, 0.02^2) for what attends, Glorot's uniform for the recurrent network; biases 0."""
     settings = small_settings(model)
-    wide = {"width": 64} | ({"hidden": 64} if model == "gru4rec" else {"inner": 128})
+    wide = {"dim": 64} | ({"hidden_dim": 64} if model == "gru4rec" else {"inner_dim": 128})
     recommender = build_recommender(
         random_matrix(64), {"kind": "table"}, settings.model_copy(update=wide), 0
     )
@@ -141,12 +141,11 @@ def test_dropout_meets_what_the_paper_drops(monkeypatch):
 
     monkeypatch.setattr(F, "dropout", watched)
     monkeypatch.setattr(F, "scaled_dot_product_attention", watched_attention)
-    recommender = build_recommender(
-        random_matrix(), {"kind": "table"}, small_settings("sasrec", dropout=0.4), 0
-    ).train()
+    settings = small_settings("sasrec", dropout=0.4)
+    recommender = build_recommender(random_matrix(), {"kind": "table"}, settings, 0).train()
     answers(recommender, [HISTORY])
-    assert dropped == [0.4] * (1 + 2 * SMALL["sasrec"]["layers"])
-    assert attention == [SMALL["sasrec"]["attention_dropout"]] * SMALL["sasrec"]["layers"]
+    assert dropped == [0.4] * (1 + 2 * settings.num_layers)
+    assert attention == [settings.attention_dropout] * settings.num_layers
     recommender.eval()
     one, again = (answers(recommender, [HISTORY])[0] for _ in range(2))
     assert attention[-1] == 0

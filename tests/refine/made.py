@@ -12,15 +12,15 @@ from ace_steps.provenance import Provenance
 
 COLUMNS = ("--id-column", "sku", "--vector-column", "embedding")  # of ``write_foreign``
 SETTINGS = {  # one of each method, for vectors of at least 9 entries
-    "random": {"width": 8, "std": 0.02, "seed": 3},
-    "llm2x": {"width": 8},
-    "svd": {"width": 8, "gamma": 0.1, "center": False},
-    "whitening": {"width": 8, "gamma": 0.1, "center": False},
-    "ace": {"width": 8, "gamma": 0.1, "center": False, "lambda": 2.0},
-    "whitenrec_plus": {"width": 8, "gamma": None, "groups": 3},
-    "alpharec": {"width": 8, "gamma": None},
-    "llmemb": {"width": 8, "gamma": None, "pca_width": 1536},
-    "alphafuse": {"width": 8, "gamma": 1.0, "trainable_last": 3, "std": 1.0},
+    "random": {"dim": 8, "seed": 3},
+    "llm2x": {"dim": 8},
+    "svd": {"dim": 8, "gamma": 0.1},
+    "whitening": {"dim": 8, "gamma": 0.1, "center": False},
+    "ace": {"dim": 8, "gamma": 0.1, "lambda": 2.0},
+    "whitenrec_plus": {"dim": 8, "gamma": None, "groups": 3},
+    "alpharec": {"dim": 8, "gamma": None},
+    "llmemb": {"dim": 8, "gamma": None},
+    "alphafuse": {"dim": 8, "gamma": 1.0, "trainable_last": 3, "std": 1.0},
 }
 
 

@@ -19,50 +19,18 @@ TABLE = {"kind": "table"}
 PARTLY = {"kind": "partly_trainable", "parts": [8], "width": 8, "trainable_last": 4, "std": 1.0}
 MLP = {"kind": "mlp", "parts": [8], "hidden": 12, "width": 8, "activation": "relu"}
 
-TRAINING = {
-    "train_targets": "all",
-    "window_stride": 3,
-    "negatives": 0,
-    "batch_sequences": 8,
-    "optimiser": "adam",
-    "lr": 0.01,
-    "weight_decay": 0.0,
-    "warmup_steps": 0,
-    "lr_decay": "none",
-    "precision": "float32",
-    "epochs": 4,
-    "patience": 3,
-    "metric": "ndcg",
-    "cutoff": 10,
-}
-RANKING = {"tie_policy": "expected", "mask_seen": False}
-COMMON = {"width": WIDTH, "max_length": 6}
+TRAINING = {"batch_size": 8, "lr": 0.01, "epochs": 4, "patience": 3}
+COMMON = {"dim": WIDTH, "max_length": 6}
 SMALL = {
-    "sasrec": {
-        "model": "sasrec",
-        **COMMON,
-        "layers": 2,
-        "heads": 2,
-        "inner": 16,
-        "attention_dropout": 0.3,
-    },
-    "gru4rec": {"model": "gru4rec", **COMMON, "hidden": 10, "layers": 1},
-    "bert4rec": {
-        "model": "bert4rec",
-        **COMMON,
-        "layers": 2,
-        "heads": 2,
-        "inner": 16,
-        "attention_dropout": 0.3,
-        "mask_ratio": 0.2,
-        "mask_last_ratio": 0.5,
-    },
+    "sasrec": {"model": "sasrec", **COMMON, "inner_dim": 16},
+    "gru4rec": {"model": "gru4rec", **COMMON, "hidden_dim": 10},
+    "bert4rec": {"model": "bert4rec", **COMMON, "inner_dim": 16},
 }
 
 
 def settings_json(model: str = "sasrec", dropout: float = 0.5, **training: object) -> str:
     """Settings of a small backbone as JSON, some training keys changed."""
-    changed = {"dropout": dropout, "training": {**TRAINING, **training}, "ranking": RANKING}
+    changed = {"dropout": dropout, "training": {**TRAINING, **training}}
     return json.dumps({**SMALL[model], **changed})
 
 

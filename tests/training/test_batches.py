@@ -87,3 +87,12 @@ def test_an_epoch_trains_as_many_targets_as_it_says():
     batches = list(task.batches(np.random.default_rng(0)))
     assert sum(len(batch.targets) for batch in batches) == task.n_targets
     assert len(batches) == task.n_steps
+
+
+def test_if_nothing_is_said_windows_end_half_of_max_length_apart():
+    def windows_of(**training):
+        task = NextItem(random_histories(), small_settings(**training), N_ITEMS, pack=False)
+        return [batch.targets.tolist() for batch in task.batches(np.random.default_rng(0))]
+
+    assert windows_of() == windows_of(window_stride=None) == windows_of(window_stride=3)
+    assert windows_of() != windows_of(window_stride=6)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ace_steps.backbones.recommender import build_recommender
-from ace_steps.backbones.registry import BACKBONES
+from ace_steps.config.registry import BACKBONES
 from ace_steps.errors import InputError
 from ace_steps.evaluation.metrics import mean_metric
 from ace_steps.evaluation.ranking import rank_targets
@@ -16,7 +16,7 @@ from ace_steps.training import loop, trainer
 from ace_steps.training.checkpoints import read_state, write_state
 from ace_steps.training.histories import held_out, read_histories
 from ace_steps.training.loop import train
-from ace_steps.training.optimisers import (
+from ace_steps.training.optimizers import (
     load_weights,
     rate_of_step,
     weights_as_arrays,
@@ -62,7 +62,7 @@ def same(one, other):
 @pytest.mark.parametrize("model", BACKBONES)
 def test_training_lowers_the_loss_and_finds_the_pattern(model):
     # BERT4Rec trains a fifth of the targets in an epoch
-    n_epochs = 25 if BACKBONES[model].is_causal else 60
+    n_epochs = 25 if BACKBONES[model].implementation().is_causal else 60
     state, recommender = run(model, dropout=0.1, epochs=n_epochs, patience=n_epochs)
     assert state.curve[-1]["loss"] < 0.9 * state.curve[0]["loss"]
     histories = random_histories()
@@ -91,7 +91,7 @@ def test_the_same_seed_trains_the_same_bytes_and_another_seed_others(model):
 def test_a_training_resumed_from_its_file_ends_with_the_bytes_of_an_unbroken_one(
     model, items, n_done, tmp_path
 ):
-    note = Provenance(step="test")
+    note = Provenance(step="test", settings={"model": model})
 
     def keep(state):
         write_state(tmp_path / str(len(state.curve)), state, note)
@@ -100,7 +100,7 @@ def test_a_training_resumed_from_its_file_ends_with_the_bytes_of_an_unbroken_one
     resumed, _ = run(model, items=items, state=read_state(tmp_path / str(n_done), note))
     assert len(unbroken.curve) > n_done
     assert same(resumed.weights, unbroken.weights)
-    assert same(resumed.optimiser, unbroken.optimiser)
+    assert same(resumed.optimizer, unbroken.optimizer)
     assert same(resumed.best_weights, unbroken.best_weights)
     for name in ("loss", "value", "valid_recall_20"):
         assert [row[name] for row in resumed.curve] == [row[name] for row in unbroken.curve]
@@ -114,7 +114,7 @@ def test_gradients_reach_every_parameter_and_the_padding_stays_zero(model):
     assert (recommender.items()[0] == 0).all()
 
 
-@pytest.mark.parametrize("changed", [{"negatives": 20}, {"precision": "bfloat16"}])
+@pytest.mark.parametrize("changed", [{"num_negatives": 20}, {"precision": "bfloat16"}])
 def test_other_objectives_find_the_pattern_too_and_resume(changed):
     kept = []
     state, _ = run(epochs=12, patience=12, **changed, keep=lambda s: kept.append(copy.deepcopy(s)))
@@ -167,7 +167,7 @@ def test_a_loss_that_is_not_finite_stops_at_once_and_names_the_epoch_and_the_ste
 def test_an_update_that_ruins_the_weights_names_the_last_step_of_its_epoch():
     # the loss before the only step is finite; the weights after it are not
     with pytest.raises(InputError, match="not finite") as refusal:
-        run(lr=1e30, batch_sequences=10_000)
+        run(lr=1e30, batch_size=10_000)
     assert str(refusal.value) == (
         "epoch 1, step 1 of 1: the weights give scores that are not finite; no rank can be made of "
         "them; lower lr (now 1e+30) or raise warmup_steps."
@@ -235,16 +235,16 @@ def test_training_leaves_the_global_random_state_alone():
 def test_every_step_of_a_training_has_the_rate_of_its_place(monkeypatch):
     rates = []
     monkeypatch.setattr(trainer, "set_rate", lambda _, rate: rates.append(rate))
-    settings = {"lr": 0.4, "warmup_steps": 5, "lr_decay": "linear", "epochs": 3, "patience": 3}
+    settings = {"lr": 0.4, "warmup_steps": 5, "lr_schedule": "linear", "epochs": 3, "patience": 3}
     run(**settings)
     training = small_settings(**settings).training
     assert rates == [rate_of_step(training, step, 36) for step in range(1, 37)]
 
 
-@pytest.mark.parametrize("optimiser", ["adam", "adamw"])
-def test_weight_decay_shrinks_matrices_and_spares_biases_and_norms(optimiser):
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_weight_decay_shrinks_matrices_and_spares_biases_and_norms(optimizer):
     plain, decayed = (
-        run(optimiser=optimiser, weight_decay=decay, epochs=2)[0].weights for decay in (0.0, 0.3)
+        run(optimizer=optimizer, weight_decay=decay, epochs=2)[0].weights for decay in (0.0, 0.3)
     )
     size = {name: np.abs(decayed[name]).sum() / np.abs(plain[name]).sum() for name in plain}
     assert size["items.table"] < 0.95

@@ -8,12 +8,12 @@ import torch
 
 from ace_steps.backbones.recommender import build_recommender
 from ace_steps.backbones.registry import parse_backbone
-from ace_steps.training.optimisers import weights_as_arrays
+from ace_steps.training.optimizers import weights_as_arrays
 from ace_steps.training.tasks import build_task
 from ace_steps.training.trainer import Trainer
 from tests.training.made import N_ITEMS, TABLE, random_histories, random_matrix, settings_json
 
-WIDE = {"width": 128, "max_length": 20}  # torch splits a sum among threads from 32,768 entries on
+WIDE = {"dim": 128, "max_length": 20}  # torch splits a sum among threads from 32,768 entries on
 ALPHAFUSE = {"kind": "partly_trainable", "parts": [128], "width": 128}
 ALPHAFUSE |= {"trainable_last": 64, "std": 1.0}
 MLP = {"kind": "mlp", "parts": [128], "hidden": 256, "width": 128, "activation": "leaky_relu"}
@@ -29,7 +29,7 @@ def two_threads():
 
 def trained(model, items, negatives):
     """The weights after a few steps of 128 histories."""
-    asked = json.loads(settings_json(model, negatives=negatives, batch_sequences=128))
+    asked = json.loads(settings_json(model, num_negatives=negatives, batch_size=128))
     settings = parse_backbone(json.dumps(asked | WIDE), "settings")
     histories = random_histories(n_users=384)
     recommender = build_recommender(random_matrix(128), items, settings, 0)

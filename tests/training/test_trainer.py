@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from ace_steps.backbones.recommender import build_recommender
-from ace_steps.backbones.registry import BACKBONES
+from ace_steps.config.registry import BACKBONES
 from ace_steps.tables import PADDING
 from ace_steps.training.objectives import NegativeSampler, sampled_softmax
 from ace_steps.training.tasks import build_task
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("bfloat16_everywhere")
 @pytest.mark.parametrize("model", BACKBONES)
 def test_the_loss_of_a_step_is_that_of_a_plain_oracle(model):
     """One window at a time and without padding, every logit at once in float64; dropout off."""
-    settings, histories = small_settings(model, batch_sequences=64), random_histories()
+    settings, histories = small_settings(model, batch_size=64), random_histories()
     recommender = build_recommender(random_matrix(), TABLE, settings, 0).eval()
     network, items = recommender.network, recommender.items()
     scored = network.scored_items(items)[1:].double()
@@ -47,7 +47,7 @@ def test_the_loss_of_a_step_is_that_of_a_plain_oracle(model):
 @pytest.mark.parametrize("items", [TABLE, MLP], ids=["table", "mlp"])
 @pytest.mark.parametrize("model", BACKBONES)
 def test_a_sampled_step_encodes_few_items_and_changes_nothing_else(model, items):
-    settings = small_settings(model, dropout=0.0, batch_sequences=1)
+    settings = small_settings(model, dropout=0.0, batch_size=1)
     histories = random_histories()
     recommender = build_recommender(random_matrix(), items, settings, 0).eval()
     task = build_task(histories, settings, recommender.network, N_ITEMS)
