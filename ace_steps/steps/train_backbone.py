@@ -60,8 +60,12 @@ def run(
         write_tensors(last, done.weights, note)
         parquet.write_table(curve_table(done, identity), TRAINING_CURVE, curve, note)
     remove_state(state)
-    counts = (len(done.curve), task.n_targets, done.best_epoch, peak_memory_mb())
-    log.info("%d epochs of %d targets, best is %d, %.0f MB", *counts)
+    value, by = done.curve[done.best_epoch - 1]["value"], chosen.training
+    log.info(
+        "best %s@%d %.4f in epoch %d of %d; %d targets, %.0f MB",
+        *(by.metric, by.cutoff, value, done.best_epoch, len(done.curve)),
+        *(task.n_targets, peak_memory_mb()),
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

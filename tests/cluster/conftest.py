@@ -19,12 +19,7 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.cluster)
 
 
-RANDOM = """  random:
-    method: random
-    width: 16
-    std: 0.02
-    seed: 0
-"""
+RANDOM = "  random: {}\n"
 
 
 def make_small(folder: Path) -> Checkout:

@@ -62,7 +62,7 @@ def environment(tmp_path_factory):
     )
     if done.returncode:
         pytest.skip(f"pip could not install the plugins: {done.stderr.strip().splitlines()[-1]}")
-    return {**os.environ, "PYTHONPATH": str(folder), "ACE_TOY_ENCODER": "encoder"}
+    return {**os.environ, "PYTHONPATH": str(folder)}
 
 
 def test_it_plans_with_a_volume_that_holds_the_checkout(environment, tmp_path):

@@ -13,7 +13,7 @@ from tests.workflow.same import assert_same_tables, copy_of
 WITH_GPU = ("embed_items", "train_backbone", "rank_targets")  # by the profile
 SCATTERED = ("embed_items", "gram_vectors", "rank_targets")
 N_SHARDS = 2  # of each stage that has some; on one core there is one
-SHARDS = [f"results/factor/toy/toy/shards/{number}-of-2.safetensors" for number in (1, 2)]
+SHARDS = [f"results/toy/factor/toy/toy/shards/{number}-of-2.safetensors" for number in (1, 2)]
 FOLDER = "factor/toy/toy/shards"  # of the shards that the faults happen to
 
 
@@ -96,7 +96,7 @@ def test_the_shards_ran_on_both_nodes(through_slurm, cluster):
 
 def test_a_gpu_job_had_one_gpu_and_no_other_job_had_any(through_slurm, cluster):
     with_gpu = {job["JobId"] for rule in WITH_GPU for job in jobs_of(cluster, through_slurm, rule)}
-    n_runs = len(list(through_slurm.folder.glob("results/train/**/best.safetensors")))
+    n_runs = len(list(through_slurm.folder.glob("results/toy/train/**/best.safetensors")))
     assert len(with_gpu) == N_SHARDS + n_runs * (1 + N_SHARDS)  # embedding; training and ranking
     for job in jobs_of(cluster, through_slurm, ""):
         assert job.get("TresPerJob") == ("gres:gpu:1" if job["JobId"] in with_gpu else None), job

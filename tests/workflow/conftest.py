@@ -1,4 +1,4 @@
-"""A copy of the checkout with a toy encoder, in which a test may run and edit."""
+"""A copy of the checkout, in which a test may run and edit."""
 
 import os
 import shutil
@@ -10,10 +10,16 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.toy import save_toy_encoder
 
+RESULTS = "results/toy"
+RANDOM = "random-dim_16"  # names of the toy experiment's grid points
+ACE_0, ACE_5 = (f"ace-dim_16-lambda_{value}-gamma_0.1" for value in (0, 5))
+SASREC = "sasrec-max_length_6-batch_size_8-epochs_3-patience_3-inner_dim_32"
 HEAVY = ("embed_items", "refine_vectors", "train_backbone", "rank_targets")
-PARTS = ("Snakefile", "environment.yml", "workflow", "profiles", "ace_steps", "data")
+PARTS = (
+    *("Snakefile", "environment.yml", "workflow", "profiles", "ace_steps", "data"),
+    "snakemake_logger_plugin_ace",
+)
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,7 @@ class Checkout:
     folder: Path
 
     def command(self, *options: str) -> list[str]:
-        """A Snakemake call with the toy configuration."""
+        """A Snakemake call with the toy configuration; options may name targets first."""
         config = str(self.folder / "workflow/config/toy.yaml")
         threads = ["--set-threads", *(f"{rule}=1" for rule in HEAVY)]
         scatter = ["--set-scatter", "embed=2", "gram=2", "rank=2"]
@@ -31,9 +37,9 @@ class Checkout:
         return [*snakemake, "--configfile", config, *options]
 
     def environment(self) -> dict[str, str]:
-        """The toy encoder's place, and this interpreter first on the path."""
+        """This interpreter first on the path."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return {**os.environ, "PATH": path, "ACE_TOY_ENCODER": "encoder"}
+        return {**os.environ, "PATH": path}
 
     def snakemake(self, *options: str) -> subprocess.CompletedProcess:
         """Run Snakemake to its end."""
@@ -62,7 +68,7 @@ class Checkout:
 
 
 def make_checkout(folder: Path) -> Checkout:
-    """Copy the product and make the toy encoder beside it."""
+    """Copy the product."""
     folder.mkdir(parents=True, exist_ok=True)
     ignored = shutil.ignore_patterns("__pycache__")
     for part in PARTS:
@@ -71,7 +77,6 @@ def make_checkout(folder: Path) -> Checkout:
             shutil.copytree(source, target, ignore=ignored)
         else:
             shutil.copy2(source, target)
-    save_toy_encoder(folder / "encoder")
     return Checkout(folder)
 
 

@@ -12,7 +12,7 @@ CLOCKED = ["seconds", "targets_per_s"]  # the only columns that may differ
 
 def tables_of(checkout: Checkout) -> dict[str, Path]:
     """Every table and every file of tensors that a run wrote, by its name."""
-    results = checkout.folder / "results"
+    results = checkout.folder / "results/toy"
     files = [*results.rglob("*.parquet"), *results.rglob("*.safetensors")]
     return {str(f.relative_to(results)): f for f in sorted(files) if "state" not in f.parts}
 
@@ -51,7 +51,7 @@ def assert_same_tables(
 def copy_of(checkout: Checkout, folder: Path, *kept: str) -> Checkout:
     """A checkout with only some folders of another's results, and no store of vectors."""
     shutil.copytree(checkout.folder, folder, symlinks=True, ignore=shutil.ignore_patterns("logs"))
-    results = folder / "results"
+    results = folder / "results/toy"
     shutil.rmtree(folder / "resources", ignore_errors=True)
     for part in results.iterdir():
         if part.name not in kept:

@@ -1,13 +1,14 @@
 """beauty_methods.yaml is a part of paper.yaml; what it does otherwise is listed."""
 
+import json
 import polars as pl
 import pytest
 
-from ace_steps import configuration, grid
+from ace_steps.config import grid, loading
 from tests.conftest import ROOT
 
 PAPER, BEAUTY = (
-    configuration.load(str(ROOT / f"workflow/config/{name}.yaml"))
+    loading.load(ROOT / f"workflow/config/{name}.yaml").as_json()
     for name in ("paper", "beauty_methods")
 )
 KINDS = ("datasets", "encoders", "refinements", "backbones")
@@ -17,8 +18,9 @@ PER_TARGET = ("split", "user", "item", "history_length", "target_train_count")
 DIFFERENCES = {
     # RecBole's atomic files of the paper's data, for the raw archive that the office cannot fetch;
     # they hold the columns that the archive's reader is told to take.
-    "datasets.amazon-beauty.files.interactions",
-    "datasets.amazon-beauty.files.items",
+    "datasets.amazon-beauty.interactions",
+    "datasets.amazon-beauty.items",
+    *(f"datasets.amazon-beauty.expected{part}" for part in ("", ".users", ".items", ".events")),
     "datasets.amazon-beauty.source",
     "datasets.amazon-beauty.reader",
     "datasets.amazon-beauty.text_columns",
@@ -89,14 +91,27 @@ def test_results_are_chosen_and_compared_alike():
 
 @pytest.mark.parametrize("name", ["beauty", "beauty_backbones", "beauty_methods"])
 def test_the_published_report_is_of_the_configuration_as_it_stands(name):
-    settings = configuration.load(str(ROOT / f"workflow/config/{name}.yaml"))
+    settings = loading.load(ROOT / f"workflow/config/{name}.yaml").as_json()
     plan = grid.Plan(settings)
     published = pl.read_parquet(ROOT / f"docs/results/{name}/runs.parquet")
-    ran = set(published.select("refinement", "backbone", "seed").iter_rows())
-    first = {run for cell in plan.cells for run in plan.first_runs(cell)}
-    assert {(run.refinement, run.backbone, run.seed) for run in first} <= ran
-    assert {seed for _, _, seed in ran} == set(settings["seeds"])
-    assert {name for name, _, _ in ran} == {run.refinement for run in first}
+    columns = ("refinement_entry", "refinement_point", "backbone_entry", "backbone_point", "seed")
+    ran = set(published.select(columns).iter_rows())
+    wanted = {
+        (
+            *(plan.refinements[run.refinement].entry, values(plan.refinements[run.refinement])),
+            *(plan.backbones[run.backbone].entry, values(plan.backbones[run.backbone]), run.seed),
+        )
+        for cell in plan.cells
+        for run in plan.first_runs(cell)
+    }
+    assert wanted <= ran
+    assert {seed for *_, seed in ran} == set(settings["seeds"])
+    assert {row[:4] for row in ran} == {row[:4] for row in wanted}
+
+
+def values(point):
+    """A grid point's values as the table runs has them."""
+    return json.dumps(point.values)
 
 
 def test_the_published_ranks_give_the_published_metrics():

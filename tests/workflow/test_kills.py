@@ -8,7 +8,7 @@ import numpy as np
 import psutil
 import pytest
 
-from tests.workflow.conftest import make_checkout
+from tests.workflow.conftest import RANDOM, SASREC, make_checkout
 from tests.workflow.same import assert_same_tables, copy_of, tables_of
 
 pytestmark = pytest.mark.slow
@@ -20,8 +20,8 @@ PATIENCE_S = 600
 # Snakemake's issue 823: a job to be tried again is forgotten when a checkpoint ends meanwhile. It
 # says so and ends with code 1; started again, it goes on.
 LOST = "Out of jobs ready to be started, but not all files built yet"
-RUN = "train/toy/toy/random/sasrec/1"
-VECTORS = "results/embed/toy/toy/item_vectors.parquet"
+RUN = f"train/toy/toy/{RANDOM}/{SASREC}/1"
+VECTORS = "results/toy/embed/toy/toy/item_vectors.parquet"
 
 
 def start(checkout, *options):
@@ -126,7 +126,7 @@ def is_at_work(checkout, process):
 
 def left_over(checkout):
     """Temporary files that nothing will ever take away."""
-    return [file for file in (checkout.folder / "results").rglob(".*.tmp") if file.is_file()]
+    return [file for file in (checkout.folder / "results/toy").rglob(".*.tmp") if file.is_file()]
 
 
 def test_twenty_kills_at_random_moments_change_no_byte(finished, tmp_path):
@@ -146,7 +146,7 @@ def test_twenty_kills_at_random_moments_change_no_byte(finished, tmp_path):
 def at_training(finished, tmp_path):
     """A checkout in which everything before the trainings stands, and the files of one of them."""
     checkout = copy_of(finished, tmp_path / "ace", "preprocess", "embed", "factor", "refine")
-    return checkout, ("--", f"results/{RUN}/best.safetensors")
+    return checkout, ("--", f"results/toy/{RUN}/best.safetensors")
 
 
 def test_snakemake_that_was_killed_says_how_to_go_on_and_goes_on(at_training, finished):
@@ -177,7 +177,7 @@ def test_a_second_snakemake_in_the_folder_is_refused_and_harms_nothing(at_traini
 
 def test_a_table_harmed_between_stages_stops_the_run_and_its_deletion_mends_it(finished, tmp_path):
     checkout = copy_of(finished, tmp_path / "ace", "preprocess", "embed")
-    target = ("--", "results/factor/toy/toy/factor.safetensors")
+    target = ("--", "results/toy/factor/toy/toy/factor.safetensors")
     victim = checkout.folder / VECTORS
     content = bytearray(victim.read_bytes())
     content[len(content) // 2] ^= 16

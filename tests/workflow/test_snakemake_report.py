@@ -34,7 +34,7 @@ def held(page, name):
 
 
 def test_every_figure_the_report_and_the_metrics_are_in_it_byte_for_byte(page, finished):
-    folder = finished.folder / "results/report"
+    folder = finished.folder / "results/toy/report"
     figures = set(folder.glob("figures/**/*.svg"))
     assert len(figures) >= len(FIGURES)
     results = held(page, "results")
@@ -53,15 +53,15 @@ def test_each_category_holds_its_own(page):
     for category, parts in found.items():
         names = [name for part in parts.values() for name in part]
         assert names
-        assert all(name.startswith(f"results/report/{folders[category]}") for name in names)
+        assert all(name.startswith(f"results/toy/report/{folders[category]}") for name in names)
 
 
 def test_captions_are_ours_with_the_configurations_names_in_them(page):
     results = held(page, "results").items()
     captions = {name: " ".join(found["caption"].split()) for name, found in results}
     assert len(set(captions.values())) == len(FIGURES) + len(FILES)  # of each folder and file
-    assert "The data of toy after all filters" in captions["results/report/figures/data/toy.svg"]
-    grid = captions["results/report/figures/grid/toy/toy/sasrec.svg"]
+    assert "The data of toy after all filters" in captions["results/toy/report/figures/data/toy.svg"]
+    grid = captions["results/toy/report/figures/grid/toy/toy/sasrec.svg"]
     assert "the point that was chosen by ndcg at 10." in grid
     assert "(random, ace) on toy with vectors of toy" in " ".join(
         held(page, "workflow_desc").split()

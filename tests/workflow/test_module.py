@@ -1,0 +1,86 @@
+"""The workflow as a module of another one, from that one's folder."""
+
+import subprocess
+import sys
+
+import pytest
+
+from ace_steps import parquet
+from ace_steps.tables import RANKS
+from tests.workflow.conftest import ACE_5, RESULTS, SASREC
+from tests.workflow.same import tables_of
+
+OUTER = """
+configfile: "shop.yaml"
+
+
+module ace:
+    snakefile:
+        "{checkout}/Snakefile"
+    config:
+        config
+
+
+use rule * from ace{renamed}
+
+
+rule copy_report:
+    input:
+        "results/toy/report/report.html",
+    output:
+        "copy.html",
+    shell:
+        "cp {{input}} {{output}}"
+"""
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    """Snakemake in another workflow's folder, with the rules' names as they are or renamed."""
+    config = (finished.folder / "workflow/config/toy.yaml").read_text()
+    config = config.replace("data/toy/", f"{finished.folder}/data/toy/")
+    (tmp_path / "shop.yaml").write_text(config)
+
+    def snakemake(renamed, *options):
+        text = OUTER.format(checkout=finished.folder, renamed=renamed)
+        (tmp_path / "Snakefile").write_text(text)
+        done = subprocess.run(
+            [sys.executable, "-m", "snakemake", "--cores=2", *options],
+            cwd=tmp_path,
+            env=finished.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    return snakemake
+
+
+def test_its_rules_run_from_another_workflows_folder(run, finished, tmp_path):
+    target = f"{RESULTS}/rank/toy/toy/{ACE_5}/{SASREC}/1/ranks.parquet"
+    run("", "--", target)
+    made, known = (parquet.read_table(f / target, RANKS) for f in (tmp_path, finished.folder))
+    assert made.equals(known)
+
+
+def test_it_plans_to_its_report_with_every_rule_renamed(run):
+    said = run(" as ace_*", "-p", "--dry-run", "--", "copy.html")
+    for rule in ("ace_write_config", "ace_embed_items", "ace_select_points", "copy_report"):
+        assert rule in said
+
+
+def test_another_working_directory_is_the_folder_of_its_results(finished, tmp_path):
+    config = (finished.folder / "workflow/config/toy.yaml").read_text()
+    (tmp_path / "toy.yaml").write_text(
+        config.replace("data/toy/", f"{finished.folder}/data/toy/")
+    )
+    before = tables_of(finished)
+    done = finished.snakemake(
+        *("--directory", str(tmp_path), "--configfile", str(tmp_path / "toy.yaml")),
+        *("--", f"{RESULTS}/preprocess/toy/items.parquet"),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / RESULTS / "preprocess/toy/items.parquet").is_file()
+    assert tables_of(finished) == before
