@@ -217,6 +217,13 @@ def test_a_prompt_that_cannot_be_one_is_refused_with_the_file(tmp_path, content)
         ({"config": {"max_position_embeddings": 4096}}, 256),
         ({"tokenizer_config": {"model_max_length": 77}}, 77),
         ({"tokenizer_config": {"model_max_length": 1e30}}, 256),
+        (
+            {
+                "config": {"max_position_embeddings": 130},
+                "tokenizer_config": {"model_max_length": 128},
+            },
+            128,
+        ),
         ({"sentence_bert_config": {"max_seq_length": 4000}}, 4000),
         ({"sentence_bert_config": {"max_seq_length": None}}, 256),
         (
