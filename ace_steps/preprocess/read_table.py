@@ -135,10 +135,10 @@ def column_names(path: Path) -> list[str]:
 
 
 def _unit_of(path: Path, column: str) -> str:
-    """The unit of a column of times: by its type, or by the size of its largest value."""
+    """The unit of a column of times: iso where none of them is a number, else by the latest."""
     times = _read(path, {column: "timestamp"}, ())["timestamp"]
     numbers = times.cast(pl.Float64, strict=False)
-    if numbers.null_count() > times.null_count() + int((times == "").sum()):
+    if numbers.count() == 0 and (times != "").any():
         return "iso"
     latest = numbers.max() or 0.0
     fitting = (unit for unit, scale in PER_SECOND.items() if latest / scale <= LATEST_S)
@@ -165,8 +165,16 @@ def _read_parquet(
         require_columns(path, names, list(wanted))
         table = pl.from_arrow(file.read(columns=names if keep_others else list(wanted)))
     table = table.rename(wanted)
-    table = table.with_columns(cs.temporal().dt.strftime(ISO))
+    table = table.with_columns(
+        cs.datetime().dt.strftime(ISO), cs.duration().dt.to_string("iso"), cs.array().arr.to_list()
+    )
     lists = [name for name, kind in table.schema.items() if kind == pl.List]
+    for name in lists:
+        if table.schema[name].inner in (pl.List, pl.Array):
+            raise InputError(
+                f"{path}: column '{name}': expected a value or a list of values a row, got lists of "
+                "lists; write it as text or leave it out"
+            )
     table = table.with_columns(pl.col(lists).cast(pl.List(pl.String)))
     table = table.with_columns(joined(name) for name in lists)
     kinds = {name: pl.Float64 if name in numbers else pl.String for name in table.columns}
