@@ -6,7 +6,12 @@ from pathlib import Path
 from ace_steps.config.experiment import Registries
 from ace_steps.errors import InputError
 from ace_steps.files import write_text
-from ace_steps.init.configuration_text import configuration_text, encoder_entry, experiment_name
+from ace_steps.init.configuration_text import (
+    configuration_text,
+    encoder_entry,
+    experiment_name,
+    smaller_dim,
+)
 from ace_steps.init.guess import guess
 
 
@@ -30,7 +35,8 @@ def write_configuration(
     Raises:
         InputError: the file is there, or the files are no log and catalog.
     """
-    entry = encoder_entry(encoder, Registries.shipped().encoders)
+    registry = Registries.shipped().encoders
+    entry = encoder_entry(encoder, registry)
     found = guess(files or [Path()])
     name = experiment_name(name, found.interactions)
     output = output or Path(f"{name}.yaml")
@@ -38,11 +44,14 @@ def write_configuration(
         raise InputError(
             f"{output}: already there; --output names another file, --force replaces it."
         )
-    text = configuration_text(found, name, entry)
+    dim = smaller_dim(entry[1], registry, found.n_items)
+    text = configuration_text(found, name, entry, dim)
     if not output.parent.is_dir():
         raise InputError(f"{output}: its folder is not there; make it, or name another.")
     write_text(output, text)
     lines = list(found.facts)
+    if dim:
+        lines.append(f"dim: {dim}; the encoder's vectors or the items allow no more")
     if found.doubts:
         lines += ["not sure; check these:", *(f"  {doubt}" for doubt in found.doubts)]
     return [*lines, f"wrote {output}; next: snakemake -n --configfile {output}"]

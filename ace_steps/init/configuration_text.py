@@ -10,6 +10,8 @@ import yaml
 from ace_steps.backbones.settings import BackboneSettings, TrainingSettings
 from ace_steps.config.experiment import DEFAULT_ENTRIES, NAME, Experiment
 from ace_steps.embed.registry import public_encoder
+from ace_steps.embed.resolve import encoder_dim
+from ace_steps.embed.settings import entry_class
 from ace_steps.errors import InputError
 from ace_steps.init.guess import Guess
 from ace_steps.preprocess.settings import DatasetSettings
@@ -107,13 +109,42 @@ def encoder_entry(encoder: str, registry: Path) -> tuple[str, dict]:
     return SHORT_NAMES.get(encoder, _as_name(encoder)), {"source": encoder}
 
 
-def configuration_text(guess: Guess, name: str, encoder: tuple[str, dict]) -> str:
+def smaller_dim(encoder: dict, registry: Path, n_items: int | None) -> int | None:
+    """Dimensions of refined vectors where the default has more than encoder or items allow.
+
+    Args:
+        encoder: The entry.
+        registry: ``data/encoders.yaml``.
+        n_items: Items, None where unknown.
+
+    Returns:
+        The largest power of two that both allow, so that attention heads divide it; None where
+        the default fits.
+    """
+    settings = entry_class(encoder).model_validate(encoder)
+    folder = Path(encoder["path"]) if "path" in encoder else None
+    limits = [limit for limit in (encoder_dim(settings, registry, folder), n_items) if limit]
+    if not limits or min(limits) >= _default(Experiment, "dim"):
+        return None
+    return 1 << min(limits).bit_length() - 1
+
+
+def configuration_text(
+    guess: Guess, name: str, encoder: tuple[str, dict], dim: int | None = None
+) -> str:
     """The YAML file: what must be said, then the next most useful keys as comments.
 
     A comment ``# key: value`` states a default and can be uncommented as it stands; only the other
     encoders are examples.
+
+    Args:
+        guess: What the files are.
+        name: Of the experiment and the dataset.
+        encoder: An entry of ``encoders`` with its name.
+        dim: Of refined vectors, None for the default.
     """
     label, entry = encoder
+    default_dim = line("dim", _default(Experiment, "dim"))
     dataset = [
         line("interactions", guess.interactions.as_posix()),
         line("items", guess.items.as_posix()),
@@ -125,6 +156,7 @@ def configuration_text(guess: Guess, name: str, encoder: tuple[str, dict]) -> st
         [
             "# Written by `python -m ace_steps init`; docs/configuration.md has every key.",
             line("experiment", name),
+            *([line("dim", dim)] if dim else []),
             "datasets:",
             f"  {line(name, None).removesuffix(' null')}",
             *(f"    {text}" for text in dataset),
@@ -137,7 +169,7 @@ def configuration_text(guess: Guess, name: str, encoder: tuple[str, dict]) -> st
             *(f"# {text}" for text in _entries("backbones")),
             f"#     {line('max_length', _default(BackboneSettings, 'max_length'))}",
             f"#     {line('training', {'epochs': _default(TrainingSettings, 'epochs')})}",
-            f"# {line('dim', _default(Experiment, 'dim'))}  # of refined vectors and backbones",
+            *([] if dim else [f"# {default_dim}  # of refined vectors and backbones"]),
             f"# {line('seeds', _default(Experiment, 'seeds'))}",
             "",
         ]

@@ -38,6 +38,7 @@ class Guess:
         reader: Which reader takes them.
         columns: Settings of the key ``columns``; None unless the reader is ``table``.
         text_columns: Columns of the catalog that hold words; empty where the reader knows.
+        n_items: Items of the log with a row in the catalog, None where not both were read whole.
         has_missing_items: Whether the log surely has items without a row in the catalog.
         facts: Lines that say what was recognized, and by what.
         doubts: Lines that say what could be otherwise, and what then.
@@ -48,6 +49,7 @@ class Guess:
     reader: str
     columns: dict[str, str | None] | None = None
     text_columns: list[str] = field(default_factory=list)
+    n_items: int | None = None
     has_missing_items: bool = False
     facts: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
@@ -179,6 +181,7 @@ def _own(
         columns["rating"] = roles.rating.name
     columns["item_id"] = roles.item_id.name
     missing = _missing_items(log, catalog, roles)
+    are_whole = log.is_whole and catalog.is_whole
     words = text_columns(columns_of(catalog), roles.item_id.name)
     return Guess(
         interactions=log.path,
@@ -186,6 +189,7 @@ def _own(
         reader="table",
         columns=columns,
         text_columns=words,
+        n_items=round(roles.overlap * len(roles.item.ids)) if are_whole else None,
         has_missing_items=bool(missing),
         facts=_facts(log, catalog, roles, words),
         doubts=[

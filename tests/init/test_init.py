@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 from ace_steps.__main__ import main
 from ace_steps.config.experiment import Registries
 from ace_steps.config.loading import load
-from ace_steps.init.configuration_text import configuration_text, encoder_entry, experiment_name
+from ace_steps.init.configuration_text import (
+    configuration_text,
+    encoder_entry,
+    experiment_name,
+    smaller_dim,
+)
 from ace_steps.init.configuration_text import line as yaml_line
 from ace_steps.init.guess import Guess
 from tests.init.made import FORMATS, SHOPS, plain
@@ -69,11 +74,24 @@ def test_the_comments_state_the_defaults(shop, tmp_path):
     text = (tmp_path / "shop.yaml").read_text()
     (tmp_path / "stated.yaml").write_text(uncommented(text))
     stated = yaml.safe_load(uncommented(text))
-    assert {"refinements", "backbones", "dim", "seeds"} <= set(stated)
+    assert {"refinements", "backbones", "seeds"} <= set(stated)
     assert {"min_user_events", "split", "text_columns"} <= set(stated["datasets"]["shop"])
     without_texts = load("stated.yaml").as_json()
     without_texts["datasets"]["shop"]["text_columns"] = None  # an example, not the default
     assert without_texts == load("shop.yaml").as_json()
+
+
+def test_dim_is_stated_where_the_default_is_more_than_items_or_encoder_allow(tmp_path):
+    registry = Registries.shipped().encoders
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text('{"hidden_size": 48}')
+    assert smaller_dim({"path": "model"}, registry, None) == 32
+    assert smaller_dim({"path": "model"}, registry, 16) == 16
+    assert smaller_dim({"source": "all-minilm-l6-v2"}, registry, 200) is None
+    assert smaller_dim({"source": "all-minilm-l6-v2"}, registry, 127) == 64
+    plain(tmp_path)  # 30 items
+    main(["init", "logs.csv", "products.csv", "--name", "shop"])
+    assert load("shop.yaml", with_files=True).dim == 16
 
 
 def test_missing_items_are_dropped_in_the_file_where_the_catalog_lacks_some(tmp_path, capsys):
