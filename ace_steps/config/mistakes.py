@@ -32,6 +32,7 @@ COMPARISONS = {
 }
 MEMBERS = {"List": "value", "Dictionary": "entry"}
 SWITCHES = {"on", "off", "yes", "no", "true", "false"}  # texts that YAML takes for truth values
+CLOSE = 0.75  # similarity from which a key elsewhere may be meant
 N_SHOWN = 12  # known names listed where none is near
 
 Part = tuple[str, type[BaseModel]]  # where in a tree, and the settings class that stands there
@@ -270,12 +271,13 @@ def _meant(loc: tuple, model: type[BaseModel], parts: Sequence[Part]) -> str:
         below = [path for path in exact if here and path.startswith(f"{here}.")]
         path = min(below or exact, key=lambda path: path.count("."))
         outside = f", not in '{here}'" if here and not below else ""
-        return f"did you mean '{path}'{outside}?"
+        typing = [f"'{name}' or " for name in difflib.get_close_matches(key, beside, 1, CLOSE)]
+        return f"did you mean {''.join(typing)}'{path}'{outside}?"
     near = suggestion(key, beside)
     if near.startswith("did you mean"):
         return near
     paths = {path.rpartition(".")[2]: path for path in reversed(elsewhere)}
-    close = difflib.get_close_matches(key, list(paths), n=1, cutoff=0.75)
+    close = difflib.get_close_matches(key, list(paths), 1, CLOSE)
     return f"did you mean '{paths[close[0]]}'?" if close else near
 
 

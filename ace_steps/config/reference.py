@@ -20,6 +20,7 @@ from ace_steps.config.registry import BACKBONES, READERS, REFINEMENTS, Entry
 from ace_steps.embed.settings import ApiEncoderSettings, LocalEncoderSettings, PrecomputedSettings
 from ace_steps.errors import InputError
 from ace_steps.files import write_text
+from ace_steps.preprocess.registry import ROLES
 from ace_steps.preprocess.settings import DatasetSettings
 from ace_steps.refine.settings import RefinementSettings
 
@@ -33,7 +34,8 @@ KIND_TEXTS = {
     "encoders": "By a name of yours. One of `source`, `path`, `hub`, `api` and `vectors` says "
     "which kind it is.",
     "refinements": "By a name of yours: a `method`, which is left out where the entry is called "
-    "like it. Without this section they are `random` (std 0.02 and 0.1), `svd`, `whitening` and `ace`.",
+    "like it. Without this section they are `random` (std 0.02 and 0.1), `svd`, `whitening` and "
+    "`ace`.",
     "backbones": "By a name of yours: a `model`, which is left out where the entry is called like "
     "it. Without this section it is `sasrec`.",
 }
@@ -185,20 +187,21 @@ def _chosen(named: Kind) -> Fragment:
 def _dataset(definitions: dict[str, Fragment], registries: Registries) -> Fragment:
     """A dataset: the reader that it names, or that its source is for, else tables."""
     sources = _registry(registries.datasets)
-    for entry in READERS.values():
-        definitions[entry.settings]["properties"]["source"] = _names(
-            definitions[entry.settings]["properties"]["source"], sources
-        )
     otherwise = _definition(READERS["table"])
     for name, entry in READERS.items():
         public = [source for source, known in sources.items() if known["reader"] == name]
+        keys = definitions[entry.settings]["properties"]
+        keys["source"] = _names(keys["source"], public)
         of_source = [_has("source", public)] if public else []
         test = {"anyOf": [_has("reader", [name]), *of_source]}
         otherwise = {"if": test, "then": _definition(entry), "else": otherwise}
     return {
         "type": "object",
-        "oneOf": [_given("source"), _given("interactions", "items")],
-        "properties": {"reader": {"enum": list(READERS)}},
+        "oneOf": [_given("source", without=ROLES), _given(*ROLES, without=("source",))],
+        "properties": {
+            "reader": {"enum": list(READERS)},
+            "source": _names(_of_class(DatasetSettings, {})["properties"]["source"], sources),
+        },
         **otherwise,
     }
 
@@ -239,9 +242,13 @@ def _has(key: str, values: list[str]) -> Fragment:
     return {"type": "object", "required": [key], "properties": {key: {"enum": values}}}
 
 
-def _given(*keys: str) -> Fragment:
-    """Objects in which keys are there and not null."""
-    return {"required": list(keys), "properties": {key: {"not": {"type": "null"}} for key in keys}}
+def _given(*keys: str, without: Iterable[str] = ()) -> Fragment:
+    """Objects in which some keys are there and not null, and others are not there or null."""
+    there = {key: {"not": {"type": "null"}} for key in keys}
+    return {
+        "required": list(keys),
+        "properties": there | {key: {"type": "null"} for key in without},
+    }
 
 
 def _registry(path: Path) -> dict[str, dict]:
@@ -272,7 +279,7 @@ def _rows_of(
         options = field.get("anyOf", [field])
         names = [option["$ref"].rpartition("/")[2] for option in options if "$ref" in option]
         default = "required" if key in section.get("required", ()) else _default(field, names)
-        said = field.get("description") or definitions[names[0]]["description"]
+        said = field.get("description") or "".join(definitions[n]["description"] for n in names)
         values = _section(field) if names else _values(field)
         yield _Row(prefix + key, default, values, _cell(said))
         for name in names:

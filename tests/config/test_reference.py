@@ -1,0 +1,211 @@
+"""The schema and the page say what the settings classes say, and an editor finds mistakes by it."""
+
+import json
+import re
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from ace_steps.config import loading, reference
+from ace_steps.config.registry import BACKBONES, READERS, REFINEMENTS
+from tests.config.made import small
+from tests.conftest import ROOT
+
+CONFIGS = sorted((ROOT / "workflow/config").glob("*.yaml"))
+SCHEMA = reference.schema()
+VALIDATOR = Draft202012Validator(SCHEMA)
+PAGE = (ROOT / reference.PAGE).read_text(encoding="utf-8")
+
+
+def test_both_committed_files_are_as_the_settings_classes_have_them():
+    for name, text in reference.files(PAGE).items():
+        assert (ROOT / name).read_text(encoding="utf-8") == text
+
+
+def test_the_command_writes_both_files_and_then_finds_them_right(tmp_path, capsys):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / reference.PAGE).write_text("# Configuration\n\nBy hand.\n")
+    assert reference.main(["--root", str(tmp_path), "--check"]) == 1
+    assert not (tmp_path / reference.SCHEMA).exists()
+    assert reference.main(["--root", str(tmp_path)]) == 0
+    assert (tmp_path / reference.PAGE).read_text().startswith("# Configuration\n\nBy hand.\n")
+    assert reference.main(["--root", str(tmp_path), "--check"]) == 0
+    (tmp_path / reference.SCHEMA).write_text("{}")
+    capsys.readouterr()
+    assert reference.main(["--root", str(tmp_path), "--check"]) == 1
+    said = capsys.readouterr().err
+    assert "config.schema.json" in said
+    assert "configuration.md" not in said
+
+
+def test_the_schema_is_a_schema():
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+def objects(node, place="config"):
+    """Every part of the schema that describes an object's keys."""
+    if isinstance(node, dict):
+        if "properties" in node and node.get("type") == "object" and "required" not in place:
+            yield place, node
+        for key, value in node.items():
+            if key not in ("if", "default", "allOf", "oneOf"):
+                yield from objects(value, f"{place}.{key}")
+
+
+def test_every_settings_class_is_closed_and_every_key_says_what_it_means():
+    closed = {place: node for place, node in objects(SCHEMA) if node.get("description")}
+    assert len(closed) > 30
+    for place, node in closed.items():
+        assert node["additionalProperties"] is False, place
+        for key, field in node["properties"].items():
+            is_told = {"description", "const", "$ref", "anyOf"} & field.keys()
+            assert is_told, f"{place}.{key}"
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_committed_configuration_and_what_it_becomes_is_valid(path):
+    VALIDATOR.validate(yaml.safe_load(path.read_text()))
+    VALIDATOR.validate(yaml.safe_load(loading.as_yaml(loading.load(path).as_json())))
+
+
+def accepted(text: str) -> bool:
+    return VALIDATOR.is_valid(small(**yaml.safe_load(text)))
+
+
+GOOD = [
+    "{}",
+    "backbones: {sasrec: }",
+    "refinements: {svd: , ace: {lambda: [0, 5]}}",
+    "refinements: {mine: {method: ace, lambda: 5}}",
+    "refinements: {ace: {method: svd, center: true}}",
+    "backbones: {mine: {model: gru4rec, hidden_dim: [64, 128]}}",
+    "datasets: {d: {interactions: a, items: b, columns: {user: u}}}",
+    "datasets: {d: {interactions: a, items: b, reader: recbole, source: null}}",
+    "datasets: {d: {source: ml-20m, min_rating: 4}}",
+    "encoders: {e: {path: x, pooling: mean}}",
+    "encoders: {e: {vectors: x.parquet}}",
+    "encoders: {e: {api: {base_url: 'http://x', model: m, dim: 8}, normalize: false}}",
+    f"encoders: {{e: {{hub: {{repo: a/b, revision: '{'0' * 40}'}}}}}}",
+]
+
+
+@pytest.mark.parametrize("text", GOOD)
+def test_what_the_program_takes_is_valid(text):
+    assert accepted(text)
+    loading.resolve(small(**yaml.safe_load(text)))
+
+
+BAD = [
+    "seed: [1]",
+    "seeds: 1",
+    "seeds: []",
+    "experiment: Shop",
+    "experiment: 3",
+    "dim: '64'",
+    "refinements: [ace]",
+    "refinements: {}",
+    "refinements: {ace: {lamda: 5}}",
+    "refinements: {ace: {lambda: -1}}",
+    "refinements: {ace: {lambda: [0, -1]}}",
+    "refinements: {ace: {lambda: []}}",
+    "refinements: {mine: {lambda: 5}}",
+    "refinements: {mine: {method: acee}}",
+    "refinements: {mine: {method: svd, lambda: 5}}",
+    "refinements: {random: {gamma: 1}}",
+    "backbones: {sasrec: {lr: 1}}",
+    "backbones: {sasrec: {training: {lr: 1e-3}}}",
+    "backbones: {sasrec: {training: {epoch: 3}}}",
+    "backbones: {sasrec: {dropout: [0.1, 0.2]}}",
+    "backbones: {sasrec: {hidden_dim: 3}}",
+    "backbones: {bert4rec: {max_length: 1}}",
+    "datasets: {d: {source: ml-100}}",
+    "datasets: {d: {source: ml-100k, interactions: a}}",
+    "datasets: {d: {interactions: a}}",
+    "datasets: {d: {source: ml-100k, reader: yelp}}",
+    "datasets: {d: {source: ml-100k, columns: {user: u}}}",
+    "datasets: {d: {interactions: a, items: b, reader: recbol}}",
+    "datasets: {d: {interactions: a, items: b, columns: {usr: u}}}",
+    "datasets: {ML: {source: ml-100k}}",
+    "encoders: {e: {source: toyy}}",
+    "encoders: {e: {source: toy, path: x}}",
+    "encoders: {e: {pooling: mean}}",
+    "encoders: {e: {source: toy, pooling: meen}}",
+    "encoders: {e: {hub: {repo: a/b, revision: main}}}",
+    "encoders: {e: {vectors: x.csv}}",
+    "encoders: {e: {vectors: x.npy, pooling: mean}}",
+    "encoders: {e: {api: {model: m, dim: 8}}}",
+    "encoders: {e: toy}",
+    "statistics: {metrics: [recall]}",
+    "selection: {cutoff: 3}",
+]
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_what_the_program_refuses_is_not_valid(text):
+    assert not accepted(text)
+    with pytest.raises(ValueError, match="error"):
+        loading.resolve(small(**yaml.safe_load(text)))
+
+
+@pytest.mark.parametrize("key", ["experiment", "datasets", "encoders"])
+def test_what_is_required_is_missed(key):
+    values = small()
+    del values[key]
+    assert not VALIDATOR.is_valid(values)
+
+
+def test_an_editor_finds_every_member_with_its_description_and_default():
+    found = SCHEMA["$defs"]["AceSettings"]["properties"]["gamma"]
+    assert (found["default"], found["description"][:18]) == (0.2, "Standard deviation")
+    assert set(SCHEMA["properties"]["refinements"]["properties"]) == set(REFINEMENTS)
+    assert set(SCHEMA["properties"]["backbones"]["properties"]) == set(BACKBONES)
+    assert SCHEMA["$defs"]["datasets"]["properties"]["reader"]["enum"] == list(READERS)
+
+
+def section(title: str) -> dict[str, list[str]]:
+    """The rows of the page's table under a heading, by key."""
+    below = PAGE.split(f"### `{title}`\n")[1].split("\n#")[0]
+    rows = re.findall(r"^\| `(.+?)` \| (.*?) \| (.*?) \| (.*?) \|$", below, flags=re.M)
+    return {key: rest for key, *rest in rows}
+
+
+def test_a_key_stands_on_the_page_with_default_range_and_whether_it_is_a_grid():
+    ace = section("method: ace")
+    assert ace["lambda"][:2] == ["`null`", "number ≥ 0; grid or null"]
+    assert ace["gamma"][:2] == ["`0.2`", "number > 0; grid"]
+    assert ace["center"][:2] == ["`false`", "true or false"]
+    assert ace["target.effective_rank"][1] == "number > 0, ≤ 1; grid or null"
+
+
+@pytest.mark.parametrize(
+    ("key", "registry"), [("reader", READERS), ("method", REFINEMENTS), ("model", BACKBONES)]
+)
+def test_every_member_has_its_own_keys_under_it_and_not_those_of_all(key, registry):
+    shared = {"reader": "min_rating", "method": "dim", "model": "training.lr"}[key]
+    for name in registry:
+        assert f"### `{key}: {name}`" in PAGE
+        assert shared not in section(f"{key}: {name}")
+    assert f"| `{shared}` |" in PAGE
+
+
+def test_a_key_that_a_member_narrows_is_listed_under_it():
+    assert section("model: bert4rec")["max_length"][1] == "whole number ≥ 2; grid"
+    assert "max_length" not in section("model: sasrec")
+
+
+def test_no_angle_bracket_of_a_description_vanishes_as_html():
+    outside = re.sub(r"`[^`\n]*`|```.*?```|<!--.*?-->", "", PAGE, flags=re.S)
+    assert re.search(r"(?<!\\)<[a-z]", outside) is None
+
+
+def test_the_example_of_the_page_is_a_configuration_of_at_most_twelve_lines():
+    (example,) = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.S)
+    assert len(example.splitlines()) <= 12
+    values = yaml.safe_load(example)
+    VALIDATOR.validate(values)
+    assert loading.resolve(values).experiment == "shop"
+
+
+def test_the_schema_is_plain_json():
+    assert json.loads(json.dumps(SCHEMA, allow_nan=False)) == SCHEMA
