@@ -5,7 +5,7 @@ import re
 import numpy as np
 import yaml
 
-from ace_steps import configuration
+from ace_steps.config import grid, loading
 from ace_steps.refine import Refinement
 from tests.conftest import ROOT
 
@@ -28,14 +28,13 @@ def test_the_librarys_six_lines_refine_anyones_vectors(tmp_path, monkeypatch):
     np.testing.assert_array_equal(loaded.transform(vectors), names["table"])
 
 
-def test_the_keys_it_shows_for_own_data_are_those_of_the_schema():
-    shown = yaml.safe_load(_block("yaml", "reader: table"))
-    config = yaml.safe_load((ROOT / "workflow/config/config.yaml").read_text())
-    for kind, drop in (("datasets", {"source", "reader"}), ("encoders", {"source"})):
-        default = next(iter(config[kind].values()))
-        rest = {key: value for key, value in default.items() if key not in drop}
-        config[kind] = {name: {**rest, **entry} for name, entry in shown[kind].items()}
-    configuration.check(config)
+def test_the_configuration_it_shows_is_one_with_and_without_its_additions(tmp_path):
+    first, more = (yaml.safe_load(_block("yaml", word)) for word in ("experiment: shop", "seeds:"))
+    short = loading.resolve(first)
+    assert list(short.refinements) == ["random", "svd", "whitening", "ace"]
+    long = loading.resolve(first | more)
+    assert list(long.backbones) == ["sasrec", "gru4rec"]
+    assert len(grid.Plan(long.as_json()).refinements) == 4
 
 
 def test_every_file_it_links_to_is_there():
@@ -46,7 +45,8 @@ def test_every_file_it_links_to_is_there():
 
 
 def test_the_artifact_table_names_what_the_rules_write():
+    page = (ROOT / "docs/artifacts.md").read_text()
     rules = "".join(file.read_text() for file in (ROOT / "workflow/rules").glob("*.smk"))
     written = set(re.findall(r"([a-z_]+)\.(?:parquet|safetensors|html|md|txt)\"", rules))
     for name in written - {"batch"}:
-        assert name in README, name
+        assert name in page, name

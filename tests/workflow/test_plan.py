@@ -55,12 +55,12 @@ def _edges(text):
     return set(re.findall(r"^\s*(\w+) --> (\w+)$", text, re.M))
 
 
-def test_the_readme_draws_the_rules_as_snakemake_does(checkout):
+def test_the_docs_draw_the_rules_as_snakemake_does(checkout):
     config = str(checkout.folder / "workflow/config/config.yaml")
     drawn = checkout.snakemake("--rulegraph", "mermaid-js", "--configfile", config).stdout
     names = dict(re.findall(r"^\s*(id\d+)\[(\w+)\]", drawn, re.M))
     edges = {(names[a], names[b]) for a, b in _edges(drawn) if names[b] != "all"}
-    assert _edges((ROOT / "README.md").read_text()) == edges
+    assert _edges((ROOT / "docs/artifacts.md").read_text()) == edges
 
 
 def test_the_scatter_count_comes_from_outside(checkout):
