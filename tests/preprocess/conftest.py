@@ -1,32 +1,42 @@
 """Readers on files written on the spot."""
 
+import json
+
 import pytest
 
-from ace_steps.preprocess.readers import READERS
-from ace_steps.preprocess.settings import Columns
+from ace_steps.config.base import parse
+from ace_steps.config.registry import READERS
 
-MAPPING = {
-    "user": "who",
-    "item": "what",
-    "timestamp": "when",
-    "timestamp_unit": "seconds",
-    "rating": None,
-    "item_id": "sku",
-}
+MAPPING = {"user": "who", "item": "what", "timestamp": "when", "item_id": "sku"}  # of a table
+
+
+def reader_settings(reader, **columns):
+    """Settings of a reader with nothing said but, for a table, its columns."""
+    said = {"columns": {**MAPPING, **columns}} if reader == "table" else {}
+    return parse(READERS[reader].settings_class(), json.dumps(said), "settings")
 
 
 @pytest.fixture
-def read(tmp_path):
-    """Write both files, read them with the reader of that name."""
+def write(tmp_path):
+    """Write a log and a catalog, texts or bytes; their paths."""
 
-    def write_and_read(reader, log, catalogue, **columns):
+    def write_both(log, catalog):
         folder = tmp_path / "set [1]"  # brackets are no pattern
         folder.mkdir(exist_ok=True)
-        paths = []
-        for name, content in (("log", log), ("catalogue", catalogue)):
-            paths.append(folder / name)
-            paths[-1].write_bytes(content if isinstance(content, bytes) else content.encode())
-        mapping = Columns(**{**MAPPING, **columns}) if reader == "table" else None
-        return READERS[reader](*paths, mapping)
+        paths = folder / "log", folder / "catalogue"
+        for path, content in zip(paths, (log, catalog), strict=True):
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return paths
+
+    return write_both
+
+
+@pytest.fixture
+def read(write):
+    """Write both files, read them with the reader of that name."""
+
+    def write_and_read(reader, log, catalog, **columns):
+        settings = reader_settings(reader, **columns)
+        return READERS[reader].implementation()(*write(log, catalog), settings)
 
     return write_and_read

@@ -2,8 +2,8 @@
 
 import json
 
-from ace_steps.preprocess.settings import DatasetSettings
 from ace_steps.config.base import parse
+from ace_steps.preprocess.read_recbole import RecboleSettings
 from tests.conftest import ROOT
 
 TOY = json.loads((ROOT / "data/toy/settings.json").read_text())
@@ -16,4 +16,4 @@ def toy_settings(**changes):
 
 def dataset_settings(**changes):
     """The toy's settings, with changes; no expected counts."""
-    return parse(DatasetSettings, json.dumps(toy_settings(**changes)), "test")
+    return parse(RecboleSettings, json.dumps(toy_settings(**changes)), "test")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ace_steps.errors import InputError
 from ace_steps.preprocess.pipeline import build_dataset
 from ace_steps.preprocess.raw_events import RawData
-from ace_steps.preprocess.readers import READERS
+from ace_steps.preprocess.read_recbole import read
 from ace_steps.preprocess.settings import Counts
 from tests.conftest import ROOT
 from tests.preprocess.settings import dataset_settings
@@ -48,7 +48,7 @@ def histories(dataset):
 
 
 def test_the_toy_has_the_counts_that_its_rule_says():
-    raw = READERS["recbole"](ROOT / "data/toy/toy.inter", ROOT / "data/toy/toy.item", None)
+    raw = read(ROOT / "data/toy/toy.inter", ROOT / "data/toy/toy.item")
     found = report(build_dataset(raw, dataset_settings(), "toy"))
     expected = {
         "events_raw": 8 * (4 + 5 + 6 + 7 + 8) + 4,
@@ -275,7 +275,7 @@ def test_a_log_of_which_nothing_is_left_is_refused(changes, message):
 def test_amazon_beauty_has_the_published_counts(amazon_beauty):
     files = (amazon_beauty / f"amazon-beauty.{kind}" for kind in ("inter", "item"))
     wanted = dataset_settings(min_user_events=5, min_item_events=5, blank_text="placeholder")
-    found = build_dataset(READERS["recbole"](*files, None), wanted, "amazon-beauty")
+    found = build_dataset(read(*files), wanted, "amazon-beauty")
     assert (len(found.users), len(found.items), len(found.interactions)) == (
         22_363,
         12_101,

@@ -1,12 +1,16 @@
 """RecBole, MovieLens and own tables, by hand: odd rows, known answers, and refusals."""
 
 import gzip
+from datetime import date, time, timedelta
+from importlib import import_module
 
 import polars as pl
 import pytest
 
+from ace_steps.config.registry import READERS
 from ace_steps.errors import InputError
-from ace_steps.preprocess.readers import READERS
+from ace_steps.preprocess import read_recbole, read_table
+from tests.preprocess.conftest import reader_settings
 
 
 def rows(events):
@@ -73,12 +77,12 @@ def test_a_broken_recbole_catalogue_is_refused(read, catalogue, message):
 
 def test_a_folder_is_no_raw_file(tmp_path):
     with pytest.raises(InputError, match=r"a folder, but a file is wanted"):
-        READERS["recbole"](tmp_path, tmp_path, None)
+        read_recbole.read(tmp_path, tmp_path)
 
 
 def test_a_missing_raw_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"none: no such file"):
-        READERS["recbole"](tmp_path / "none", tmp_path / "none", None)
+        read_recbole.read(tmp_path / "none", tmp_path / "none")
 
 
 def test_a_compressed_recbole_log_is_read_as_it_is(read):
@@ -164,6 +168,30 @@ def test_own_parquet_is_read_whatever_its_types(read, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        (pl.Series([date(2014, 7, 23)]), "2014-07-23"),
+        (pl.Series([time(8, 15)]), "08:15:00"),
+        (pl.Series([timedelta(seconds=90)]), "PT1M30S"),
+        (pl.Series([["x", "y"]], dtype=pl.Array(pl.String, 2)), "x, y"),
+        (pl.Series([True]), "true"),
+        (pl.Series(["red"], dtype=pl.Categorical), "red"),
+    ],
+    ids=["day", "time of day", "duration", "array", "truth", "category"],
+)
+def test_a_catalog_of_parquet_is_text_whatever_its_types(read, tmp_path, values, text):
+    pl.DataFrame({"sku": ["a"], "field": values}).write_parquet(tmp_path / "items")
+    raw = read("table", "who,what,when\nu,a,5\n", (tmp_path / "items").read_bytes())
+    assert raw.items.rows() == [("a", text)]
+
+
+def test_lists_of_lists_in_a_catalog_are_refused_with_their_column(read, tmp_path):
+    pl.DataFrame({"sku": ["a"], "tags": [[["x"], ["y"]]]}).write_parquet(tmp_path / "items")
+    with pytest.raises(InputError, match=r"catalogue: column 'tags': .*lists of lists"):
+        read("table", "who,what,when\nu,a,5\n", (tmp_path / "items").read_bytes())
+
+
+@pytest.mark.parametrize(
     ("log", "unit", "message"),
     [
         ("who,what\nu,a\n", "seconds", "column 'when' is missing; found who, what"),
@@ -175,3 +203,137 @@ def test_own_parquet_is_read_whatever_its_types(read, tmp_path):
 def test_a_broken_own_table_is_refused(read, log, unit, message):
     with pytest.raises(InputError, match=message):
         read("table", log, "sku,title\na,Lamp\n", timestamp_unit=unit)
+
+
+AT_S = (44 * 365 + 11 + 203) * 86_400  # 2014-07-23: 44 years, 11 leap days, 203 days of its year
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        [str(AT_S), str(AT_S + 1.5)],
+        [f"{AT_S}000", f"{AT_S + 1}500"],
+        [f"{AT_S}000000", f"{AT_S + 1}500000"],
+        [f"{AT_S}000000000", f"{AT_S + 1}500000000"],
+        ["2014-07-23", "2014-07-23 00:00:01.5"],
+        ["2014-07-23T00:00:00Z", "2014-07-23T00:00:01.500Z"],
+    ],
+    ids=["seconds", "milliseconds", "microseconds", "nanoseconds", "days and times", "iso"],
+)
+def test_the_unit_of_times_is_seen_from_them_if_nothing_is_said(read, times):
+    log = f"who,what,when\nu,a,{times[0]}\nv,b,{times[1]}\n"
+    raw = read("table", log, "sku,title\na,Lamp\nb,Vase\n")
+    assert raw.events["timestamp"].to_list() == [AT_S, AT_S + 1.5]
+
+
+@pytest.mark.parametrize("kind", [pl.Datetime("ms"), pl.Datetime("ns", "UTC"), pl.Date, pl.String])
+def test_times_of_parquet_are_seen_from_their_type(read, tmp_path, kind):
+    days = pl.Series([AT_S // 86_400, AT_S // 86_400 + 1], dtype=pl.Int32).cast(pl.Date)
+    pl.DataFrame({"who": ["u", "v"], "what": ["a", "a"], "when": days.cast(kind)}).write_parquet(
+        tmp_path / "log"
+    )
+    raw = read("table", (tmp_path / "log").read_bytes(), "sku,title\na,Lamp\n")
+    assert raw.events["timestamp"].to_list() == [AT_S, AT_S + 86_400]
+
+
+def test_the_latest_time_decides_the_unit_and_it_is_said(read, caplog):
+    log = f"who,what,when\nu,a,5000\nv,a,{AT_S}000\n"  # 5 s, which alone would be 5000 s
+    with caplog.at_level("INFO"):
+        raw = read("table", log, "sku,title\na,Lamp\n")
+    assert raw.events["timestamp"].to_list() == [5, AT_S]
+    assert all(part in caplog.text for part in ("log", "'when'", "milliseconds", f"{AT_S}000"))
+
+
+@pytest.mark.parametrize("unit", ["seconds", "milliseconds", "microseconds", "nanoseconds"])
+def test_a_unit_that_is_said_is_the_unit(read, unit):
+    per_second = {"seconds": 1, "milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
+    raw = read("table", "who,what,when\nu,a,9000\n", "sku,title\na,Lamp\n", timestamp_unit=unit)
+    assert raw.events["timestamp"].to_list() == [9000 / per_second[unit]]
+
+
+def test_of_times_that_are_numbers_the_one_that_is_none_is_named(read):
+    log = f"who,what,when\nu,a,{AT_S}\nv,a,noon\nw,a,{AT_S}\n"
+    with pytest.raises(InputError, match="line 3: column 'when' is 'noon'"):
+        read("table", log, "sku,title\na,Lamp\n")
+
+
+def test_a_log_whose_times_are_all_empty_is_refused_by_its_first_line(read):
+    with pytest.raises(InputError, match="line 2: 'timestamp' is empty or missing"):
+        read("table", "who,what,when\nu,a,\n", "sku,title\na,Lamp\n")
+
+
+def test_the_catalogs_ids_have_the_logs_name_if_nothing_is_said(read):
+    raw = read("table", "who,what,when\nu,a,5\n", "title,what\nLamp,a\n", item_id=None)
+    assert raw.items.to_dicts() == [{"item_id": "a", "title": "Lamp"}]
+
+
+SHELVES = {  # a small log and catalog of each reader's
+    "table": ("who,what,when\nu,a,5\n", "sku,title,price\na,Lamp,3\n"),
+    "recbole": (LOG + "u\ta\t1\t5\n", ITEMS),
+    "amazon_2014": (
+        '{"reviewerID": "u", "asin": "a", "overall": 5.0, "unixReviewTime": 5}\n',
+        "{'asin': 'a', 'title': 'Lamp', 'imUrl': 'x'}\n",
+    ),
+    "amazon_2023": (
+        '{"user_id": "u", "parent_asin": "a", "rating": 5.0, "timestamp": 5}\n',
+        '{"parent_asin": "a", "title": "Lamp", "images": []}\n',
+    ),
+    "movielens": MOVIELENS["1m"][:2],
+    "yelp": (
+        '{"user_id": "u", "business_id": "a", "stars": 5.0, "date": "2014-07-23"}\n',
+        '{"business_id": "a", "name": "Lamp", "hours": {}}\n',
+    ),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_text_columns_are_known_from_the_header_as_the_reader_then_gives_them(write, reader):
+    log, catalog = write(*SHELVES[reader])
+    settings = reader_settings(reader)
+    found = import_module(READERS[reader].module).catalog_columns(catalog, settings)
+    raw = READERS[reader].implementation()(log, catalog, settings)
+    assert found
+    assert set(found) == set(raw.items.columns) - {"item_id"}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_text_columns_of_a_catalog_that_is_not_here_yet_are_those_of_the_format(reader):
+    found = import_module(READERS[reader].module).catalog_columns(None, reader_settings(reader))
+    assert (found is None) == (reader in ("table", "recbole"))  # only a header says it
+    assert found is None or "title" in found or "name" in found
+
+
+def test_a_catalog_without_its_column_of_ids_is_refused_with_those_it_has(write):
+    _, catalog = write("", "title;price\nLamp;3\n")
+    with pytest.raises(InputError, match=r"columns\.item_id: .*'sku'.*title, price"):
+        read_table.catalog_columns(catalog, reader_settings("table"))
+
+
+@pytest.mark.parametrize("reader", ["table", "recbole"])
+def test_a_log_with_all_its_columns_has_no_mistake(write, reader):
+    log, _ = write(*SHELVES[reader])
+    assert import_module(READERS[reader].module).check_log(log, reader_settings(reader)) == []
+
+
+def test_every_column_that_a_log_lacks_is_a_mistake_with_its_key_and_those_it_has(write):
+    log, _ = write("customer,what,ts\nu,a,5\n", "")
+    found = read_table.check_log(log, reader_settings("table", rating="stars"))
+    assert [mistake.key for mistake in found] == [
+        "columns.user",
+        "columns.timestamp",
+        "columns.rating",
+    ]
+    for mistake, name in zip(found, ("who", "when", "stars"), strict=True):
+        assert f"'{name}'" in mistake.text
+        assert "customer, what, ts" in mistake.text
+
+
+def test_a_recbole_log_without_a_field_is_refused_with_those_it_has(write):
+    log, _ = write("user_id:token\titem_id:token\nu\ta\n", "")
+    with pytest.raises(InputError, match="'timestamp' is missing; found user_id:token, item_id"):
+        read_recbole.check_log(log, reader_settings("recbole"))
+
+
+def test_a_log_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match="none: no such file"):
+        read_table.check_log(tmp_path / "none", reader_settings("table"))

@@ -1,31 +1,42 @@
-"""The registry of public datasets, and the settings that a step gets."""
+"""The registry of public datasets, and what an entry of the configuration comes to."""
 
 import json
-from typing import get_args
 
 import pytest
-import yaml
 
+from ace_steps.config.base import parse_named
+from ace_steps.config.experiment import Registries, draft
+from ace_steps.config.registry import READERS
 from ace_steps.errors import InputError
 from ace_steps.fetch import read_registry
-from ace_steps.preprocess.readers import READERS
 from ace_steps.preprocess.registry import (
-    DatasetEntry,
     PublicDataset,
+    expected_counts,
     public_dataset,
+    raw_files,
     step_settings,
 )
-from ace_steps.preprocess.settings import Columns, Counts, DatasetSettings, Reader
-from ace_steps.config.base import parse
+from ace_steps.preprocess.settings import DatasetSettings
 from tests.conftest import ROOT
-from tests.preprocess.settings import toy_settings
+from tests.preprocess.settings import dataset_settings
 
 REGISTRY = ROOT / "data/datasets.yaml"
-SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())["$defs"]
+ML_100K = {"users": 943, "items": 1349, "events": 99287}
+FILES = {"interactions": "log.csv", "items": "catalog.csv"}
 
 
-def entry(**changes):
-    return {**toy_settings(min_user_events=5, min_item_events=5), "source": "ml-100k", **changes}
+def drafted(**entry):
+    """What a configuration with this one dataset comes to."""
+    encoders = {"own": {"vectors": "vectors.parquet"}}
+    raw = {"experiment": "x", "datasets": {"shop": entry}, "encoders": encoders}
+    return draft(raw, Registries(REGISTRY, ROOT / "data/encoders.yaml"))
+
+
+def dataset(**entry):
+    """The entry's settings, defaults filled in."""
+    made = drafted(**entry)
+    assert not made.mistakes
+    return made.experiment.datasets["shop"]
 
 
 @pytest.mark.parametrize("name", read_registry(REGISTRY, PublicDataset))
@@ -38,69 +49,106 @@ def test_every_public_dataset_can_be_looked_up_and_names_its_settings(name):
         assert public.homepage in public.advice(role)
 
 
-def test_readers_settings_and_schema_know_the_same_formats():
-    assert set(READERS) == set(get_args(Reader))
-    assert set(READERS) == set(SCHEMA["dataset"]["properties"]["reader"]["enum"])
+@pytest.mark.parametrize("reader", READERS)
+def test_a_step_needs_to_be_told_the_reader_alone(reader):
+    settings = parse_named(READERS, "reader", json.dumps({"reader": reader}), "--settings")
+    assert settings.reader == reader
+    assert (settings.min_user_events, settings.min_item_events) == (5, 5)
+    assert settings.split == "leave_one_out"
+    again = parse_named(READERS, "reader", json.dumps(step_settings(settings)), "--settings")
+    assert again == settings
 
 
-@pytest.mark.parametrize(
-    ("model", "definition"),
-    [
-        (DatasetEntry, SCHEMA["dataset"]),
-        (Columns, SCHEMA["dataset"]["properties"]["columns"]),
-        (Counts, SCHEMA["dataset"]["properties"]["expected"]),
-    ],
-)
-def test_schema_and_settings_agree(model, definition):
-    fields = model.model_fields
-    assert fields.keys() == definition["properties"].keys()
-    assert {n for n, f in fields.items() if f.is_required()} == set(definition["required"])
-
-
-def test_a_step_gets_the_registrys_counts_where_they_hold():
-    found = step_settings(entry(), REGISTRY)
-    assert found["expected"] == {"users": 943, "items": 1349, "events": 99287}
-    assert not {"source", "files"} & found.keys()
-    parse(DatasetSettings, json.dumps(found), "--settings")
+def test_a_source_brings_its_reader_and_its_counts():
+    settings = dataset(source="ml-100k")
+    assert settings.reader == "recbole"
+    assert settings.expected.as_json() == ML_100K
+    assert dataset(source="ml-100k-grouplens").reader == "movielens"
 
 
 @pytest.mark.parametrize("change", [{"min_rating": 4}, {"max_users": 10}, {"min_user_events": 3}])
-def test_a_step_gets_no_counts_where_they_do_not_hold(change):
-    assert "expected" not in step_settings(entry(**change), REGISTRY)
+def test_no_counts_are_expected_where_they_do_not_hold(change):
+    assert dataset(source="ml-100k", **change).expected is None
+    assert expected_counts("ml-100k", dataset_settings(**change).as_json(), REGISTRY) is None
 
 
 def test_an_entrys_own_counts_come_first():
     own = {"users": 1, "items": 2, "events": 3}
-    assert step_settings(entry(expected=own), REGISTRY)["expected"] == own
+    assert dataset(source="ml-100k", expected=own).expected.as_json() == own
+
+
+def test_ones_own_files_are_tables_if_nothing_is_said():
+    settings = dataset(**FILES)
+    assert settings.reader == "table"
+    assert settings.columns.timestamp_unit == "auto"
+    assert settings.columns.catalog_id() == "item_id"
+    assert settings.expected is None
+
+
+def test_a_step_is_not_told_where_the_raw_files_are():
+    for settings in (dataset(source="ml-100k"), dataset(**FILES)):
+        found = step_settings(settings)
+        assert not {"source", "interactions", "items"} & found.keys()
+        parse_named(READERS, "reader", json.dumps(found), "--settings")
+
+
+def test_raw_files_are_ones_own_or_those_that_are_fetched(tmp_path, monkeypatch):
+    fetched = raw_files(dataset(source="ml-100k"))
+    assert fetched == {
+        "interactions": "<resources>/datasets/ml-100k/interactions",
+        "items": "<resources>/datasets/ml-100k/items",
+    }
+    monkeypatch.setenv("ACE_SHOP", str(tmp_path))
+    own = dataset(**{role: f"${{ACE_SHOP}}/{name}" for role, name in FILES.items()})
+    with pytest.raises(InputError, match=r"no such file.*log\.csv"):
+        raw_files(own)
+    for name in FILES.values():
+        (tmp_path / name).touch()
+    assert raw_files(own) == {role: str(tmp_path / name) for role, name in FILES.items()}
+
+
+def test_shares_of_a_global_split_are_a_tenth_each_if_nothing_is_said():
+    settings = dataset(**FILES, split="global_time")
+    assert (settings.valid_share, settings.test_share) == (0.1, 0.1)
+    settings = dataset(**FILES, split="global_time", test_share=0.3)
+    assert (settings.valid_share, settings.test_share) == (0.1, 0.3)
+    assert dataset(**FILES).valid_share is None
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("entry", "words"),
     [
-        ({"source": "ml-10k"}, "unknown source 'ml-10k'; did you mean 'ml-100k'"),
-        ({"reader": "yelp"}, "source 'ml-100k' is for the reader 'recbole', found 'yelp'"),
+        ({"source": "ml-10k"}, ["'ml-10k'", "'ml-100k'"]),
+        ({"source": "ml-100k", "reader": "yelp"}, ["reader", "recbole", "yelp"]),
+        ({**FILES, "reader": "tabel"}, ["reader", "'tabel'", "'table'"]),
+        ({}, ["source", "interactions and items", "none"]),
+        ({"interactions": "log.csv"}, ["source", "interactions and items", "got interactions"]),
+        ({"source": "ml-100k", **FILES}, ["got source and interactions and items"]),
+        ({**FILES, "reader": "yelp", "columns": {}}, ["columns", "unknown key"]),
+        ({**FILES, "columns": {"usr": "who"}}, ["columns.usr", "'user'"]),
+        ({**FILES, "columns": {"timestamp_unit": "hours"}}, ["timestamp_unit", "seconds", "hours"]),
+        ({**FILES, "valid_share": 0.1}, ["valid_share", "global_time"]),
+        (
+            {**FILES, "split": "global_time", "valid_share": 0.5, "test_share": 0.5},
+            ["valid_share and test_share", "below 1", "got 1"],
+        ),
+        ({**FILES, "split": "global"}, ["split", "leave_one_out, global_time", "'global'"]),
+        ({**FILES, "time_start": "2019-13-01"}, ["time_start", '"2019-01-31"', "2019-13-01"]),
+        ({**FILES, "duplicates": "none"}, ["duplicates", "all, first, last", "none"]),
+        ({**FILES, "min_user_events": 0}, ["min_user_events", ">= 1", "0"]),
+        ({**FILES, "min_user_events": [3, 5]}, ["min_user_events", "whole number", "[3, 5]"]),
+        ({**FILES, "min_user_event": 5}, ["min_user_event:", "'min_user_events'"]),
+        ({**FILES, "text_columns": ["a", "a"]}, ["text_columns", "once", "'a'"]),
     ],
 )
-def test_a_source_that_does_not_fit_is_refused(change, message):
-    with pytest.raises(InputError, match=message):
-        step_settings(entry(**change), REGISTRY)
+def test_an_entry_that_contradicts_itself_is_refused_with_key_value_and_way_out(entry, words):
+    mistakes = drafted(**entry).mistakes
+    assert len(mistakes) == 1
+    line = str(mistakes[0])
+    assert line.startswith("datasets.shop")
+    assert [word for word in words if word not in line] == [], line
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"source": None}, "exactly one of 'source' and 'files'"),
-        ({"files": {"interactions": "a", "items": "b"}}, "exactly one of 'source' and 'files'"),
-        ({"reader": "table"}, "'columns' is wanted for the reader 'table' and for no other"),
-        ({"split": "global_time"}, "needs 'valid_share' and 'test_share'"),
-        ({"valid_share": 0.1}, "belong to the split 'global_time'"),
-        ({"split": "global_time", "valid_share": 0.5, "test_share": 0.5}, "leave nothing to train"),
-        ({"time_start": "2019-13-01"}, "key 'time_start': .*month must be in 1..12"),
-        ({"duplicates": "none"}, "key 'duplicates'"),
-        ({"min_user_events": 0}, "key 'min_user_events'"),
-        ({"min_user_event": 5}, "unknown key 'min_user_event'; did you mean 'min_user_events'"),
-    ],
-)
-def test_settings_that_contradict_themselves_are_refused(change, message):
-    with pytest.raises(InputError, match=message):
-        parse(DatasetEntry, json.dumps(entry(**change)), "entry")
+def test_a_step_is_refused_an_unknown_reader_with_the_nearest_name():
+    with pytest.raises(InputError, match=r"--settings: reader: .*'recbol'.*'recbole'"):
+        parse_named(READERS, "reader", '{"reader": "recbol"}', "--settings")
