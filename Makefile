@@ -36,8 +36,9 @@ format: $(READY)
 	ruff format .
 	snakefmt Snakefile workflow
 
+# What the demo and tools left. Experiments of your own, downloads and embedded texts stay.
 clean:
-	rm -rf results resources logs .snakemake
+	rm -rf results/demo results/toy logs/demo logs/toy build .pytest_cache .ruff_cache .hypothesis
 
 $(READY): requirements.lock pyproject.toml
 	@echo "making $(VENV) with the locked versions (a few minutes, once)"

@@ -76,3 +76,17 @@ def test_check_runs_every_check(folder):
 def test_plain_make_is_the_demo(folder):
     make_ready(folder)
     assert planned(folder) == planned(folder, "demo")
+
+
+def test_clean_leaves_experiments_of_ones_own_and_embedded_texts(folder):
+    kept = ["results/shop/config.yaml", "logs/shop/a.log", "resources/vectors/a.parquet"]
+    kept += ["shop.yaml", "models/config.json", ".snakemake/metadata/a"]
+    gone = ["results/demo/config.yaml", "logs/demo/a.log"]
+    for name in kept + gone:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    subprocess.run(["make", "clean"], cwd=folder, check=True, capture_output=True)
+    assert [name for name in kept if not (folder / name).exists()] == []
+    assert [name for name in gone if (folder / name).exists()] == []
