@@ -4,14 +4,14 @@ import platform
 import string
 from importlib import metadata
 
-import yaml
-
 import ace_steps
-from ace_steps.config import grid
+from ace_steps.config import grid, loading
+from ace_steps.provenance import Provenance
 from ace_steps.reporting import wording
 from ace_steps.reporting.artifacts import Artifacts
 from ace_steps.reporting.page import Cell, Code, Column, Section, Table, Text
 
+ORIGINS = "taken_from"  # the fact that says where an encoder's settings were taken from
 PACKAGES = (
     "torch",
     "transformers",
@@ -41,27 +41,28 @@ def run_section(artifacts: Artifacts) -> Section:
         f"seed {config['seeds'][0]}; the one with the best {selection} on the validation targets "
         "stands for its entry and runs on all seeds. Test targets play no part in the choice."
     )
-    written = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     blocks = (
         Text(text),
         _entries_table(config, "refinements", "method"),
         _entries_table(config, "backbones", "model"),
         *_encoder_tables(artifacts),
         _versions_table(),
-        Code("The whole configuration", written),
+        Code("The whole configuration, defaults filled in", loading.as_yaml(config)),
     )
     return Section("What was run", "what-was-run", blocks)
 
 
 def _entries_table(config: dict, kind: str, registry_key: str) -> Table:
-    """The entries of one kind with their settings, grids in brackets."""
+    """The entries of one kind with their settings, null left out, grids in brackets."""
     sizes: dict[str, int] = {}
     for point in grid.expand(config[kind]).values():
         sizes[point.entry] = sizes.get(point.entry, 0) + 1
     rows = []
     for name, entry in config[kind].items():
         rest = _flat({key: value for key, value in entry.items() if key != registry_key})
-        settings = ", ".join(f"{wording.dotted(k)} {_setting(v)}" for k, v in rest.items())
+        settings = ", ".join(
+            f"{wording.dotted(k)} {_setting(v)}" for k, v in rest.items() if v is not None
+        )
         made_by = entry.get(registry_key, wording.NOTHING)
         cells = (Cell(name, name), Cell(made_by, made_by), Cell(settings or wording.NOTHING))
         rows.append((*cells, Cell(str(sizes[name]), sizes[name])))
@@ -78,18 +79,42 @@ def _setting(value: object) -> str:
 
 
 def _encoder_tables(artifacts: Artifacts) -> list[Table | Text]:
-    """What the embedding found out, a column for each dataset and encoder."""
-    notes = {pair: _flat(note.facts) for pair, note in artifacts.encoders.items()}
+    """What the embedding found out and where its settings came from, by dataset and encoder."""
+    facts_of = {pair: {**note.facts} for pair, note in artifacts.encoders.items()}
+    origins = {pair: facts.pop(ORIGINS, {}) for pair, facts in facts_of.items()}
+    notes = {pair: _flat(facts) for pair, facts in facts_of.items()}
     facts = list(dict.fromkeys(fact for note in notes.values() for fact in note))
     if not facts:
         return [Text("No embedding says how it was made.", is_warning=True)]
-    columns = [Column("fact", is_number=False), *(Column(" · ".join(pair)) for pair in notes)]
+    named = [Column(" · ".join(pair)) for pair in notes]
+    columns = (Column("fact", is_number=False), *named)
     rows = tuple(
         (Cell(wording.phrase(fact), fact), *(_fact(note.get(fact)) for note in notes.values()))
         for fact in facts
     )
     source = f"{artifacts.folder}/embed/<dataset>/<encoder>/item_vectors.parquet, provenance"
-    return [Table("How the texts were embedded.", tuple(columns), rows, source)]
+    tables = [Table("How the texts were embedded.", columns, rows, source)]
+    keys = list(dict.fromkeys(key for found in origins.values() for key in found))
+    if keys:
+        rows = tuple(
+            (
+                Cell(key, key),
+                *(_setting_cell(key, artifacts.encoders[pair], origins[pair]) for pair in notes),
+            )
+            for key in keys
+        )
+        caption = "The encoders' settings, and in brackets where each was taken from."
+        columns = (Column("setting", is_number=False), *named)
+        tables.append(Table(caption, columns, rows, source))
+    return tables
+
+
+def _setting_cell(key: str, note: Provenance, origins: dict[str, str]) -> Cell:
+    """``mean (1_Pooling/config.json)``; a dash for an encoder without the setting."""
+    if key not in origins:
+        return Cell(wording.NOTHING)
+    value = wording.scalar(note.settings.get(key))
+    return Cell(f"{value} ({origins[key]})", value)
 
 
 def _fact(value: object) -> Cell:

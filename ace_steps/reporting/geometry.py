@@ -17,7 +17,7 @@ MEASURES = {
         "Effective rank",
         "Directions in use: exp of the entropy of s.",
     ),
-    "effective_rank_share": ("Effective rank share", "The effective rank as a share of the width."),
+    "effective_rank_share": ("Effective rank share", "The effective rank as a share of dim."),
     "isoscore": ("IsoScore", "Evenness of the variance: 1 on a sphere, 0 on a line."),
     "partition_ratio": ("Partition ratio", "Least over largest sum of exp(cosine); 1: isotropic."),
     "top_share": ("Top share", "Energy in the strongest direction, s₁² over the sum."),
