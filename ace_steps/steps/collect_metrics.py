@@ -1,7 +1,7 @@
 r"""Turn the ranks of every run into metrics, and say what was chosen and what is missing.
 
 python -m ace_steps.steps.collect_metrics --config workflow/config/config.yaml \
-    --results results --logs logs --metrics metrics.parquet --runs runs.parquet \
+    --results results/demo --logs logs/demo --metrics metrics.parquet --runs runs.parquet \
     --selection selection.parquet --gaps gaps.parquet
 """
 

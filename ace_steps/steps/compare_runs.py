@@ -1,7 +1,7 @@
 r"""Compare the chosen points of refinements, user by user: how much better, and how surely.
 
-python -m ace_steps.steps.compare_runs --config workflow/config/config.yaml --results results \
-    --metrics results/report/metrics.parquet --runs results/report/runs.parquet \
+python -m ace_steps.steps.compare_runs --config workflow/config/config.yaml --results results/demo \
+    --metrics results/demo/report/metrics.parquet --runs results/demo/report/runs.parquet \
     --comparisons comparisons.parquet
 """
 

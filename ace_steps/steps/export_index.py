@@ -2,7 +2,7 @@ r"""Write item vectors and user queries of a training, for a vector index by inn
 
 python -m ace_steps.steps.export_index --interactions interactions.parquet \
     --items items.parquet --user-table users.parquet --vectors item_vectors.parquet \
-    --weights best.safetensors --settings "$(cat sasrec.json)" --dataset ml-100k \
+    --weights best.safetensors --settings '{"model": "sasrec"}' --dataset ml-100k \
     --encoder smollm2 --refinement ace --backbone sasrec --seed 1 \
     --index-items index_items.parquet --index-queries index_queries.parquet
 """
@@ -26,16 +26,16 @@ def run(*, index_items: Path, index_queries: Path, **asked_for: object) -> None:
     """Read tables and weights, write both tables of vectors in pieces."""
     trained, asked, note = ask("export_index", {}, **asked_for)
     scored = trained.scored_items()
-    width = scored.shape[1]
+    dim = scored.shape[1]
     with published_together():
-        with vector_writer(index_items, "item_vectors", width, np.float32, note) as writer:
+        with vector_writer(index_items, "item_vectors", dim, np.float32, note) as writer:
             for keys, matrix in item_pieces(scored, trained.item_ids):
                 writer.write(keys, matrix)
-        with vector_writer(index_queries, "query_vectors", width, np.float32, note) as writer:
+        with vector_writer(index_queries, "query_vectors", dim, np.float32, note) as writer:
             for keys, matrix in user_pieces(trained, asked, scored):
                 writer.write(keys, matrix)
-    found = (len(trained.item_ids), len(asked.user_ids), width, peak_memory_mb())
-    log.info("exported %d items and %d queries of width %d, %.0f MB", *found)
+    found = (len(trained.item_ids), len(asked.user_ids), dim, peak_memory_mb())
+    log.info("exported %d items and %d queries of dim %d, %.0f MB", *found)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -33,15 +33,15 @@ def run(
     note = Provenance("factor_vectors", {}, inputs, {"device": used, "rows": "unit length"})
     write_factored(factor, found, note)
     raw, centred = found.raw, found.centred
-    width = len(raw.mean)
+    dim = len(raw.mean)
     log.info(
-        "factored %d vectors of width %d: rank %d, centred %d; s from %.4g to %.4g; cosine %.4g",
-        *(raw.count, width, raw.rank, centred.rank),
+        "factored %d vectors of dim %d: rank %d, centered %d; s from %.4g to %.4g; cosine %.4g",
+        *(raw.count, dim, raw.rank, centred.rank),
         *(raw.singular_values[0], raw.singular_values[-1]),
         found.geometry.get("mean_cosine", float("nan")),
     )
-    if raw.rank < min(raw.count, width):
-        log.info("rank deficient: %d of %d directions hold nothing", width - raw.rank, width)
+    if raw.rank < min(raw.count, dim):
+        log.info("rank deficient: %d of %d directions hold nothing", dim - raw.rank, dim)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -22,7 +22,7 @@ def run(*, vectors: Path, map: Path, refined: Path, id_column: str, vector_colum
     note = Provenance("fold_in_items", {}, digests(vectors=vectors, map=map), refinement.facts)
     file = VectorFile(vectors, id_column, vector_column)
     n_items = outputs.write_folded(refined, refinement, file, note)
-    log.info("folded in %d items to width %d", n_items, refinement.weights.shape[1])
+    log.info("folded in %d items to dim %d", n_items, refinement.weights.shape[1])
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -23,16 +23,16 @@ def run(
     """Stream the shard's rows, scaled to length 1, through the sums of its leaves."""
     n_rows, leaves = parquet.count_rows(vectors), leaves_of(shard)
     file = VectorFile(vectors, id_column, vector_column)
-    width = file.width()
-    used = algebra(device, width)
+    dim = file.width()
+    used = algebra(device, dim)
     kept = sum_leaves(
         leaves, n_rows, used.new_sum, lambda rows: (c.rows for c in file.chunks(rows))
     )
     count = sum(part.count for part in kept)
     facts = {"shard": shard, "device": used.device, "count": count}
     note = Provenance("gram_vectors", {}, digests(vectors=vectors), facts)
-    write_partials(gram, kept, width, note)
-    log.info("summed shard %s: %d rows of width %d", shard, count, width)
+    write_partials(gram, kept, dim, note)
+    log.info("summed shard %s: %d rows of dim %d", shard, count, dim)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -2,7 +2,7 @@ r"""Filter, order, split and number a raw log, and write its items' texts.
 
 python -m ace_steps.steps.preprocess_dataset --dataset toy \
     --raw-interactions data/toy/toy.inter --raw-items data/toy/toy.item \
-    --settings "$(cat data/toy/settings.json)" \
+    --settings '{"reader": "recbole", "min_user_events": 3, "min_item_events": 2}' \
     --interactions interactions.parquet --users users.parquet --items items.parquet \
     --data-report data_report.parquet
 """

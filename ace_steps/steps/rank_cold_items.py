@@ -1,10 +1,10 @@
 r"""Hide a share of the items, refine and train without them, fold them in, rank them as targets.
 
 python -m ace_steps.steps.rank_cold_items --interactions interactions.parquet \
-    --items items.parquet --vectors item_vectors.parquet --settings "$(cat sasrec.json)" \
-    --refinement-settings "$(cat ace.json)" --share 0.1 --hiding-seed 0 --dataset ml-100k \
-    --encoder smollm2 --refinement ace --backbone sasrec --seed 1 --state state \
-    --cold-items cold_items.parquet
+    --items items.parquet --vectors item_vectors.parquet --settings '{"model": "sasrec"}' \
+    --refinement-settings '{"method": "ace", "lambda": 5}' --share 0.1 --hiding-seed 0 \
+    --dataset ml-100k --encoder smollm2 --refinement ace --backbone sasrec --seed 1 \
+    --state state --cold-items cold_items.parquet
 """
 
 import logging

@@ -2,7 +2,7 @@ r"""Rank every held-out target among all items, with the weights of a training.
 
 python -m ace_steps.steps.rank_targets --interactions interactions.parquet \
     --items items.parquet --vectors item_vectors.parquet --weights best.safetensors \
-    --settings "$(cat sasrec.json)" --dataset ml-100k --encoder smollm2 --refinement ace \
+    --settings '{"model": "sasrec"}' --dataset ml-100k --encoder smollm2 --refinement ace \
     --backbone sasrec --seed 1 --ranks ranks.parquet
 """
 

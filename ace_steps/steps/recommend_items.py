@@ -4,7 +4,7 @@ not an evaluation, which is rank_targets'.
 
 python -m ace_steps.steps.recommend_items --interactions interactions.parquet \
     --items items.parquet --user-table users.parquet --vectors item_vectors.parquet \
-    --weights best.safetensors --settings "$(cat sasrec.json)" --dataset ml-100k \
+    --weights best.safetensors --settings '{"model": "sasrec"}' --dataset ml-100k \
     --encoder smollm2 --refinement ace --backbone sasrec --seed 1 --k 20 --mask-seen \
     --recommendations recommendations.parquet
 """

@@ -2,7 +2,7 @@ r"""Refine item vectors in closed form, from their factor.
 
 python -m ace_steps.steps.refine_vectors --vectors item_vectors.parquet \
     --factor factor.safetensors --dataset beauty --encoder smollm2 --refinement ace \
-    --settings '{"method": "ace", "width": 128, "lambda": 5, "gamma": 0.1, "center": false}' \
+    --settings '{"method": "ace", "lambda": 5}' \
     --refined refined.parquet --map refinement.safetensors --spectrum spectrum.parquet \
     --geometry geometry.parquet
 """
@@ -53,7 +53,7 @@ def run(
         parquet.write_table(outputs.geometry_table(run, stages), GEOMETRY, geometry, note)
     found = {**plan.facts, **measures}
     log.info(
-        "%s: %d vectors to width %d; %s",
+        "%s: %d vectors to dim %d; %s",
         *(refinement, factored.raw.count, plan.width),
         ", ".join(f"{name} {value:.4g}" for name, value in found.items()),
     )

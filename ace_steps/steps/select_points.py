@@ -2,8 +2,7 @@ r"""Choose one point of a grid by its ranks of validation targets.
 
 python -m ace_steps.steps.select_points --refinement-entry ace --backbone-entry sasrec \
     --metric ndcg --cutoff 10 --selection selection.parquet --ranks \
-    results/rank/ml-100k/smollm2/ace-lambda_5/sasrec/1/ranks.parquet \
-    results/rank/ml-100k/smollm2/ace-lambda_50/sasrec/1/ranks.parquet
+    ace-lambda_5/ranks.parquet ace-lambda_50/ranks.parquet
 """
 
 import logging

@@ -1,7 +1,7 @@
 r"""Train a sequential recommender that starts from refined item vectors.
 
 python -m ace_steps.steps.train_backbone --interactions interactions.parquet \
-    --items items.parquet --vectors item_vectors.parquet --settings "$(cat sasrec.json)" \
+    --items items.parquet --vectors item_vectors.parquet --settings '{"model": "sasrec"}' \
     --dataset ml-100k --encoder smollm2 --refinement ace --backbone sasrec --seed 1 \
     --best best.safetensors --last last.safetensors --curve curve.parquet --state state
 """

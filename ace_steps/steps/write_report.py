@@ -1,7 +1,7 @@
 r"""Write the report of a configuration's runs: HTML, Markdown, a plain summary, figures.
 
-python -m ace_steps.steps.write_report --config workflow/config/config.yaml --results results \
-    --logs logs --benchmarks logs/benchmarks --report report.html --markdown report.md \
+python -m ace_steps.steps.write_report --config workflow/config/config.yaml --results results/demo \
+    --logs logs/demo --benchmarks logs/demo/benchmarks --report report.html --markdown report.md \
     --summary summary.txt --figures figures
 """
 

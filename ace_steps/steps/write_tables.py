@@ -1,8 +1,9 @@
 r"""Write the results and the comparisons as tables for reading and for a paper.
 
 python -m ace_steps.steps.write_tables --config workflow/config/config.yaml \
-    --metrics results/report/metrics.parquet --runs results/report/runs.parquet \
-    --comparisons results/report/comparisons.parquet --published data/published.yaml --tables tables
+    --metrics results/demo/report/metrics.parquet --runs results/demo/report/runs.parquet \
+    --comparisons results/demo/report/comparisons.parquet \
+    --published data/published.yaml --tables tables
 """
 
 import logging

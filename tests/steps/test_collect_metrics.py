@@ -1,8 +1,8 @@
 import polars as pl
 import pytest
 
+from ace_steps.config.grid import Plan
 from ace_steps.evaluation.gaps import CHAIN
-from ace_steps.grid import Plan
 from ace_steps.parquet import read_provenance, read_table, write_table
 from ace_steps.steps import collect_metrics
 from ace_steps.tables import GAPS, METRICS, RANKS, RUNS, SELECTION
@@ -179,4 +179,4 @@ def test_another_table_is_refused(folder, capfd):
 
 def test_a_mistyped_key_of_the_configuration_is_refused(folder, capfd):
     assert collect(folder, {**CONFIG, "sedes": [1]}) == 2
-    assert "unknown key 'sedes'; did you mean 'seeds'?" in capfd.readouterr().err
+    assert "sedes: unknown key; did you mean 'seeds'?" in capfd.readouterr().err

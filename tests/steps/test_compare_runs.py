@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ace_steps import grid
+from ace_steps.config import grid
 from ace_steps.parquet import read_provenance, read_table
 from ace_steps.steps import compare_runs
 from ace_steps.tables import COMPARISONS

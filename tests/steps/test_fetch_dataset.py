@@ -12,7 +12,7 @@ tiny:
   title: Tiny
   reader: recbole
   homepage: https://example.org/tiny
-  licence: a click
+  license: a click
   files:
     interactions: {{by_hand: tiny.zip, sha256: {digest}, member: tiny/log.inter}}
     items: {{by_hand: tiny.zip, sha256: {digest}, member: tiny/gone.item}}
@@ -46,7 +46,7 @@ def test_a_file_of_the_archive_is_put_in_place(fetch, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"source": "tini"}, "unknown source 'tini'; did you mean 'tiny'? Known: tiny."),
+        ({"source": "tini"}, "unknown source 'tini'; did you mean 'tiny'?"),
         ({"role": "items"}, "unknown member 'tiny/gone.item'"),
     ],
 )

@@ -17,9 +17,9 @@ from tests.steps.made_training import shared_options, write_inputs
 from tests.training.made import N_ITEMS, interactions_of, random_interactions
 
 METHODS = {
-    "ace": {"method": "ace", "width": 8, "lambda": 0.5, "gamma": 0.1, "center": False},
-    "random": {"method": "random", "width": 8, "std": 0.1, "seed": 0},
-    "alpharec": {"method": "alpharec", "width": 8, "gamma": None},
+    "ace": {"method": "ace", "dim": 8, "lambda": 0.5, "gamma": 0.1},
+    "random": {"method": "random", "dim": 8, "std": 0.1},
+    "alpharec": {"method": "alpharec", "dim": 8, "gamma": None},
 }
 
 

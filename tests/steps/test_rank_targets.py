@@ -61,8 +61,10 @@ def refused(capsys, folder, settings=None, **identity):
 
 
 def test_weights_of_other_settings_are_refused(trained, capsys):
-    line = refused(capsys, trained, settings_json(epochs=3).replace('"inner": 16', '"inner": 32'))
-    assert "weights of another run: settings 'inner' is 16, but 32 is wanted" in line
+    line = refused(
+        capsys, trained, settings_json(epochs=3).replace('"inner_dim": 16', '"inner_dim": 32')
+    )
+    assert "weights of another run: settings 'inner_dim' is 16, but 32 is wanted" in line
 
 
 def test_weights_of_another_seed_are_refused(trained, capsys):

@@ -14,7 +14,7 @@ from ace_steps.recommend import lists
 from ace_steps.steps import recommend_items
 from ace_steps.tensors import read_tensors
 from ace_steps.training.inputs import read_inputs
-from ace_steps.training.optimisers import load_weights
+from ace_steps.training.optimizers import load_weights
 from tests.recommend.made import KINDS, N_USERS, settings_of, use_options, user_ids, write_trained
 from tests.training.made import N_ITEMS, WIDTH, random_histories
 

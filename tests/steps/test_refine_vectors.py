@@ -200,13 +200,13 @@ def test_a_column_that_is_not_there_is_refused_with_those_that_are(tmp_path, cap
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (settings_of("ace", width=13), "width 13 is asked for, but .* have only 12 entries"),
-        (settings_of("ace", **{"lambda": -1}), "key 'lambda': .* greater than or equal to 0"),
-        (settings_of("ace", lambda_rel=1), "found lambda and lambda_rel"),
+        (settings_of("ace", dim=13), "width 13 is asked for, but .* have only 12 entries"),
+        (settings_of("ace", **{"lambda": -1}), "lambda: expected a .* >= 0(.0)?, got -1"),
+        (settings_of("ace", lambda_rel=1), "got lambda and lambda_rel"),
         (settings_of("whitenrec_plus", groups=5), "5 groups do not divide the width 12"),
-        ('{"method": "ace"', "--settings: Invalid JSON"),
+        ('{"method": "ace"', "--settings: not JSON"),
         (
-            {"method": "ace", "width": 8, "gamma": 0.1, "center": False}
+            {"method": "ace", "dim": 8, "gamma": 0.1, "center": False}
             | {"target": {"mean_cosine": 0.9999}},
             "target mean_cosine 0.9999 is out of reach",
         ),

@@ -1,6 +1,6 @@
 import pytest
 
-from ace_steps.grid import Run
+from ace_steps.config.grid import Run
 from ace_steps.parquet import read_provenance, read_table
 from ace_steps.steps import select_points
 from ace_steps.tables import SELECTION

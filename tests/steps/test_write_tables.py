@@ -25,6 +25,7 @@ CONFIG = made_config([5], [1, 2], ("random", "whitening"))
 CONFIG["datasets"] = {"amazon-beauty": CONFIG["datasets"]["shop"]}
 CONFIG["refinements"]["ace"]["lambda"] = 5
 SCORES = {"random": (0.10, 0.12), "whitening": (0.13, 0.15), "ace": (0.15, 0.15)}
+GRID_POINTS = {"random": "random", "whitening": "whitening", "ace": "ace-lambda_5"}
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +35,8 @@ def written(tmp_path_factory):
     runs, metrics = [], []
     for name, by_seed in SCORES.items():
         for seed, value in zip((1, 2), by_seed, strict=True):
-            run = {"dataset": "amazon-beauty", "encoder": "small", "refinement": name}
-            run |= {"backbone": "sasrec", "seed": seed}
+            run = {"dataset": "amazon-beauty", "encoder": "small"}
+            run |= {"refinement": GRID_POINTS[name], "backbone": "sasrec", "seed": seed}
             entries = {"refinement_entry": name, "backbone_entry": "sasrec"}
             points = {"refinement_point": "{}", "backbone_point": "{}", "is_chosen": True}
             runs.append({**run, **entries, **points})
