@@ -40,7 +40,7 @@ class Case:
         self, histories: Histories, encoder: str, negatives: int, options: argparse.Namespace
     ) -> None:
         self.name = f"| {encoder} | {negatives or 'full softmax'} "
-        sizes = {"batch_sequences": options.sequences, "negatives": negatives}
+        sizes = {"batch_size": options.sequences, "num_negatives": negatives}
         text = settings_json(**sizes, precision=options.precision)
         settings = parse_backbone(text, "benchmark")
         n_items, kind = int(histories.items.max()), ENCODERS[encoder]

@@ -25,23 +25,10 @@ FIRST_S, LAST_S = 789_652_009, 1_427_784_002  # 1995 to 2015
 SHORTEST = 20  # events of a MovieLens-20M user
 SETTINGS = {
     "reader": "recbole",
-    "min_rating": None,
-    "time_start": None,
-    "time_end": None,
-    "missing_items": "error",
     "duplicates": "first",
-    "tie_rule": "file_order",
-    "min_user_events": 5,
-    "min_item_events": 5,
-    "max_users": None,
-    "seed": 0,
-    "split": "leave_one_out",
     "template": "{title}",
-    "text_columns": None,
-    "clean_html": True,
     "max_field_chars": 200,
     "blank_text": "error",
-    "placeholder": "unknown item",
 }
 
 

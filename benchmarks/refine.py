@@ -109,8 +109,8 @@ def compare_sizes(folder: Path, given: argparse.Namespace) -> None:
 
 def _steps(folder: Path, path: Path) -> None:
     """The same through the steps' command lines, geometry and checksums included."""
-    factor, settings = folder / "factor.safetensors", '{"method": "ace", "width": 128, '
-    settings += '"lambda": 50, "gamma": 0.1, "center": false}'
+    factor = folder / "factor.safetensors"
+    settings = f'{{"method": "ace", "dim": {K}, "lambda": 50, "gamma": 0.1}}'
     outputs = [f"--{n}={folder / n}" for n in ("refined", "map", "spectrum", "geometry")]
     run = ["--dataset=made", "--encoder=made", "--refinement=ace", f"--settings={settings}"]
     calls = {

@@ -109,7 +109,7 @@ def train_recbole(work: Work, curve: Curve) -> None:
     if curve.scores:
         kept = torch.load(work.checkpoint, weights_only=True)
         model.load_state_dict(kept["model"])
-        trainer.optimizer.load_state_dict(kept["optimiser"])
+        trainer.optimizer.load_state_dict(kept["optimizer"])
         _set_random(kept["random"])
     while not curve.is_over:
         begun = time.perf_counter()
@@ -117,7 +117,7 @@ def train_recbole(work: Work, curve: Curve) -> None:
         trained = time.perf_counter()
         found = trainer.evaluate(valid_data, load_best_model=False)
         ranked = time.perf_counter()
-        kept = {"model": model.state_dict(), "optimiser": trainer.optimizer.state_dict()}
+        kept = {"model": model.state_dict(), "optimizer": trainer.optimizer.state_dict()}
         kept["random"] = _random()
         _replace(work.checkpoint, partial(torch.save, kept))
         curve.add(
