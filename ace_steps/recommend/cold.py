@@ -7,6 +7,7 @@ import polars as pl
 import torch
 
 from ace_steps.backbones.recommender import Recommender
+from ace_steps.config.base import Settings
 from ace_steps.evaluation.counting import count_better
 from ace_steps.evaluation.metrics import CUTOFFS, METRICS, mean_metric
 from ace_steps.evaluation.ranking import TIE_SHARES, next_queries
@@ -17,7 +18,6 @@ from ace_steps.refine.moments import MomentSum
 from ace_steps.refine.plan import Source
 from ace_steps.refine.rows import chunk_rows, unit_rows
 from ace_steps.runtime import derive_seed
-from ace_steps.config.base import Settings
 from ace_steps.tables import PADDING
 from ace_steps.training.histories import Histories, Targets, some_of
 

@@ -17,7 +17,7 @@ from ace_steps.recommend.users import examples
 from ace_steps.tables import PADDING
 from ace_steps.training.checkpoints import read_weights
 from ace_steps.training.inputs import Inputs, item_matrix, read_inputs
-from ace_steps.training.optimisers import load_weights, weights_as_arrays
+from ace_steps.training.optimizers import load_weights, weights_as_arrays
 from ace_steps.training.runs import describe_run
 
 STARTS_AS_VECTOR = "items.table"  # the one parameter per item that starts as the item's vector

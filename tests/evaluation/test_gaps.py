@@ -5,8 +5,8 @@ import os
 import polars as pl
 import pytest
 
+from ace_steps.config.grid import Run
 from ace_steps.evaluation.gaps import Gap, Places, last_line, merged
-from ace_steps.grid import Run
 
 RUN = Run("shop", "small", "ace-lambda_5", "sasrec", 1)
 CONFIG = {

@@ -3,8 +3,8 @@
 import polars as pl
 import pytest
 
+from ace_steps.config.grid import Run
 from ace_steps.evaluation.ranks import first_difference, ranks_fault
-from ace_steps.grid import Run
 from tests.reporting.made_results import ranks_table
 
 RUN = Run("shop", "small", "ace-lambda_5", "sasrec", 1)

@@ -1,7 +1,7 @@
 """The choice of a point."""
 
+from ace_steps.config.grid import Cell, Run
 from ace_steps.evaluation.selection import chosen_run, selection_table, validation_score
-from ace_steps.grid import Cell, Run
 from tests.reporting.made_results import ranks_table
 
 CELL = Cell("shop", "small", "ace", "sasrec")
