@@ -1,5 +1,6 @@
 """The workflow as a module of another one, from that one's folder."""
 
+import shutil
 import subprocess
 import sys
 
@@ -84,3 +85,41 @@ def test_another_working_directory_is_the_folder_of_its_results(finished, tmp_pa
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / RESULTS / "preprocess/toy/items.parquet").is_file()
     assert tables_of(finished) == before
+
+
+def test_it_is_fetched_from_a_repository_file_by_file(run, finished, tmp_path):
+    """Beside an installed package; the repository's address leads to a folder here."""
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    repository = tmp_path / "repository"
+    parts = ("Snakefile", "workflow", "data", "environment.yml")
+    for part in parts:
+        source = finished.folder / part
+        copy = shutil.copytree if source.is_dir() else shutil.copy2
+        repository.mkdir(exist_ok=True)
+        copy(source, repository / part)
+    name = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    for command in (("init", "-q"), ("add", "."), (*name, "commit", "-q", "-m", "all")):
+        subprocess.run(["git", *command], cwd=repository, check=True)
+    head = ["git", "rev-parse", "HEAD"]
+    commit = subprocess.run(head, cwd=repository, check=True, capture_output=True, text=True)
+    run("", "--dry-run", "--", f"{RESULTS}/config.yaml")  # writes the outer workflow
+    outer = (tmp_path / "Snakefile").read_text()
+    there = f'github("own/ace", path="Snakefile", commit="{commit.stdout.strip()}")'
+    (tmp_path / "Snakefile").write_text(outer.replace(f'"{finished.folder}/Snakefile"', there))
+    redirect = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{repository}.insteadOf",
+        "GIT_CONFIG_VALUE_0": "https://github.com/own/ace",
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--cores=1", f"{RESULTS}/preprocess/toy/items.parquet"],
+        cwd=tmp_path,
+        env=finished.environment() | redirect,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / RESULTS / "preprocess/toy/items.parquet").is_file()
