@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 # Arguments that are words for people, by the function that they are given to.
 WORDS = {"Field": {"description", "title"}, "add_argument": {"help", "metavar"}}
-FOLLOWING = {"ctx", "kind", "type_comment"}  # fields of a node that follow from where it stands
+FOLLOWING = {"ctx", "type_comment"}  # fields of a node that follow from where it stands
 TYPES = {"annotation", "returns"}  # fields in which a text is the name of a type
 
 
@@ -36,7 +36,7 @@ class Source:
     Attributes:
         definitions: Functions, classes and assignments by name.
         imports: What imported names stand for; ``*`` for those with a star.
-        run: Imports that are run, not those for type checkers.
+        run: Imports that are always run: not those for type checkers, nor those in blocks.
         effects: Statements that run at import and define nothing, or not always.
         main: What runs where the module is the program.
         statements: All that binds a name when it runs, in order, an import for each name.
@@ -79,7 +79,7 @@ class Source:
             statement = Statement(node, tuple(_bound_anywhere(node)))
             self.effects.append(statement)
             self.statements.append(statement)
-            self.run += self._add_imports(_import_nodes(node))
+            self._add_imports(_import_nodes(node))
 
     def _add_imports(self, nodes: Iterable[ast.stmt]) -> list[Import]:
         found = list(imports_of(nodes, self))
@@ -133,8 +133,6 @@ class Reading:
             return
         elif kind is ast.Import or kind is ast.ImportFrom:
             self.imports.append(node)
-        elif kind is ast.Global:
-            self.chains |= {(name,) for name in node.names}
         was_type = self._is_type
         if kind is ast.Call or (kind is ast.Subscript and _last_name(node.value) == "Literal"):
             self._is_type = False

@@ -40,7 +40,7 @@ FILES = {
     """,
     "deep/__init__.py": "from kit.deep.core import fit",  # a re-export
     "deep/core.py": """
-        from typing import TYPE_CHECKING
+        from typing import TYPE_CHECKING, Literal
 
         from kit.base import Base, limit, marked
 
@@ -50,7 +50,7 @@ FILES = {
         RATE = 0.5
 
         @marked
-        def fit(rows, most=limit) -> "Result":
+        def fit(rows: Literal["unused"], most=limit) -> "Result":
             return Model().fit(rows, RATE, most)
 
         class Model(Base):
@@ -82,13 +82,24 @@ FILES = {
             pass
 
         def close(total):
-            return total
+            import kit.side
+            from kit.sub.part import CLOSED
+            return total or CLOSED
     """,
+    "side.py": "print(1)\n",
+    "sub/__init__.py": "",
+    "sub/part.py": """
+        try:
+            import kit.new
+        except ImportError:
+            pass
+        CLOSED = True
+    """,
+    "new.py": "VALUE = 1\n",
     "effects.py": "FOUND = {}\nfor name in 'ab':\n    FOUND[name] = 1\n",
     "shapes.py": "SIDE = 4\nCORNER = 5\n",
     "tables.py": "first = 1\nsecond = 2\n",
     "__init__.py": "",
-    "new.py": "VALUE = 1\n",
 }
 
 
@@ -144,6 +155,11 @@ REACHED = {
     "a loop that an import runs": {"effects": ("= 1", "= 2")},
     "a call that an import runs": {"deep_core": ("", "fit(1)\n")},
     "a call that the import of a package runs": {"__init__": ("", "print(1)\n")},
+    "a call that the import of a package runs, if only of a part": {
+        "sub___init__": ("", "print(1)\n")
+    },
+    "a call that an import in a function runs": {"side": ("print(1)", "print(2)")},
+    "a call that an import in a block runs": {"new": ("", "print(1)\n")},
     "another package's name": {"steps_learn": ("import numpy as np", "import cupy as np")},
     "where a name comes from": {"steps_learn": ("fit as fit_all", "unused as fit_all")},
     "a second definition in place of the first": {"shapes": ("", "SIDE = 5\n")},
@@ -170,6 +186,7 @@ NOT_REACHED = {
     "a module that nothing imports": {"new": ("1", "2")},
     "what is run as a program": {"steps_learn": ("SystemExit(main())", "SystemExit(main([]))")},
     "an import of what nothing uses": {"base": ("def marked", "import kit.new\n\ndef marked")},
+    "the prefix of a text": {"deep_words": ("':'", "u':'")},
     "the order of definitions": {"shapes": ("SIDE = 4\nCORNER = 5", "CORNER = 5\nSIDE = 4")},
 }
 
@@ -193,7 +210,10 @@ def test_the_parts_of_a_digest_are_those_definitions(kit):
         "kit.late:Result",
         "kit.late:close",
         "kit.shapes:SIDE",
+        "kit.side:<import>",
         "kit.steps.learn:run",
+        "kit.sub.part:<import>",
+        "kit.sub.part:CLOSED",
         "kit.tables:first",
         "kit.tables:second",
     ]
@@ -206,9 +226,37 @@ def test_a_module_as_entry_is_all_that_stands_in_it_and_its_program(kit):
     assert digest(kit(deep_core=("RATE + 1", "RATE")), whole) == digest(kit(), whole)
 
 
+def test_of_a_module_that_an_entry_imports_only_what_it_uses_counts(kit):
+    changed = kit(shapes=("CORNER = 5", "CORNER = 6"))
+    assert digest(changed, "kit.steps.learn") == digest(kit(), "kit.steps.learn")
+
+
+def test_a_module_used_as_a_value_counts_with_the_modules_that_it_imports(kit):
+    importing = {"tables": ("first = 1", "from kit import new\n\nfirst = 1")}
+    assert digest(kit(**importing, new=("1", "2"))) != digest(kit(**importing))
+
+
+def test_what_every_module_has_is_no_use_of_its_code(kit):
+    named = {"steps_learn": ("shapes.SIDE", "len(shapes.__name__)")}
+    assert digest(kit(**named, shapes=("4", "6"))) == digest(kit(**named))
+
+
+def test_a_name_that_is_imported_in_a_block_is_followed(kit):
+    block = "try:\n    from kit.new import VALUE\nexcept ImportError:\n    VALUE = 0\n\n"
+    trying = {"shapes": ("SIDE = 4", f"{block}SIDE = VALUE")}
+    assert digest(kit(**trying, new=("1", "2"))) != digest(kit(**trying))
+
+
 def test_a_package_as_entry_offers_what_it_imports(kit):
     changed = kit(deep_core=("* rate", "* rate + 1"))
     assert digest(changed, "kit.deep") != digest(kit(), "kit.deep")
+
+
+def test_what_a_function_assigns_globally_is_of_its_digest(kit):
+    def counting(first):
+        return {"base": ("    return 3", f"    global n\n    n = 3\n\nn = {first}\n")}
+
+    assert digest(kit(**counting(1))) != digest(kit(**counting(2)))
 
 
 def test_a_star_imports_all_of_a_module(kit):
