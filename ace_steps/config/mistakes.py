@@ -268,9 +268,8 @@ def _meant(loc: tuple, model: type[BaseModel], parts: Sequence[Part]) -> str:
     ]
     exact = [path for path in elsewhere if path.rpartition(".")[2] == key]
     if exact:
-        below = [path for path in exact if here and path.startswith(f"{here}.")]
-        path = min(below or exact, key=lambda path: path.count("."))
-        outside = f", not in '{here}'" if here and not below else ""
+        path = min(exact, key=lambda path: path.count("."))
+        outside = f", not in '{here}'" if here else ""
         typing = [f"'{name}' or " for name in difflib.get_close_matches(key, beside, 1, CLOSE)]
         return f"did you mean {''.join(typing)}'{path}'{outside}?"
     near = suggestion(key, beside)

@@ -142,10 +142,7 @@ def test_a_variable_that_is_not_set_is_told_at_its_key(shop, monkeypatch):
     [
         ({"path": "nowhere"}, "path"),
         ({"vectors": "nowhere.parquet"}, "vectors"),
-        (
-            {"api": {"base_url": "http://x", "model": "m", "dim": 8, "tokenizer": "no"}},
-            "api.tokenizer",
-        ),
+        ({"api": API | {"tokenizer": "nowhere.json"}}, "api.tokenizer"),
     ],
 )
 def test_an_encoders_file_that_is_not_there_is_told_at_its_key(entry, key, tmp_path, monkeypatch):

@@ -112,6 +112,7 @@ def test_a_trap_of_yaml_is_told_with_the_way_out(text, said):
         "backbones: {sasrec: {training: {epochs: 2.5}}}",
         "selection: {cutoff: 3}",
         "seeds: 1",
+        "backbones: {mine: {model: [sasrec]}}",
     ],
 )
 def test_quotes_are_proposed_only_where_a_text_is_expected(text):
@@ -274,6 +275,11 @@ NEAR = {
         "'training.batch_size'",
     ),
     "both": ("seed: [1]", "seed", "'seeds' or 'statistics.seed'"),
+    "a required key": (
+        f"encoders: {{e: {{hub: {{repos: a/b, revision: '{'0' * 40}'}}}}}}",
+        "encoders.e.hub.repos",
+        "'repo'",
+    ),
     "in its old spelling": (
         "encoders: {e: {source: all-minilm-l6-v2, normalise: true}}",
         "encoders.e.normalise",
