@@ -14,10 +14,9 @@ import torch.nn.functional as F
 from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
-from ace_steps.backbones.settings import Count, Positive
-from ace_steps.errors import InputError
-from ace_steps.config.base import Settings
+from ace_steps.config.base import Count, Positive, Settings
 from ace_steps.config.mistakes import unknown
+from ace_steps.errors import InputError
 from ace_steps.tables import PADDING
 
 ACTIVATIONS = {"identity": nn.Identity, "relu": nn.ReLU, "leaky_relu": nn.LeakyReLU}

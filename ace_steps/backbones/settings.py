@@ -30,14 +30,15 @@ class TrainingSettings(Settings):
         None,
         description="Events between the ends of the windows that cover a history longer than "
         "max_length, 1 to max_length; null is half of max_length. Every target is trained once; "
-        "beyond the first window it sees at least its latest max_length - window_stride + 1 events. "
-        "1 is prefix-by-prefix augmentation exactly, at its cost; max_length encodes no event twice.",
+        "beyond the first window it sees at least its latest max_length - window_stride + 1 "
+        "events. 1 is prefix-by-prefix augmentation exactly, at its cost; max_length encodes no "
+        "event twice.",
     )
     num_negatives: Grid[NonNegativeCount] = Field(
         0,
-        description="0: softmax over the whole catalog. Otherwise the items drawn for each step, by "
-        "their train counts, that the targets are compared with instead, corrected for how likely "
-        "each was drawn; for catalogs too large for the whole softmax.",
+        description="0: softmax over the whole catalog. Otherwise the items drawn for each step, "
+        "by their train counts, that the targets are compared with instead, corrected for how "
+        "likely each was drawn; for catalogs too large for the whole softmax.",
     )
     batch_size: Grid[Count] = Field(
         256, description="Histories (or windows of long ones) of one step."
@@ -64,8 +65,8 @@ class TrainingSettings(Settings):
         "float32",
         description="Arithmetic of the matrix products in training: on a GPU of all, on a CPU of "
         "those with the catalog and of an item encoder's layers, which are most of the work. "
-        "bfloat16 halves their cost where the hardware has it; where it has not, float32 is computed "
-        "in and the log says so. Weights, sums and the ranking stay float32.",
+        "bfloat16 halves their cost where the hardware has it; where it has not, float32 is "
+        "computed in and the log says so. Weights, sums and the ranking stay float32.",
     )
     epochs: Count = Field(200, description="Most passes over the training targets.")
     patience: Count = Field(
@@ -145,7 +146,8 @@ class TransformerSettings(BackboneSettings):
                 divisors = [n for n in range(1, min(self.dim, 64) + 1) if self.dim % n == 0]
                 choices = ", ".join(map(str, divisors[:8]))
                 raise ValueError(
-                    f"num_heads: dim {self.dim} is not divisible by {heads}; choose one of {choices}"
+                    f"num_heads: dim {self.dim} is not divisible by {heads}; choose one of "
+                    f"{choices}"
                 )
         return self
 

@@ -44,18 +44,18 @@ class Columns(Settings):
         "auto", "seconds", "milliseconds", "microseconds", "nanoseconds", "iso"
     ] = Field(
         "auto",
-        description="Unit of that column: seconds to nanoseconds since 1970 (UTC), or iso for texts "
-        "such as 2014-07-23 or 2014-07-23 08:15:00 (UTC) and for date and time columns of Parquet. "
-        "auto takes the largest unit with which the latest event is before the year 3000, and iso "
-        "for texts.",
+        description="Unit of that column: seconds to nanoseconds since 1970 (UTC), or iso for "
+        "texts such as 2014-07-23 or 2014-07-23 08:15:00 (UTC) and for date and time columns of "
+        "Parquet. auto takes the largest unit with which the latest event is before the year 3000, "
+        "and iso for texts.",
     )
     rating: str | None = Field(
         None, description="Column of the log with the rating, or null where there is none."
     )
     item_id: str | None = Field(
         None,
-        description="Column of the catalog with the item's id; all others are text columns. null is "
-        "the name in item.",
+        description="Column of the catalog with the item's id; all others are text columns. null "
+        "is the name in item.",
     )
 
     def catalog_id(self) -> str:
@@ -172,8 +172,8 @@ def _read_parquet(
     for name in lists:
         if table.schema[name].inner in (pl.List, pl.Array):
             raise InputError(
-                f"{path}: column '{name}': expected a value or a list of values a row, got lists of "
-                "lists; write it as text or leave it out"
+                f"{path}: column '{name}': expected a value or a list of values a row, got lists "
+                "of lists; write it as text or leave it out"
             )
     table = table.with_columns(pl.col(lists).cast(pl.List(pl.String)))
     table = table.with_columns(joined(name) for name in lists)
@@ -193,6 +193,11 @@ def _separator(path: Path) -> str:
 
 
 def is_parquet(path: Path) -> bool:
+    """Whether a file begins as Parquet does.
+
+    Raises:
+        InputError: no such file, or not readable.
+    """
     try:
         with path.open("rb") as begun:
             return begun.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC

@@ -45,7 +45,8 @@ class DatasetSettings(Settings):
         "all.",
     )
     time_start: str | None = Field(
-        None, description='First day of the time window, "YYYY-MM-DD" (UTC), in quotes; null is none.'
+        None,
+        description='First day of the time window, "YYYY-MM-DD" (UTC), in quotes; null is none.',
     )
     time_end: str | None = Field(
         None,
@@ -58,7 +59,8 @@ class DatasetSettings(Settings):
         "drop their events before the k-core. The report counts what is dropped.",
     )
     duplicates: Literal["all", "first", "last"] = Field(
-        "all", description="Of the events of one user with one item, keep all, the first or the last."
+        "all",
+        description="Of the events of one user with one item, keep all, the first or the last.",
     )
     tie_rule: Literal["file_order", "hashed"] = Field(
         "file_order",
@@ -88,13 +90,13 @@ class DatasetSettings(Settings):
     )
     valid_share: Share | None = Field(
         None,
-        description="Share of the events in the validation period; for the split global_time alone, "
-        "where null is 0.1.",
+        description="Share of the events in the validation period; for the split global_time "
+        "alone, where null is 0.1.",
     )
     test_share: Share | None = Field(
         None,
-        description="Share of the events in the test period; for the split global_time alone, where "
-        "null is 0.1.",
+        description="Share of the events in the test period; for the split global_time alone, "
+        "where null is 0.1.",
     )
     template: str = Field(
         "The {dataset} item has the following attributes: \n {attributes}",
@@ -109,7 +111,8 @@ class DatasetSettings(Settings):
         description="Columns that {attributes} lists, in order; null is all of the catalog's.",
     )
     clean_html: bool = Field(
-        True, description="Take HTML tags out of the fields and turn entities into their characters."
+        True,
+        description="Take HTML tags out of the fields and turn entities into their characters.",
     )
     max_field_chars: Count | None = Field(
         None,

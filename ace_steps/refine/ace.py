@@ -25,8 +25,8 @@ class Target(Settings):
     )
     mean_cosine: Grid[Annotated[float, Field(ge=-1, le=1)]] | None = Field(
         None,
-        description="Mean cosine over all pairs of items; near 0 for every lambda where the vectors "
-        "are centered.",
+        description="Mean cosine over all pairs of items; near 0 for every lambda where the "
+        "vectors are centered.",
     )
 
     @model_validator(mode="after")
@@ -46,13 +46,13 @@ class AceSettings(RefinementSettings):
     method: Literal["ace"] = "ace"
     lambda_: Grid[NonNegative] | None = Field(
         None,
-        description="Ridge in the unit of s^2, which grows with the number of items; 0 whitens, the "
-        "larger the more of the vectors' own anisotropy is kept.",
+        description="Ridge in the unit of s^2, which grows with the number of items; 0 whitens, "
+        "the larger the more of the vectors' own anisotropy is kept.",
     )
     lambda_rel: Grid[NonNegative] | None = Field(
         None,
-        description="Ridge in units of s_k^2, the weakest component kept, so that it means the same "
-        "for every catalog; [0, 0.1, 1] where none of lambda, lambda_rel and target is given.",
+        description="Ridge in units of s_k^2, the weakest component kept, so that it means the "
+        "same for every catalog; [0, 0.1, 1] where none of lambda, lambda_rel and target is given.",
     )
     target: Target | None = Field(
         None, description="Geometry of the refined vectors that lambda is solved for."

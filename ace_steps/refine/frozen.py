@@ -37,7 +37,9 @@ class WhitenrecPlusSettings(RefinementSettings):
         """Why vectors of an encoder cannot be refined so, where that is known from their dim."""
         for groups in self.groups if isinstance(self.groups, list) else [self.groups]:
             if encoder_dim % groups:
-                return f"groups: expected a divisor of the encoder's dim {encoder_dim}, got {groups}"
+                return (
+                    f"groups: expected a divisor of the encoder's dim {encoder_dim}, got {groups}"
+                )
         return None
 
 

@@ -13,13 +13,11 @@ Gamma = Annotated[
 FrozenGamma = Annotated[
     Grid[Positive] | None,
     Field(
-        description="Standard deviation over all entries of the frozen vectors; null leaves them as "
-        "the method makes them."
+        description="Standard deviation over all entries of the frozen vectors; null leaves them "
+        "as the method makes them."
     ),
 ]
-Center = Annotated[
-    bool, Field(description="Subtract the mean item vector before anything else.")
-]
+Center = Annotated[bool, Field(description="Subtract the mean item vector before anything else.")]
 
 
 class RefinementSettings(Settings):
@@ -36,7 +34,8 @@ class RefinementSettings(Settings):
 
     method: str
     dim: Count = Field(
-        128, description="Dimensions of a refined vector, the backbone's; at most the vectors' rank."
+        128,
+        description="Dimensions of a refined vector, the backbone's; at most the vectors' rank.",
     )
 
     def refusal_of(self, encoder_dim: int) -> str | None:

@@ -7,8 +7,8 @@ import numpy as np
 
 from ace_steps.backbones.bert4rec import Bert4RecSettings
 from ace_steps.backbones.network import MASK, Network
-from ace_steps.config.registry import BACKBONES
 from ace_steps.backbones.settings import BackboneSettings
+from ace_steps.config.registry import BACKBONES
 from ace_steps.tables import PADDING
 from ace_steps.training.batches import Batch, draw_batches, gather, lay_out
 from ace_steps.training.histories import Histories
