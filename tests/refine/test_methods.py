@@ -296,6 +296,24 @@ def test_a_width_beyond_the_rank_is_refused(method):
         planned(method, rows=rows)
 
 
+SHAPES = [(method, {"dim": dim}) for method in REFINEMENTS for dim in (D, D + 1)]
+SHAPES += [("whitenrec_plus", {"groups": groups}) for groups in (3, 5)]
+
+
+@pytest.mark.parametrize(("method", "change"), SHAPES)
+def test_a_plan_knows_from_the_encoders_dim_what_the_step_would_refuse(method, change):
+    given = {"method": method, **SETTINGS[method], **change}
+    said = parse_settings(json.dumps(given), "--settings").refusal_of(D)
+    if said is None:
+        assert planned(method, rows=unit(np.vstack([ROWS, np.eye(D)])), **change).width
+    else:
+        key = next(iter(change))
+        assert said.startswith(f"{key}: ")
+        assert str(change[key]) in said
+        with pytest.raises(InputError):
+            planned(method, **change)
+
+
 @pytest.mark.parametrize("method", ["whitenrec_plus", "llmemb"])
 def test_equal_vectors_leave_nothing_to_centre(method):
     with pytest.raises(InputError, match="the item vectors are all equal"):
