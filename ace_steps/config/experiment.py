@@ -341,7 +341,8 @@ def validated(model: type[Settings], entry: dict) -> Settings:
         if unknown_keys:
             model.model_validate(_without(entry, unknown_keys))
     except PydanticError as refusal:
-        found += [m for m in mistakes_of(refusal, model) if m.key and m not in found]
+        if not any(error["type"] == "missing" for error in refusal.errors()):
+            found += [m for m in mistakes_of(refusal, model) if m.key and m not in found]
     raise Refused(*found)
 
 
