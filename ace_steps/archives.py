@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from ace_steps.config.mistakes import unknown
 from ace_steps.errors import InputError
 from ace_steps.files import atomic_path
-from ace_steps.config.mistakes import unknown
 
 CHUNK_BYTES = 2**20
 UNREADABLE = (  # what a damaged archive raises, beside one that is encrypted: RuntimeError

@@ -24,10 +24,10 @@ import yaml
 from pydantic import model_validator
 
 from ace_steps.archives import CHUNK_BYTES, take_member
-from ace_steps.errors import InputError
-from ace_steps.files import atomic_path, sha256_file
 from ace_steps.config.base import Model, Settings, parse
 from ace_steps.config.mistakes import unknown
+from ace_steps.errors import InputError
+from ace_steps.files import atomic_path, sha256_file
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ import pytest
 import tenacity
 
 from ace_steps import fetch
+from ace_steps.config.base import Settings, parse
 from ace_steps.errors import InputError
 from ace_steps.fetch import Source, deliver, obtain, read_registry
-from ace_steps.config.base import Settings, parse
 
 CONTENT = bytes(range(256)) * 40
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

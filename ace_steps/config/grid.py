@@ -192,7 +192,7 @@ def _leaves(settings: dict, prefix: str = "") -> list[tuple[str, Any]]:
 
 
 def _name(entry: str, settings: dict, model: type[Settings]) -> str:
-    """``ace-lambda_50-gamma_0.4``: no '=', which readers of Parquet folders take for a partition."""
+    """``ace-lambda_50-gamma_0.4``: no '=', which Parquet readers take for a partition."""
     defaults, parts = _defaults(model), [entry]
     unnamed = UNNAMED["backbone" if "model" in settings else "refinement"]
     for place, value in _leaves(settings):

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import polars as pl
 
+from ace_steps.config.grid import Cell, Plan, Run
 from ace_steps.errors import InputError
 from ace_steps.evaluation.gaps import Places
 from ace_steps.evaluation.ranks import ranks_path
 from ace_steps.evaluation.selection import chosen_run
-from ace_steps.grid import Cell, Plan, Run
 from ace_steps.parquet import read_table
 from ace_steps.tables import GAPS, RUN, SELECTION
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from ace_steps.grid import Run
+from ace_steps.config.grid import Run
 from ace_steps.tables import RUN
 
 N_CHARS = 300  # of a log's line that are shown

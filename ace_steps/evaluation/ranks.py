@@ -4,8 +4,8 @@ from pathlib import Path
 
 import polars as pl
 
+from ace_steps.config.grid import Run
 from ace_steps.errors import InputError
-from ace_steps.grid import Run
 from ace_steps.parquet import read_table
 from ace_steps.tables import RANKS, RUN
 

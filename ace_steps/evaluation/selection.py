@@ -2,8 +2,8 @@
 
 import polars as pl
 
+from ace_steps.config.grid import Cell, Run
 from ace_steps.evaluation.metrics import mean_metric
-from ace_steps.grid import Cell, Run
 from ace_steps.tables import SELECTION
 
 

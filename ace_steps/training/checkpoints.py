@@ -70,7 +70,8 @@ def read_state(folder: Path, run: Provenance) -> TrainingState:
 
 def _code_of(run: Provenance) -> str:
     """A digest of the code that trains a run's backbone."""
-    backbone = BACKBONES[run.settings["model"]]
+    settings = run.settings.get("backbone", run.settings)  # beside others where items are hidden
+    backbone = BACKBONES[settings["model"]]
     return code_digest(*_CODE, f"{backbone.module}:{backbone.name}")
 
 

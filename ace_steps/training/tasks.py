@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ace_steps.backbones.bert4rec import Bert4RecSettings
 from ace_steps.backbones.network import MASK, Network
 from ace_steps.backbones.settings import BackboneSettings
 from ace_steps.config.registry import BACKBONES
@@ -80,7 +79,7 @@ class HiddenItem(Task):
     reads_last = True
 
     def __init__(
-        self, histories: Histories, settings: Bert4RecSettings, n_items: int, *, pack: bool
+        self, histories: Histories, settings: BackboneSettings, n_items: int, *, pack: bool
     ) -> None:
         super().__init__(histories, settings, n_items, pack=pack)
         self._only_last = settings.training.train_targets == "last"

@@ -1,6 +1,7 @@
 """beauty_methods.yaml is a part of paper.yaml; what it does otherwise is listed."""
 
 import json
+
 import polars as pl
 import pytest
 

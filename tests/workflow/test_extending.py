@@ -50,9 +50,7 @@ def test_no_run_of_before_is_planned_again(extended):
 
 def test_the_reference_can_be_made_of_it(extended):
     command = [sys.executable, "-m", "ace_steps.config.reference"]
-    done = subprocess.run(
-        command, cwd=extended.folder, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, cwd=extended.folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     page = (extended.folder / "docs/configuration.md").read_text()
     for word in ("ceiling", "running_mean", "clicks"):

@@ -74,9 +74,7 @@ def test_it_plans_to_its_report_with_every_rule_renamed(run):
 
 def test_another_working_directory_is_the_folder_of_its_results(finished, tmp_path):
     config = (finished.folder / "workflow/config/toy.yaml").read_text()
-    (tmp_path / "toy.yaml").write_text(
-        config.replace("data/toy/", f"{finished.folder}/data/toy/")
-    )
+    (tmp_path / "toy.yaml").write_text(config.replace("data/toy/", f"{finished.folder}/data/toy/"))
     before = tables_of(finished)
     done = finished.snakemake(
         *("--directory", str(tmp_path), "--configfile", str(tmp_path / "toy.yaml")),

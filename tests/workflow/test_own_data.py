@@ -81,7 +81,7 @@ def test_each_line_that_is_taken_out_is_missed_by_its_key(shop):
     for place, line in enumerate(lines):
         key = line.strip().partition(":")[0]
         inner = len(line) - len(line.lstrip())
-        after = [other for other in lines[place + 1 :]]
+        after = lines[place + 1 :]
         depth = [len(other) - len(other.lstrip()) for other in after]
         end = next((i for i, d in enumerate(depth) if d <= inner), len(after))
         done = dry_run(shop, lines[:place] + after[end:])  # with what belongs to it

@@ -11,7 +11,7 @@ import pytest
 from ace_steps.config import grid, loading
 from ace_steps.config.registry import REFINEMENTS
 from tests.conftest import ROOT
-from tests.workflow.conftest import ACE_5, RANDOM, SASREC, make_checkout
+from tests.workflow.conftest import ACE_5, make_checkout
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_lists_and_mappings_of_the_command_line_hold_numbers(checkout):
     assert three["train_backbone"] > one["train_backbone"]
     done = checkout.snakemake("--dry-run", "--config", "seeds=[one]")
     assert done.returncode == 2
-    assert "seeds.0: expected a whole number, got the text 'one'" in done.stderr
+    assert "seeds[0]: expected a whole number, got the text 'one'" in done.stderr
 
 
 def test_the_linter_is_content(checkout):

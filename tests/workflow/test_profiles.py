@@ -33,7 +33,9 @@ def planned(checkout):
     """What a dry run prints of each job's resources, by profile and rule."""
 
     def plan(profile):
-        done = checkout.snakemake("-p", "--dry-run", "--workflow-profile", f"workflow/profiles/{profile}")
+        done = checkout.snakemake(
+            "-p", "--dry-run", "--workflow-profile", f"workflow/profiles/{profile}"
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         text = done.stdout + done.stderr
         return dict(re.findall(r"rule (\w+):\n(?: +\w+: .*\n)*? +resources: (.*)", text))
@@ -101,7 +103,9 @@ def test_memory_and_time_grow_with_the_data_and_the_attempt():
     assert (minutes(None, attempt=1), minutes(None, attempt=2)) == (60, 120)
 
 
-GROWING = sorted(BODIES.keys() - {"fetch_dataset", "fetch_encoder", "write_config"})  # which stream what they get
+GROWING = sorted(
+    BODIES.keys() - {"fetch_dataset", "fetch_encoder", "write_config"}
+)  # which stream what they get
 
 
 @pytest.mark.parametrize("rule", GROWING)

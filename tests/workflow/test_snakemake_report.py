@@ -60,7 +60,9 @@ def test_captions_are_ours_with_the_configurations_names_in_them(page):
     results = held(page, "results").items()
     captions = {name: " ".join(found["caption"].split()) for name, found in results}
     assert len(set(captions.values())) == len(FIGURES) + len(FILES)  # of each folder and file
-    assert "The data of toy after all filters" in captions["results/toy/report/figures/data/toy.svg"]
+    assert (
+        "The data of toy after all filters" in captions["results/toy/report/figures/data/toy.svg"]
+    )
     grid = captions["results/toy/report/figures/grid/toy/toy/sasrec.svg"]
     assert "the point that was chosen by ndcg at 10." in grid
     assert "(random, ace) on toy with vectors of toy" in " ".join(

@@ -13,7 +13,8 @@ from ace_steps.embed import entries
 from ace_steps.evaluation.found import FINISHED
 from ace_steps.evaluation.gaps import Places
 from ace_steps.evaluation.selection import chosen_run
-from ace_steps.io.code_digest import code_digest
+from ace_steps.files import sha256_text
+from ace_steps.io.code_digest import PACKAGE, code_digest
 from ace_steps.parquet import read_table
 from ace_steps.preprocess import registry
 from ace_steps.tables import SELECTION
@@ -33,7 +34,9 @@ def one_of(names):
 
 ENCODERS = EXPERIMENT.encoders
 RAW = {name: registry.raw_files(entry) for name, entry in EXPERIMENT.datasets.items()}
-MODELS = {name: entries.model_folder(entry, REGISTRIES.encoders) for name, entry in ENCODERS.items()}
+MODELS = {
+    name: entries.model_folder(entry, REGISTRIES.encoders) for name, entry in ENCODERS.items()
+}
 HUBS = {
     entries.folder_name(hub): hub
     for hub in (entries.unlisted_hub(entry, REGISTRIES.encoders) for entry in ENCODERS.values())
@@ -45,21 +48,33 @@ SETTINGS = {
     "refinement": {name: point.settings for name, point in PLAN.refinements.items()},
     "backbone": {name: point.settings for name, point in PLAN.backbones.items()},
 }
-# What names the code that an entry's numbers come from, beside its step's.
-CODE_OF = {
-    "dataset": lambda settings: READERS[settings["reader"]].module,
-    "refinement": lambda settings: REFINEMENTS[settings["method"]].module,
-    "backbone": lambda settings: BACKBONES[settings["model"]].module,
+# What chooses the code that an entry's numbers come from, beside its step's.
+CHOSEN_BY = {
+    "dataset": ("reader", READERS),
+    "refinement": ("method", REFINEMENTS),
+    "backbone": ("model", BACKBONES),
 }
+DIGESTS = Path(".snakemake/code_digests.json")  # of the code as it was last read
+
+
+def code_of(kind, name):
+    """The function or class that an entry is carried out by."""
+    key, known = CHOSEN_BY[kind]
+    entry = known[SETTINGS[kind][name][key]]
+    return f"{entry.module}:{entry.name}"
 
 
 def code(step, *kinds):
     """A params function: a digest of the code that decides a step's numbers, so that an edit of
     it reruns the step; ``kinds`` name the wildcards whose entries bring code of their own."""
-    digest = cache(lambda *modules: code_digest(f"ace_steps.steps.{step}", *modules)[:16])
-    return lambda wildcards: digest(
-        *(CODE_OF[kind](SETTINGS[kind][wildcards[kind]]) for kind in kinds)
-    )
+    digest = cache(lambda *more: code_digest(f"ace_steps.steps.{step}", *more, kept=DIGESTS)[:16])
+    return lambda wildcards: digest(*(code_of(kind, wildcards[kind]) for kind in kinds))
+
+
+def assets(*patterns):
+    """A digest of files of the package that a step reads and that are no code."""
+    files = sorted(file for part in patterns for file in PACKAGE.glob(part))
+    return sha256_text("".join(file.read_text(encoding="utf-8") for file in files))[:16]
 
 
 def settings(kind):
