@@ -138,9 +138,9 @@ def _unit_of(path: Path, column: str) -> str:
     """The unit of a column of times: iso where none of them is a number, else by the latest."""
     times = _read(path, {column: "timestamp"}, ())["timestamp"]
     numbers = times.cast(pl.Float64, strict=False)
-    if numbers.count() == 0 and (times != "").any():
+    if numbers.count() == 0:
         return "iso"
-    latest = numbers.max() or 0.0
+    latest = numbers.max()
     fitting = (unit for unit, scale in PER_SECOND.items() if latest / scale <= LATEST_S)
     unit = next(fitting, "nanoseconds")
     log.info("%s: column '%s' is in %s, by its latest value %.15g", path, column, unit, latest)
