@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -76,10 +77,19 @@ def read_registry(path: Path, model: type[Model]) -> dict[str, Model]:
         InputError: no such file, not YAML, not a mapping, or an entry that ``model`` refuses.
     """
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as refusal:
+    except UnicodeDecodeError as refusal:
+        raise InputError(f"{path}: not readable as YAML ({refusal}).") from None
+    return _entries(text, path, model)
+
+
+@cache  # a plan asks for every encoder and dataset
+def _entries(text: str, path: Path, model: type[Model]) -> dict[str, Model]:
+    try:
+        entries = yaml.safe_load(text)
+    except yaml.YAMLError as refusal:
         reason = " ".join(str(refusal).split())
         raise InputError(f"{path}: not readable as YAML ({reason}).") from None
     if not isinstance(entries, dict):

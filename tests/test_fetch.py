@@ -213,8 +213,8 @@ class Entry(Settings):
     [
         ("a: {size: [}", "not readable as YAML"),
         ("- a", "holds list, but a mapping is wanted"),
-        ("a: {size: big}", "entry 'a': key 'size'"),
-        ("a: {sise: 1}", "entry 'a': unknown key 'sise'; did you mean 'size'"),
+        ("a: {size: big}", "entry 'a': size: expected a whole number"),
+        ("a: {sise: 1}", "entry 'a': sise: unknown key; did you mean 'size'"),
     ],
 )
 def test_a_registry_that_cannot_be_used_is_refused(tmp_path, text, message):
