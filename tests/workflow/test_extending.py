@@ -19,7 +19,7 @@ PAGE = (ROOT / "docs/extending.md").read_text()
 
 def blocks(language):
     """Each code block with the last line of text before it."""
-    return re.findall(rf"^(\S.*)\n\n```{language}\n(.*?)```", PAGE, re.M | re.S)
+    return re.findall(rf"^(\S[^\n]*)\n\n```{language}\n(.*?)```", PAGE, re.M | re.S)
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,8 @@ def extended(finished, tmp_path_factory):
             text = (folder / name).read_text()
             assert text.count(head) == 1
             (folder / name).write_text(text.replace(head, head + code))
+    (folder / "docs").mkdir(exist_ok=True)
+    shutil.copy(ROOT / "docs/configuration.md", folder / "docs")
     (entry,) = [code for before, code in blocks("yaml") if "data/encoders.yaml" in before]
     with (folder / "data/encoders.yaml").open("a") as registry:
         registry.write(entry)
