@@ -267,7 +267,8 @@ def draft(raw: object, registries: Registries) -> Draft:
         return Draft(made, [Mistake("", wrong_kind(MAPPING, raw))], None)
     raw = DEFAULT_ENTRIES | raw
     origins: dict[str, dict[str, str]] = {}
-    dim = raw["dim"] if type(raw.get("dim")) is int else Experiment.model_fields["dim"].default
+    is_dim = type(raw.get("dim")) is int and raw["dim"] >= 1
+    dim = raw["dim"] if is_dim else Experiment.model_fields["dim"].default
     makers: dict[str, Callable[[str, dict], Settings]] = {
         "datasets": lambda name, entry: _dataset(entry, registries.datasets),
         "encoders": lambda name, entry: _encoder(name, entry, registries.encoders, origins),

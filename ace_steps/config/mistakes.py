@@ -97,10 +97,10 @@ def mistakes_of(
         parts: Classes below keys that the model leaves open, for what an unknown key may mean.
     """
     errors = refusal.errors(include_url=False)
-    extra = {error["loc"][:-1] for error in errors if error["type"] == "extra_forbidden"}
+    mistyped = {error["loc"] for error in errors if error["type"] == "extra_forbidden"}
     found = []
     for error in errors:
-        if error["type"] == "missing" and error["loc"][:-1] in extra:
+        if error["type"] == "missing" and _is_mistyped(error["loc"], mistyped):
             continue
         key = _dotted(error["loc"])
         if _is_no_text_key(error):
@@ -114,6 +114,12 @@ def mistakes_of(
         else:
             found.append(Mistake(key, _text(error, model, parts)))
     return list(dict.fromkeys(found))
+
+
+def _is_mistyped(loc: tuple, mistyped: Iterable[tuple]) -> bool:
+    """Whether a key that is missing stands there under a name that is near."""
+    beside = [str(other[-1]) for other in mistyped if other[:-1] == loc[:-1]]
+    return bool(difflib.get_close_matches(str(loc[-1]), beside, 1))
 
 
 def _is_no_text_key(error: dict) -> bool:

@@ -64,7 +64,7 @@ def test_it_plans_the_default_methods_and_runs_to_lists_for_every_user(shop):
     assert jobs["refine_vectors"] == 2 + 1 + 1 + 3  # random init, SVD, whitening, ACE
     (shop.folder / "short.yaml").write_text(SHORT)
     files = ("--configfile", "laden.yaml", "short.yaml")
-    done = shop.snakemake("recommend", *files)
+    done = shop.snakemake(*files, "--", "recommend")
     assert done.returncode == 0, done.stdout + done.stderr
     (table,) = (shop.folder / "results/laden/recommend").rglob("recommendations.parquet")
     assert pl.read_parquet(table)["user_id"].n_unique() == 40

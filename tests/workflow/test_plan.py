@@ -104,9 +104,9 @@ def test_every_mistake_is_told_at_once_before_anything_runs(tmp_path):
     first, *lines = refused(checkout)
     assert first == f"{checkout.folder}/{file}: 4 errors"
     assert sorted(line.split(":")[0].strip() for line in lines) == [
-        "backbones.sasrec",
+        "backbones.sasrec.num_heads",
         "datasets.toy.template",
-        "encoders.toy",
+        "encoders.toy.source",
         "refinements.ace.lamda",
     ]
     text = "\n".join(lines)

@@ -132,7 +132,7 @@ def test_a_value_that_becomes_a_grid_trains_the_new_value_alone(copied):
 def test_a_value_of_a_backbone_keeps_what_the_old_one_gave(copied):
     copied.edit("workflow/config/toy.yaml", "batch_size: 8", "batch_size: 16")
     jobs = copied.jobs()
-    assert jobs["train_backbone"] == 3
+    assert jobs["train_backbone"] == 4
     assert "refine_vectors" not in jobs
 
 

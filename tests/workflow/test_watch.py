@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
-from tests.workflow.conftest import make_checkout
+from tests.workflow.conftest import RANDOM, SASREC, make_checkout
 
 FIRST = ("--until", "preprocess_dataset", "--forcerun", "preprocess_dataset")
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
@@ -83,7 +83,7 @@ def test_all_is_printed_on_request(checkout, option):
 
 def test_a_dry_run_names_each_job_and_why_it_would_run(checkout):
     done = checkout.snakemake("--dry-run")
-    assert "\ntrain_backbone toy/toy/random/sasrec/1: missing output files\n" in done.stdout
+    assert f"\ntrain_backbone toy/toy/{RANDOM}/{SASREC}/1: missing output files\n" in done.stdout
     assert len(done.stdout.splitlines()) < 100
 
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from ace_steps.config import grid, loading, notices
-from ace_steps.config.experiment import Registries
+from ace_steps.config.experiment import KINDS, Registries
 from ace_steps.errors import InputError
 
 # Snakemake keeps every job of a plan: to look for garbage among them as often as Python does by
@@ -25,7 +25,7 @@ REGISTRIES = Registries(
     datasets=Path(workflow.source_path("../../data/datasets.yaml")),
     encoders=Path(workflow.source_path("../../data/encoders.yaml")),
 )
-PUBLISHED = workflow.source_path("../../data/published.yaml")
+PUBLISHED = os.path.relpath(workflow.source_path("../../data/published.yaml"))
 
 try:
     given_files = [str(file) for file in workflow.overwrite_configfiles] if is_main_workflow else []
@@ -40,6 +40,9 @@ try:
     PLAN = grid.Plan(RESOLVED)
 except InputError as mistake:
     refuse(mistake)
+
+# Captions of Snakemake's own report see the configuration alone.
+config.update({key: RESOLVED[key] for key in (*KINDS, "selection")})
 
 
 def notify():
