@@ -62,11 +62,11 @@ def require_rank(n_components: int, factor: Factor) -> None:
         f"there are only {factor.count} items": factor.count,
         f"the item vectors have only {width} entries": width,
         f"the {'centred ' if factor.mean.any() else ''}item vectors have only rank {factor.rank}, "
-        f"with {factor.count} items of width {width}": factor.rank,
+        f"with {factor.count} items of dim {width}": factor.rank,
     }
     for limit, value in limits.items():
         if n_components > value:
-            raise InputError(f"width {n_components} is asked for, but {limit}.")
+            raise InputError(f"dim {n_components} is asked for, but {limit}.")
 
 
 def factorise(

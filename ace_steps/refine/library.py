@@ -13,7 +13,7 @@ from ace_steps.refine.spectral import entry_std, gains, scale_to, spectral_weigh
 
 def fit(
     vectors: object,
-    width: int = 128,
+    dim: int = 128,
     *,
     lambda_: float = 50.0,
     gamma: float = 0.1,
@@ -22,35 +22,35 @@ def fit(
     """The ACE refinement of vectors; the defaults are the authors' released example.
 
     Args:
-        vectors: (rows, width in) NumPy array or torch tensor of any float type, or an iterable of
+        vectors: (rows, dim in) NumPy array or torch tensor of any float type, or an iterable of
             row chunks, which is read once. Rows are scaled to length 1 here.
-        width: Entries of a refined vector, k.
+        dim: Dimensions of a refined vector, k.
         lambda_: >= 0; 0 whitens, larger keeps more of the vectors' own anisotropy. In the unit
             of s^2, which grows with the number of rows.
         gamma: Standard deviation over all entries of the refined vectors, > 0.
         center: Whether the mean vector is subtracted first.
 
     Raises:
-        InputError: NaN, infinity or an all-zero row, no rows, chunks of different widths, more
+        InputError: NaN, infinity or an all-zero row, no rows, chunks of different dims, more
             components than the vectors' rank, a lambda or gamma out of range.
 
     Cost:
-        One pass; two float64 arrays of width in x width in and one chunk of 32 MB.
+        One pass; two float64 arrays of dim in x dim in and one chunk of 32 MB.
 
     Source:
         ACE, SIGIR 2026, arXiv:2605.29322.
     """
-    return fit_grid(vectors, width, lambdas=[lambda_], gamma=gamma, center=center)[0]
+    return fit_grid(vectors, dim, lambdas=[lambda_], gamma=gamma, center=center)[0]
 
 
 def fit_grid(
-    vectors: object, width: int, *, lambdas: Sequence[float], gamma: float, center: bool
+    vectors: object, dim: int, *, lambdas: Sequence[float], gamma: float, center: bool
 ) -> list[Refinement]:
     """The ACE refinements of vectors for a grid of lambdas, from one pass and one solve.
 
     Args:
         vectors: As for ``fit``.
-        width: Entries of a refined vector, k.
+        dim: Dimensions of a refined vector, k.
         lambdas: As ``fit``'s ``lambda_``, at least one.
         gamma: Standard deviation over all entries of the refined vectors, > 0.
         center: Whether the mean vector is subtracted first.
@@ -67,9 +67,9 @@ def fit_grid(
         raise InputError(f"lambda_ must be >= 0 and finite, got {wrong[0]}.")
     if not 0 < gamma < math.inf:
         raise InputError(f"gamma must be > 0 and finite, got {gamma}.")
-    if width < 1:
-        raise InputError(f"width must be at least 1, got {width}.")
-    factor = factorise(_moments(vectors), center=center, n_leading=width).leading(width)
+    if dim < 1:
+        raise InputError(f"dim must be at least 1, got {dim}.")
+    factor = factorise(_moments(vectors), center=center, n_leading=dim).leading(dim)
     return [_refinement(factor, value, gamma=gamma, center=center) for value in lambdas]
 
 

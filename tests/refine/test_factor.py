@@ -62,9 +62,9 @@ def test_equal_rows_have_rank_0_once_centred():
 @pytest.mark.parametrize(
     ("n", "width", "rank", "asked", "message"),
     [
-        (5, 12, None, 6, "width 6 is asked for, but there are only 5 items"),
-        (60, 12, None, 13, "width 13 is asked for, but the item vectors have only 12 entries"),
-        (60, 12, 4, 5, "width 5 is asked for, but the item vectors have only rank 4, with 60"),
+        (5, 12, None, 6, "dim 6 is asked for, but there are only 5 items"),
+        (60, 12, None, 13, "dim 13 is asked for, but the item vectors have only 12 entries"),
+        (60, 12, 4, 5, "dim 5 is asked for, but the item vectors have only rank 4, with 60"),
     ],
 )
 def test_more_components_than_there_are_is_refused_with_the_limit(n, width, rank, asked, message):

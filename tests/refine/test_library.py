@@ -30,14 +30,14 @@ def autoencoder(rows, lambda_):
 def test_the_unscaled_vectors_are_the_gram_factor_of_the_autoencoder(lambda_, center):
     vectors = made_vectors(40, 6)
     rows = unit(vectors) - (unit(vectors).mean(axis=0) if center else 0)
-    refinement = fit(vectors, width=6, lambda_=lambda_, gamma=0.1, center=center)
+    refinement = fit(vectors, dim=6, lambda_=lambda_, gamma=0.1, center=center)
     unscaled = refinement.transform(vectors) / refinement.scale
     np.testing.assert_allclose(unscaled @ unscaled.T, autoencoder(rows, lambda_), atol=1e-10)
 
 
 def test_at_lambda_0_the_columns_are_orthonormal_before_scaling():
     vectors = made_vectors()
-    refinement = fit(vectors, width=8, lambda_=0.0)
+    refinement = fit(vectors, dim=8, lambda_=0.0)
     unscaled = refinement.transform(vectors) / refinement.scale
     np.testing.assert_allclose(unscaled.T @ unscaled, np.eye(8), atol=1e-10)
 
@@ -45,7 +45,7 @@ def test_at_lambda_0_the_columns_are_orthonormal_before_scaling():
 def test_towards_infinite_lambda_the_vectors_are_svd_scores_up_to_scale():
     vectors = made_vectors()
     u, s, _ = np.linalg.svd(unit(vectors), full_matrices=False)
-    refined = fit(vectors, width=5, lambda_=1e12).transform(vectors)
+    refined = fit(vectors, dim=5, lambda_=1e12).transform(vectors)
     scores = u[:, :5] * s[:5]
     signs = np.sign((refined * scores).sum(axis=0))
     np.testing.assert_allclose(
@@ -56,30 +56,30 @@ def test_towards_infinite_lambda_the_vectors_are_svd_scores_up_to_scale():
 @pytest.mark.parametrize("center", [False, True])
 def test_the_entries_have_standard_deviation_gamma(center):
     vectors = made_vectors()
-    refined = fit(vectors, width=7, lambda_=2.0, gamma=0.3, center=center).transform(vectors)
+    refined = fit(vectors, dim=7, lambda_=2.0, gamma=0.3, center=center).transform(vectors)
     np.testing.assert_allclose(refined.std(), 0.3, rtol=1e-12)
 
 
 def test_permuting_the_items_permutes_the_rows():
     vectors = made_vectors()
     order = np.random.default_rng(3).permutation(len(vectors))
-    one = fit(vectors, width=6, lambda_=1.0).transform(vectors)
-    other = fit(vectors[order], width=6, lambda_=1.0).transform(vectors[order])
+    one = fit(vectors, dim=6, lambda_=1.0).transform(vectors)
+    other = fit(vectors[order], dim=6, lambda_=1.0).transform(vectors[order])
     np.testing.assert_allclose(other, one[order], atol=1e-10)
 
 
 def test_chunks_tensors_and_arrays_give_the_same_refinement():
     vectors = made_vectors()
-    wanted = fit(vectors, width=6, lambda_=1.0).transform(vectors)
+    wanted = fit(vectors, dim=6, lambda_=1.0).transform(vectors)
     for given_ in (torch.from_numpy(vectors), (vectors[i : i + 7] for i in range(0, 60, 7))):
-        refinement = fit(given_, width=6, lambda_=1.0)
+        refinement = fit(given_, dim=6, lambda_=1.0)
         np.testing.assert_allclose(refinement.transform(vectors), wanted, atol=1e-10)
 
 
 def test_the_length_of_a_row_does_not_matter():
     vectors = made_vectors()
     lengths = np.random.default_rng(0).uniform(0.1, 9, (60, 1))
-    one, other = fit(vectors, width=6), fit(vectors * lengths, width=6)
+    one, other = fit(vectors, dim=6), fit(vectors * lengths, dim=6)
     np.testing.assert_allclose(
         one.transform(vectors), other.transform(vectors * lengths), atol=1e-10
     )
@@ -87,7 +87,7 @@ def test_the_length_of_a_row_does_not_matter():
 
 def test_what_goes_in_decides_what_comes_out():
     vectors = made_vectors().astype(np.float32)
-    refinement = fit(vectors, width=6)
+    refinement = fit(vectors, dim=6)
     array = refinement.transform(vectors)
     tensor = refinement.transform(torch.from_numpy(vectors))
     chunks = refinement.transform(vectors[i : i + 20] for i in (0, 20, 40))
@@ -102,14 +102,14 @@ def test_what_goes_in_decides_what_comes_out():
 
 
 def test_a_new_item_is_refined_alone_as_it_would_be_among_others():
-    vectors, refinement = made_vectors(), fit(made_vectors(), width=6)
+    vectors, refinement = made_vectors(), fit(made_vectors(), dim=6)
     whole = refinement.transform(vectors)
     np.testing.assert_allclose(refinement.transform(vectors[9:10])[0], whole[9], atol=1e-12)
 
 
 def test_spectrum_and_gain_are_those_of_the_vectors_and_the_refined_vectors():
     vectors = made_vectors()
-    refinement = fit(vectors, width=6, lambda_=2.0)
+    refinement = fit(vectors, dim=6, lambda_=2.0)
     unscaled = refinement.transform(vectors) / refinement.scale
     for values, matrix in ((refinement.spectrum, unit(vectors)), (refinement.gain, unscaled)):
         wanted = np.linalg.svd(matrix, compute_uv=False)[:6]
@@ -121,20 +121,20 @@ def test_a_grid_is_the_fits_of_its_lambdas_and_its_vectors_convert():
     grid = fit_grid(vectors, 6, lambdas=lambdas, gamma=0.1, center=False)
     whitened = grid[0].transform(vectors)
     for refinement, lambda_ in zip(grid, lambdas, strict=True):
-        wanted = fit(vectors, width=6, lambda_=lambda_, gamma=0.1).transform(vectors)
+        wanted = fit(vectors, dim=6, lambda_=lambda_, gamma=0.1).transform(vectors)
         np.testing.assert_array_equal(refinement.transform(vectors), wanted)
         np.testing.assert_allclose(refinement.convert(whitened, grid[0]), wanted, rtol=1e-10)
 
 
 def test_refinements_of_different_vectors_do_not_convert():
-    one, other = (fit(made_vectors(seed=seed), width=6) for seed in (0, 1))
+    one, other = (fit(made_vectors(seed=seed), dim=6) for seed in (0, 1))
     with pytest.raises(InputError, match="refinements of different vectors do not convert"):
         one.convert(np.ones((1, 6)), other)
 
 
 def test_a_saved_refinement_is_the_same_when_loaded(tmp_path):
     vectors, path = made_vectors(), tmp_path / "ace.safetensors"
-    refinement = fit(vectors, width=6, lambda_=3.0, center=True)
+    refinement = fit(vectors, dim=6, lambda_=3.0, center=True)
     refinement.save(path)
     loaded = Refinement.load(path)
     np.testing.assert_array_equal(loaded.transform(vectors), refinement.transform(vectors))
@@ -143,7 +143,7 @@ def test_a_saved_refinement_is_the_same_when_loaded(tmp_path):
 
 
 def test_a_note_of_ones_own_is_kept_with_the_map(tmp_path):
-    refinement = fit(made_vectors(), width=4)
+    refinement = fit(made_vectors(), dim=4)
     refinement.save(tmp_path / "own.safetensors", Provenance("mine", facts={"method": "ace"}))
     assert Refinement.load(tmp_path / "own.safetensors").facts == {"method": "ace"}
 
@@ -168,29 +168,29 @@ def test_a_larger_lambda_never_raises_the_effective_rank(values, lambda_, factor
         ({"lambda_": float("inf")}, "lambda_ must be >= 0 and finite, got inf"),
         ({"gamma": 0.0}, "gamma must be > 0"),
         ({"gamma": float("nan")}, "gamma must be > 0"),
-        ({"width": 0}, "width must be at least 1"),
-        ({"width": 13}, "width 13 is asked for, but the item vectors have only 12 entries"),
+        ({"dim": 0}, "dim must be at least 1"),
+        ({"dim": 13}, "dim 13 is asked for, but the item vectors have only 12 entries"),
     ],
 )
 def test_a_setting_out_of_range_is_refused(change, message):
     with pytest.raises(InputError, match=message):
-        fit(made_vectors(), **{"width": 6, **change})
+        fit(made_vectors(), **{"dim": 6, **change})
 
 
 @pytest.mark.parametrize("given_", [np.empty((0, 4)), iter([])])
 def test_no_rows_are_refused(given_):
     with pytest.raises(InputError, match="the input has no rows"):
-        fit(given_, width=2)
+        fit(given_, dim=2)
 
 
 def test_equal_vectors_have_no_deviation_to_scale():
     with pytest.raises(InputError, match="the refined vectors are all equal"):
-        fit(np.ones((5, 3)), width=1)
+        fit(np.ones((5, 3)), dim=1)
 
 
 def test_vectors_of_another_width_are_refused_by_transform():
     with pytest.raises(InputError, match="width 4 was given, but this refinement takes 12"):
-        fit(made_vectors(), width=3).transform(np.ones((2, 4)))
+        fit(made_vectors(), dim=3).transform(np.ones((2, 4)))
 
 
 def test_a_negative_lambda_has_no_gain():

@@ -22,7 +22,7 @@ def folder(tmp_path):
 @pytest.fixture
 def fitted(tmp_path):
     """A folder with a map that the library saved."""
-    fit(FLOAT32, width=6, lambda_=1.0).save(tmp_path / "map.safetensors")
+    fit(FLOAT32, dim=6, lambda_=1.0).save(tmp_path / "map.safetensors")
     return tmp_path
 
 
@@ -74,7 +74,7 @@ def test_a_map_saved_by_the_library_folds_items_in(fitted):
     vectors = write_vectors(fitted / "vectors.parquet", FLOAT32[:5])
     assert fold_in(fitted, vectors) == 0
     found = parquet.read_vectors(fitted / "folded.parquet").matrix
-    wanted = fit(FLOAT32, width=6, lambda_=1.0).transform(FLOAT32[:5])
+    wanted = fit(FLOAT32, dim=6, lambda_=1.0).transform(FLOAT32[:5])
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
 
 

@@ -56,7 +56,7 @@ def test_the_table_is_the_one_that_the_library_makes(folder):
     assert refine(folder, settings_of("ace")) == 0
     refined = parquet.read_vectors(folder / "refined.parquet").matrix
     given = VECTORS.astype(np.float32)
-    wanted = fit(given, width=8, lambda_=2.0, gamma=0.1).transform(given)
+    wanted = fit(given, dim=8, lambda_=2.0, gamma=0.1).transform(given)
     np.testing.assert_allclose(refined, wanted, rtol=1e-5, atol=1e-7)
     loaded = Refinement.load(folder / "map.safetensors")
     np.testing.assert_allclose(loaded.transform(given), refined, rtol=1e-5, atol=1e-7)
@@ -200,7 +200,7 @@ def test_a_column_that_is_not_there_is_refused_with_those_that_are(tmp_path, cap
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (settings_of("ace", dim=13), "width 13 is asked for, but .* have only 12 entries"),
+        (settings_of("ace", dim=13), "dim 13 is asked for, but .* have only 12 entries"),
         (settings_of("ace", **{"lambda": -1}), "lambda: expected a .* >= 0(.0)?, got -1"),
         (settings_of("ace", lambda_rel=1), "got lambda and lambda_rel"),
         (settings_of("whitenrec_plus", groups=5), "5 groups do not divide the width 12"),
@@ -223,7 +223,7 @@ def test_a_rank_that_is_too_low_is_found_and_named(tmp_path, capfd):
     assert factor(tmp_path) == 0
     assert "rank deficient: 7 of 12 directions hold nothing" in capfd.readouterr().err
     refused(
-        capfd, refine(tmp_path, settings_of("ace")), "width 8 .* have only rank 5, with 90 items"
+        capfd, refine(tmp_path, settings_of("ace")), "dim 8 .* have only rank 5, with 90 items"
     )
 
 
@@ -231,7 +231,7 @@ def test_fewer_items_than_the_width_are_named(tmp_path, capfd):
     write_vectors(tmp_path / "vectors.parquet", VECTORS[:6])
     assert factor(tmp_path) == 0
     capfd.readouterr()
-    refused(capfd, refine(tmp_path, settings_of("ace")), "width 8 .* there are only 6 items")
+    refused(capfd, refine(tmp_path, settings_of("ace")), "dim 8 .* there are only 6 items")
 
 
 def test_a_factor_of_other_vectors_is_refused(folder, capfd):
