@@ -13,7 +13,7 @@ from ace_steps.embed import entries
 from ace_steps.evaluation.found import FINISHED
 from ace_steps.evaluation.gaps import Places
 from ace_steps.evaluation.selection import chosen_run
-from ace_steps.files import sha256_text
+from ace_steps.files import sha256_file, sha256_text
 from ace_steps.io.code_digest import PACKAGE, code_digest
 from ace_steps.parquet import read_table
 from ace_steps.preprocess import registry

@@ -107,7 +107,6 @@ rule write_tables:
         metrics=rules.collect_metrics.output.metrics,
         runs=rules.collect_metrics.output.runs,
         comparisons=rules.compare_runs.output,
-        published=PUBLISHED,
     output:
         expand(
             "<results>/report/tables/{table}.{format}",
@@ -126,6 +125,8 @@ rule write_tables:
         runtime=growing_minutes(30),
     params:
         code=code("write_tables"),
+        others=sha256_file(PUBLISHED),
+        published=lambda wildcards, output: PUBLISHED,
         tables=lambda wildcards, output: Path(output[0]).parent,
     shell:
         "python -m ace_steps.steps.write_tables"
@@ -133,6 +134,6 @@ rule write_tables:
         " --metrics {input.metrics:q}"
         " --runs {input.runs:q}"
         " --comparisons {input.comparisons:q}"
-        " --published {input.published:q}"
+        " --published {params.published:q}"
         " --tables {params.tables:q}"
         " > {log:q} 2>&1"

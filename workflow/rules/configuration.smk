@@ -20,12 +20,17 @@ def refuse(mistake):
     os._exit(2)
 
 
-# Others' files, wherever the workflow is used from.
-REGISTRIES = Registries(
-    datasets=Path(workflow.source_path("../../data/datasets.yaml")),
-    encoders=Path(workflow.source_path("../../data/encoders.yaml")),
-)
-PUBLISHED = os.path.relpath(workflow.source_path("../../data/published.yaml"))
+def shipped(name):
+    """A file of the folder data: this checkout's, or of a repository that is fetched file by file.
+
+    Where it lies may differ from run to run, so that no rule compares its path.
+    """
+    here = CHECKOUT / "data" / name
+    return here if here.is_file() else Path(workflow.source_path(f"../../data/{name}"))
+
+
+REGISTRIES = Registries(datasets=shipped("datasets.yaml"), encoders=shipped("encoders.yaml"))
+PUBLISHED = shipped("published.yaml")
 
 try:
     given_files = [str(file) for file in workflow.overwrite_configfiles] if is_main_workflow else []

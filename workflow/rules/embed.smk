@@ -14,7 +14,7 @@ rule fetch_encoder:
         runtime="2h",
     params:
         code=code("fetch_encoder"),
-        registry=REGISTRIES.encoders,
+        registry=lambda wildcards, output: REGISTRIES.encoders,
         entry=registry_entry(REGISTRIES.encoders),
         hub=hub_option,
         downloads=path("<resources>/downloads"),

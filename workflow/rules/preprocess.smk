@@ -37,7 +37,7 @@ rule fetch_dataset:
         runtime="1h",
     params:
         code=code("fetch_dataset"),
-        registry=REGISTRIES.datasets,
+        registry=lambda wildcards, output: REGISTRIES.datasets,
         entry=registry_entry(REGISTRIES.datasets),
         downloads=path("<resources>/downloads"),
     shell:
