@@ -76,5 +76,15 @@ rule cold_items:
     localrule: True
 
 
+# What the texts would cost at every API, before anything is sent.
+rule estimate:
+    input:
+        filled(
+            "<results>/embed/{dataset}/{encoder}/estimate.json",
+            [run for cell in FIRST for run in FIRST[cell] if run.encoder in API_ENCODERS],
+        ),
+    localrule: True
+
+
 onsuccess:
     print_summary()

@@ -103,7 +103,7 @@ def _entries(text: str, path: Path, model: type[Model]) -> dict[str, Model]:
 def look_up(registry: dict[str, Model], name: str, path: Path) -> Model:
     """The registry's entry, or one line with the nearest known name."""
     if name not in registry:
-        raise InputError(f"{path}: {unknown('source', name, set(registry))}")
+        raise InputError(f"{unknown('source', name, set(registry))} (in {path.name})")
     return registry[name]
 
 

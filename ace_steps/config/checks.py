@@ -1,5 +1,6 @@
 """What a plan can know of an experiment before anything is paid for: files, columns, shapes."""
 
+import re
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +15,7 @@ from ace_steps.embed.resolve import encoder_dim
 from ace_steps.embed.settings import ApiEncoderSettings, LocalEncoderSettings, PrecomputedSettings
 from ace_steps.errors import InputError
 from ace_steps.preprocess.item_text import ATTRIBUTES, DATASET, template_fields
+from ace_steps.preprocess.read_table import column_names
 from ace_steps.preprocess.settings import DatasetSettings
 
 
@@ -80,6 +82,10 @@ def _of_texts(columns: list[str] | None, settings: DatasetSettings) -> list[Mist
         for name in settings.text_columns or []
         if name not in columns
     ]
+    stray = re.sub(r"{[^{}]*}", "", settings.template)
+    if "{" in stray or "}" in stray:
+        text = f"expected every brace to enclose a field, such as {{title}}, got '{stray.strip()}'"
+        found.append(Mistake("template", f"{text} beside them"))
     fields = [name for name in template_fields(settings.template) if name not in columns]
     return found + [
         Mistake(
@@ -110,7 +116,25 @@ def _of_encoder(
     for key, path in given.items():
         if path is not None:
             found += _tried(lambda path=path: own_path(path) and [], key)
+    if not found and isinstance(settings, PrecomputedSettings):
+        found += _tried(lambda: _of_vectors(settings), "vectors")
     return found
+
+
+def _of_vectors(settings: PrecomputedSettings) -> list[Mistake]:
+    """Columns that the settings name and a Parquet file of vectors does not have."""
+    path = Path(own_path(settings.vectors))
+    if path.suffix != ".parquet":
+        return []
+    columns = column_names(path)
+    return [
+        Mistake(key, f"expected a column of {path}, got '{name}'; {suggestion(name, columns)}")
+        for key, name in (
+            ("id_column", settings.id_column),
+            ("vector_column", settings.vector_column),
+        )
+        if name not in columns
+    ]
 
 
 def _of_shapes(entries: dict[str, dict], registry: Path) -> list[Mistake]:
@@ -128,12 +152,23 @@ def _of_shapes(entries: dict[str, dict], registry: Path) -> list[Mistake]:
                 mistake = of_text(f"{text} (encoder '{name}')", type(settings))
                 found.append(mistake.under(f"refinements.{entry}"))
     for name, dataset in entries["datasets"].items():
-        n_items = dataset.expected.items if dataset.expected else None
-        for entry, settings in entries["refinements"].items():
-            if n_items is not None and settings.is_bound_by_rank and settings.dim > n_items:
-                text = f"expected at most the {n_items} items of '{name}', got {settings.dim}"
-                found.append(Mistake(f"refinements.{entry}.dim", text))
+        n_items = _n_items_at_most(dataset)
+        dims = [each.dim for each in entries["refinements"].values() if each.is_bound_by_rank]
+        if n_items and dims and max(dims) > n_items:
+            text = f"expected at most the items of '{name}', {n_items}, got {max(dims)}"
+            found.append(Mistake("dim", f"{text}; set dim: {n_items} or less"))
     return found
+
+
+def _n_items_at_most(settings: DatasetSettings) -> int | None:
+    """The items that a dataset will have, or as many as its catalog has rows; None if not known."""
+    if settings.expected:
+        return settings.expected.items
+    reader = import_module(READERS[settings.reader].module)
+    if settings.items is None or not hasattr(reader, "n_catalog_rows"):
+        return None
+    found = _tried(lambda: reader.n_catalog_rows(Path(own_path(settings.items))), None)
+    return found if isinstance(found, int) else None
 
 
 def _tried(check: Callable[[], Any], key: str | None = "") -> Any:

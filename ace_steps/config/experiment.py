@@ -312,7 +312,8 @@ def _parts() -> list[Part]:
 def _of_line(line: str, kind: str, registries: Registries) -> Mistake:
     """A mistake that a part of the package tells in one line, at its key where that is known."""
     text = line.rstrip(".")
-    is_source = text.startswith((str(registries.datasets), str(registries.encoders)))
+    files = (str(registries.datasets), str(registries.encoders))
+    is_source = text.startswith(("unknown source", *files))
     model = LocalEncoderSettings if kind == "encoders" else DatasetSettings
     return Mistake("source", text) if is_source else of_text(text, model)
 

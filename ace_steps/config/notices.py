@@ -1,11 +1,11 @@
 """What a person should know before a run starts: remarks, none of them an error."""
 
+import json
 from pathlib import Path
 
 import yaml
 
 from ace_steps.config.experiment import KINDS
-from ace_steps.config.loading import differing
 
 FOUNDATIONS = ("datasets", "encoders")  # kinds whose entries' names do not hold their values
 
@@ -47,11 +47,23 @@ def of_changes(resolved: dict, results: Path) -> list[str]:
     for kind in FOUNDATIONS:
         for name in resolved[kind].keys() & before[kind].keys():
             new, old = resolved[kind][name], before[kind][name]
-            changed = differing(new, old) if isinstance(old, dict) else {}
-            for key, value in changed.items():
-                remarks.append(
-                    f"{kind}.{name}.{key} was {old.get(key)!r} in the last run and is {value!r} "
-                    "now: what was made from it is made anew in its place; another name of the "
-                    "experiment keeps both"
-                )
+            were, are = _leaves(old), _leaves(new)
+            for key in sorted(were.keys() | are.keys()):
+                was, now = (json.dumps(values.get(key)) for values in (were, are))
+                if was != now:
+                    remarks.append(
+                        f"{kind}.{name}.{key} was {was} in the last run and is {now} now: what was "
+                        "made from it is made anew in its place; another name of the experiment "
+                        "keeps both"
+                    )
     return sorted(remarks)
+
+
+def _leaves(values: object, place: str = "") -> dict[str, object]:
+    """Every value that is no mapping, by its dotted key."""
+    if not isinstance(values, dict):
+        return {place: values}
+    parts = (
+        _leaves(value, f"{place}.{key}" if place else str(key)) for key, value in values.items()
+    )
+    return {key: value for part in parts for key, value in part.items()}

@@ -25,7 +25,7 @@ ENCODER_COMMENTS = """\
   # smollm2: {source: smollm2-135m}  # a small LLM, 98 MB
   # mine: {path: models/my-model}  # a model's folder of your own
   # hub: {hub: {repo: owner/name, revision: "<40 hexadecimal digits>"}}
-  # openai: {source: text-embedding-3-small}  # an API; `estimate_requests` says what it costs
+  # openai: {source: text-embedding-3-small}  # an API; `snakemake estimate` says what it costs
   # ready: {vectors: vectors.parquet}  # precomputed embeddings: item_id, vector"""
 
 
@@ -164,7 +164,7 @@ def configuration_text(
             "encoders:",
             f"  {line(label, entry)}",
             ENCODER_COMMENTS,
-            "# What is compared where nothing is said; every key may take a list, which is a grid:",
+            "# What is compared where nothing is said; a list of values is a grid:",
             *(f"# {text}" for text in _entries("refinements")),
             *(f"# {text}" for text in _entries("backbones")),
             f"#     {line('max_length', _default(BackboneSettings, 'max_length'))}",
@@ -184,7 +184,7 @@ def _dataset_comments(guess: Guess) -> list[str]:
         lines.append(line("missing_items", _default(DatasetSettings, "missing_items")))
     if guess.text_columns:
         lines.append(
-            f"{line('text_columns', guess.text_columns)}  # left out: all of the catalog's"
+            f"{line('text_columns', guess.text_columns)}  # these alone; left out: all columns"
         )
     return lines
 

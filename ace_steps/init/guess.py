@@ -132,7 +132,15 @@ def _public(pairs: list[tuple[Known, Known]]) -> Guess:
         others = [name for name in dict.fromkeys(names) if name != names[0]]
         if others:
             doubts.append(f"{key}: {names[0]} was taken; {_or(others)} has the form too")
-    return Guess(log.head.path, catalog.head.path, log.reader, facts=facts, doubts=doubts)
+    has_rows = log.reader == "recbole" and catalog.head.is_whole  # a row an item, as it stands
+    return Guess(
+        log.head.path,
+        catalog.head.path,
+        log.reader,
+        n_items=len(catalog.head.table) if has_rows else None,
+        facts=facts,
+        doubts=doubts,
+    )
 
 
 def _best_tables(tables: list[Head]) -> tuple[Head, Head, Roles, list[tuple[Head, Head]]] | None:
@@ -243,7 +251,8 @@ def _facts(log: Head, catalog: Head, roles: Roles, words: list[str]) -> list[str
         )
     else:
         lines.append("rating: none; no name of a column with small numbers says rating")
-    lines.append(f"texts: {', '.join(words) or 'no column of the catalog holds words'}")
+    said = ", ".join(words) or "no column of the catalog holds words"
+    lines.append(f"texts: {said}; unless text_columns says so, every column goes into the text")
     return lines
 
 

@@ -15,6 +15,7 @@ from ace_steps.preprocess.raw_events import (
     checked_events,
     checked_items,
     header,
+    lines,
     read_delimited,
 )
 from ace_steps.preprocess.settings import DatasetSettings
@@ -37,6 +38,11 @@ def catalog_columns(items: Path | None, settings: RecboleSettings) -> list[str] 
     """
     del settings
     return None if items is None else [n for n in _all_fields(items).values() if n != "item_id"]
+
+
+def n_catalog_rows(path: Path) -> int:
+    """Rows of an .item file: at most as many items are left of it."""
+    return max(0, len(lines(path)) - 1)
 
 
 def check_log(interactions: Path, settings: RecboleSettings) -> list[Mistake]:

@@ -19,6 +19,7 @@ from ace_steps.preprocess.raw_events import (
     checked_events,
     checked_items,
     header,
+    lines,
     read_delimited,
     require_columns,
     unreadable,
@@ -132,6 +133,18 @@ def column_names(path: Path) -> list[str]:
         with opened(path) as file:
             return file.schema_arrow.names
     return header(path, _separator(path))
+
+
+def n_catalog_rows(path: Path) -> int:
+    """Rows of a catalog: at most as many items are left of it.
+
+    Raises:
+        InputError: no such file, or not readable.
+    """
+    if is_parquet(path):
+        with opened(path) as file:
+            return file.metadata.num_rows
+    return max(0, len(lines(path)) - 1)
 
 
 def _unit_of(path: Path, column: str) -> str:

@@ -41,5 +41,8 @@ class RefinementSettings(Settings):
     def refusal_of(self, encoder_dim: int) -> str | None:
         """Why vectors of an encoder cannot be refined so, where that is known from their dim."""
         if self.is_bound_by_rank and self.dim > encoder_dim:
-            return f"dim: expected at most the encoder's {encoder_dim}, got {self.dim}"
+            return (
+                f"dim: expected at most the encoder's {encoder_dim}, got {self.dim}; set dim at "
+                "the top"
+            )
         return None

@@ -8,6 +8,7 @@ from tests.config.made import mistakes as without_files
 from tests.config.made import small
 
 API = {"base_url": "http://x", "model": "m", "dim": 8}
+MANY = 150  # items, more than the default dim
 COLUMNS = {"user": "customer", "item": "sku", "timestamp": "time"}
 
 
@@ -15,7 +16,9 @@ COLUMNS = {"user": "customer", "item": "sku", "timestamp": "time"}
 def shop(tmp_path):
     """A log and a catalog as CSV, with names of their own."""
     (tmp_path / "logs.csv").write_text("customer,sku,time,stars\nann,a1,1700000000,5\n")
-    (tmp_path / "products.csv").write_text("sku;name;price\na1;Red lamp;3\n")
+    (tmp_path / "products.csv").write_text(
+        "sku;name;price\n" + "".join(f"a{i};Red lamp;3\n" for i in range(MANY))
+    )
     return {
         "interactions": str(tmp_path / "logs.csv"),
         "items": str(tmp_path / "products.csv"),
@@ -26,6 +29,10 @@ def shop(tmp_path):
 def mistakes(**sections) -> list[str]:
     """The lines of a refusal after the files were looked at."""
     return without_files(small(**sections), with_files=True)
+
+
+def mistakes_free(**sections) -> bool:
+    return bool(loading.resolve(small(**sections), with_files=True))
 
 
 def one_of_dataset(entry: dict) -> str:
@@ -76,7 +83,9 @@ def test_the_column_of_ids_is_no_text_column(shop):
 
 
 def test_parquet_files_are_looked_at_too(tmp_path, shop):
-    pl.DataFrame({"sku": ["a1"], "title": ["Red lamp"]}).write_parquet(tmp_path / "items.parquet")
+    pl.DataFrame(
+        {"sku": [f"a{i}" for i in range(MANY)], "title": ["Red lamp"] * MANY}
+    ).write_parquet(tmp_path / "items.parquet")
     entry = shop | {"items": str(tmp_path / "items.parquet")}
     assert loading.resolve(
         small(datasets={"shop": entry | {"template": "{title}"}}), with_files=True
@@ -97,7 +106,9 @@ def test_a_file_that_is_called_parquet_and_is_none_is_told_at_its_key(tmp_path, 
 def recbole(tmp_path):
     """RecBole's atomic files."""
     (tmp_path / "shop.inter").write_text("user_id:token\titem_id:token\ttimestamp:float\nu\ti\t1\n")
-    (tmp_path / "shop.item").write_text("item_id:token\ttitle:token_seq\ni\tlamp\n")
+    (tmp_path / "shop.item").write_text(
+        "item_id:token\ttitle:token_seq\n" + "".join(f"i{i}\tlamp\n" for i in range(MANY))
+    )
     return {
         "interactions": str(tmp_path / "shop.inter"),
         "items": str(tmp_path / "shop.item"),
@@ -187,8 +198,30 @@ def test_a_dim_over_the_number_of_items_is_told_where_that_is_known():
     entry = {"source": "ml-100k", "expected": counts}
     found = mistakes(datasets={"small": entry}, refinements={"svd": {}, "random": {}})
     assert len(found) == 1
-    assert found[0].startswith("refinements.svd.dim: ")
-    assert "40 items of 'small'" in found[0]
+    assert found[0].startswith("dim: ")
+    assert all(part in found[0] for part in ("'small'", "got 128", "set dim: 40"))
+
+
+def test_a_dim_over_the_rows_of_a_catalog_of_ones_own_is_told(tmp_path, shop):
+    (tmp_path / "products.csv").write_text("sku;name;price\na1;Red lamp;3\na2;Lamp;4\n")
+    (line,) = mistakes(datasets={"shop": shop}, refinements={"svd": {}, "random": {}})
+    assert line.startswith("dim: ")
+    assert "set dim: 2" in line
+
+
+def test_a_brace_that_encloses_nothing_is_told(shop):
+    line = one_of_dataset(shop | {"template": "{name} {attributes"})
+    assert line.startswith("datasets.shop.template: ")
+    assert "{attributes" in line
+
+
+def test_columns_of_a_file_of_vectors_are_looked_at(tmp_path):
+    file = tmp_path / "vectors.parquet"
+    pl.DataFrame({"asin": ["a"], "vector": [[1.0]]}).write_parquet(file)
+    (line,) = mistakes(encoders={"mine": {"vectors": str(file)}})
+    assert line.startswith("encoders.mine.id_column: ")
+    assert "'item_id'" in line
+    assert mistakes_free(encoders={"mine": {"vectors": str(file), "id_column": "asin"}})
 
 
 def test_mistakes_of_files_and_of_keys_are_told_together(shop):

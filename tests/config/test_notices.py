@@ -42,7 +42,7 @@ def test_an_encoder_with_other_values_under_its_name_is_noticed(tmp_path):
     entry = {"source": "all-minilm-l6-v2", "pooling": "first"}
     resolved = loading.resolve(small(encoders={"minilm": entry})).as_json()
     (remark,) = notices.of_changes(resolved, tmp_path)
-    assert remark.startswith("encoders.minilm.pooling was 'mean'")
+    assert remark.startswith('encoders.minilm.pooling was "mean"')
 
 
 def test_a_change_whose_results_have_a_name_of_their_own_is_not_noticed(tmp_path):

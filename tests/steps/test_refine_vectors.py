@@ -222,9 +222,7 @@ def test_a_rank_that_is_too_low_is_found_and_named(tmp_path, capfd):
     write_vectors(tmp_path / "vectors.parquet", made_vectors(90, 12, rank=5))
     assert factor(tmp_path) == 0
     assert "rank deficient: 7 of 12 directions hold nothing" in capfd.readouterr().err
-    refused(
-        capfd, refine(tmp_path, settings_of("ace")), "dim 8 .* have only rank 5, with 90 items"
-    )
+    refused(capfd, refine(tmp_path, settings_of("ace")), "dim 8 .* have only rank 5, with 90 items")
 
 
 def test_fewer_items_than_the_width_are_named(tmp_path, capfd):

@@ -33,6 +33,7 @@ def one_of(names):
 
 
 ENCODERS = EXPERIMENT.encoders
+API_ENCODERS = [name for name, entry in ENCODERS.items() if entries.kind_of(entry) == entries.API]
 RAW = {name: registry.raw_files(entry) for name, entry in EXPERIMENT.datasets.items()}
 MODELS = {
     name: entries.model_folder(entry, REGISTRIES.encoders) for name, entry in ENCODERS.items()
@@ -226,10 +227,14 @@ def finished_cold_tables(wildcards):
 
 
 def print_summary():
-    """Show the table of the report, at the end of a run that wrote one; never an older one."""
+    """Show what a run was for: the report's table, lists, estimates; never those of an older run."""
     summary = Path(path("<results>/report/summary.txt"))
     if summary.is_file() and summary.stat().st_mtime >= STARTED:
         print(summary.read_text(), flush=True)
+    results = Path(path("<results>"))
+    made = [*results.glob("recommend/**/*.parquet"), *results.glob("embed/*/*/estimate.json")]
+    for file in sorted(file for file in made if file.stat().st_mtime >= STARTED):
+        print(f"made {file}", flush=True)
 
 
 wildcard_constraints:

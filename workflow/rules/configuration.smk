@@ -36,7 +36,8 @@ try:
     given_files = [str(file) for file in workflow.overwrite_configfiles] if is_main_workflow else []
     EXPERIMENT = loading.resolve(
         loading.overlaid(config, loading.typed(workflow.config_settings.config)),
-        where=", ".join(given_files) or "config",
+        where=", ".join([*given_files, *(["--config"] if workflow.config_settings.config else [])])
+        or "config",
         registries=REGISTRIES,
         mistakes=loading.read(*given_files)[1],
         with_files=True,
