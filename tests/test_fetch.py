@@ -213,7 +213,7 @@ class Entry(Settings):
     [
         ("a: {size: [}", "not readable as YAML"),
         ("- a", "holds list, but a mapping is wanted"),
-        ("a: {size: big}", "entry 'a': size: expected a whole number"),
+        ("a: {size: big}", "entry 'a': size: expected an integer"),
         ("a: {sise: 1}", "entry 'a': sise: unknown key; did you mean 'size'"),
     ],
 )

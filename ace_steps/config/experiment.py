@@ -370,7 +370,7 @@ def _named(name: str, entry: dict, key: str, registry: dict[str, Entry], dim: in
 def _unregistered(chosen: object, registry: dict[str, Entry]) -> str:
     """What is wrong with a name that no line of a registry has."""
     if not isinstance(chosen, str):
-        return wrong_kind("a text", chosen)
+        return wrong_kind("a string", chosen)
     return f"expected a known name, got {shown(chosen)}; {suggestion(chosen, registry)}"
 
 
@@ -379,7 +379,7 @@ def _dataset(entry: dict, registry: Path) -> Settings:
     if source is None:
         reader = reader or "table"
     elif not isinstance(source, str):
-        raise Refused(Mistake("source", wrong_kind("a text", source)))
+        raise Refused(Mistake("source", wrong_kind("a string", source)))
     else:
         public = public_dataset(source, registry)
         if reader not in (None, public.reader):

@@ -14,10 +14,10 @@ TAGS = ("value", "grid")  # how pydantic marks the two forms of a grid in the pl
 NAME_MARK = "[key]"  # how it marks that a key of a mapping is wrong, not its value
 NAMES = "a name of a-z, 0-9, _ and -, 64 at most, that begins with a letter or a digit"
 KINDS = {
-    "int": "a whole number",
-    "int_from_float": "a whole number",
+    "int": "an integer",
+    "int_from_float": "an integer",
     "float": "a number",
-    "string": "a text",
+    "string": "a string",
     "bool": "true or false",
     "list": "a list",
     "dict": "a mapping of keys to values",
@@ -105,7 +105,7 @@ def mistakes_of(
         key = _dotted(error["loc"])
         if _is_no_text_key(error):
             depth = -1 if error["type"] == "invalid_key" else -2
-            text = f"expected a text as a key, got {shown(error['input'])}; put it in quotes"
+            text = f"expected a string as a key, got {shown(error['input'])}; put it in quotes"
             found.append(Mistake(_dotted(error["loc"][:depth]), text))
         elif error["type"] == "value_error":
             parent = _model_at(model, error["loc"]) or model
@@ -131,7 +131,7 @@ def _is_no_text_key(error: dict) -> bool:
 def shown(value: object) -> str:
     """A value and, where it may surprise, its kind."""
     if isinstance(value, str):
-        return f"the text '{value}'" if value else "an empty text"
+        return f"the string '{value}'" if value else "an empty string"
     if value is None:
         return "nothing (null)"
     if isinstance(value, bool):
@@ -203,7 +203,7 @@ def _not_like(pattern: str, meaning: str, given: str) -> str:
     """What is wrong with a text that does not have the pattern."""
     lower = given.lower()
     hint = f"; write {lower}" if lower != given and re.search(pattern, lower) else ""
-    return f"expected {meaning or f'a text like {pattern}'}; got {shown(given)}{hint}"
+    return f"expected {meaning or f'a string like {pattern}'}; got {shown(given)}{hint}"
 
 
 def _not_one_of(expected: str, given: object) -> str:
@@ -252,7 +252,7 @@ def _as_number(expected: str, given: object) -> str:
         return ""
     plain = f"{number:.17f}".rstrip("0").rstrip(".") if abs(number) < 1 else f"{number:.15g}"
     if "e" in str(given).lower() and isinstance(given, str):
-        return f"; write {_shorter(number, plain)}, since YAML reads {given} as a text"
+        return f"; write {_shorter(number, plain)}, since YAML reads {given} as a string"
     return f"; write {plain}{' without quotes' if isinstance(given, str) else ''}"
 
 

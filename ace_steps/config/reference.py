@@ -312,10 +312,10 @@ def _values(field: Fragment) -> str:
         return ", ".join(f"`{value}`" for value in field["enum"])
     kind = field.get("type")
     if kind in ("integer", "number"):
-        return " ".join(["whole number" if kind == "integer" else "number", *_range(field)])
+        return " ".join(["integer" if kind == "integer" else "number", *_range(field)])
     if kind == "array":
         return f"list of: {_values(field['items'])}"
-    return {"boolean": "true or false", "string": "text"}.get(kind, "mapping")
+    return {"boolean": "true or false", "string": "string"}.get(kind, "mapping")
 
 
 def _range(field: Fragment) -> list[str]:

@@ -211,7 +211,7 @@ def _typed(found: dict, key: str, kind: type, file: Path) -> object:
         return None
     is_misread = isinstance(value, bool) and kind is not bool  # a bool is an int
     if not isinstance(value, kind) or is_misread:
-        names = {bool: "true or false", str: "a text", dict: "an object"}
+        names = {bool: "true or false", str: "a string", dict: "an object"}
         raise InputError(f"{file}: {key}: expected {names.get(kind, 'a number')}, got {value!r}")
     return value
 

@@ -140,7 +140,7 @@ class DatasetSettings(Settings):
                 date.fromisoformat(value)
             except ValueError:
                 raise ValueError(
-                    f"expected a day such as \"2019-01-31\", got the text '{value}'"
+                    f"expected a day such as \"2019-01-31\", got the string '{value}'"
                 ) from None
         return value
 

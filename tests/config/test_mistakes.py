@@ -25,7 +25,7 @@ def test_a_file_with_seven_mistakes_lists_seven(tmp_path):
         "datasets.ml.source": ("'ml-100'", "did you mean 'ml-100k'?"),
         "encoders.minilm.poling": ("unknown key", "did you mean 'pooling'?"),
         "refinements.ace.lamda": ("unknown key", "did you mean 'lambda'?"),
-        "refinements.ace.gamma": ("the text '1e-3'", "write 0.001"),
+        "refinements.ace.gamma": ("the string '1e-3'", "write 0.001"),
         "backbones.sasrec.lr": ("unknown key", "did you mean 'training.lr'?"),
         "backbones.sasrec.num_heads": ("3", "choose one of 1, 2, 4"),
         "seeds": ("[1, 1]", "each seed once"),
@@ -48,51 +48,56 @@ def one_line(text: str) -> str:
 TRAPS = {
     "an exponent without a point": (
         "backbones: {sasrec: {training: {lr: 1e-3}}}",
-        ("backbones.sasrec.training.lr", "a number", "the text '1e-3'", "write 0.001"),
+        ("backbones.sasrec.training.lr", "a number", "the string '1e-3'", "write 0.001"),
     ),
     "a very small number": (
         "backbones: {sasrec: {training: {lr: 5e-12}}}",
-        ("backbones.sasrec.training.lr", "a number", "the text '5e-12'", "write 5.0e-12"),
+        ("backbones.sasrec.training.lr", "a number", "the string '5e-12'", "write 5.0e-12"),
     ),
     "a number in quotes": (
         'backbones: {sasrec: {training: {epochs: "20"}}}',
-        ("backbones.sasrec.training.epochs", "a whole number", "the text '20'", "without quotes"),
+        ("backbones.sasrec.training.epochs", "an integer", "the string '20'", "without quotes"),
     ),
     "a number with a point": (
         "backbones: {sasrec: {training: {epochs: 20.0}}}",
-        ("backbones.sasrec.training.epochs", "a whole number", "20.0", "write 20"),
+        ("backbones.sasrec.training.epochs", "an integer", "20.0", "write 20"),
     ),
     "off where a text is expected": (
         "datasets: {ml: {source: ml-100k, time_end: off}}",
-        ("datasets.ml.time_end", "a text", "YAML reads on, off", "put it in quotes"),
+        ("datasets.ml.time_end", "a string", "YAML reads on, off", "put it in quotes"),
     ),
     "yes in quotes": (
         "datasets: {ml: {source: ml-100k, clean_html: 'yes'}}",
-        ("datasets.ml.clean_html", "true or false", "the text 'yes'", "without quotes"),
+        ("datasets.ml.clean_html", "true or false", "the string 'yes'", "without quotes"),
     ),
     "a date without quotes": (
         "datasets: {ml: {source: ml-100k, time_start: 2019-01-31}}",
-        ("datasets.ml.time_start", "a text", "2019-01-31, which YAML reads as a date", "in quotes"),
+        (
+            "datasets.ml.time_start",
+            "a string",
+            "2019-01-31, which YAML reads as a date",
+            "in quotes",
+        ),
     ),
     "a commit of digits alone": (
         f"encoders: {{e: {{hub: {{repo: a/b, revision: {'1234567890' * 4}}}}}}}",
-        ("encoders.e.hub.revision", "a text", "the number 1234567890", "put it in quotes"),
+        ("encoders.e.hub.revision", "a string", "the number 1234567890", "put it in quotes"),
     ),
     "an experiment that is called like a number": (
         "experiment: 2024",
-        ("experiment", "a text", "the number 2024", "put it in quotes"),
+        ("experiment", "a string", "the number 2024", "put it in quotes"),
     ),
     "a choice of numbers in quotes": (
         "selection: {cutoff: '20'}",
-        ("selection.cutoff", "1, 5, 10, 20, 50", "the text '20'", "without quotes"),
+        ("selection.cutoff", "1, 5, 10, 20, 50", "the string '20'", "without quotes"),
     ),
     "an entry that is called off": (
         "encoders: {off: {source: toy}}",
-        ("encoders", "a text as a key", "false", "put it in quotes"),
+        ("encoders", "a string as a key", "false", "put it in quotes"),
     ),
     "a key that is called on": (
         "encoders: {e: {source: all-minilm-l6-v2, on: 1}}",
-        ("encoders.e", "a text as a key", "true", "put it in quotes"),
+        ("encoders.e", "a string as a key", "true", "put it in quotes"),
     ),
 }
 
@@ -126,11 +131,11 @@ WRONG = {
     ),
     "a text for an entry": (
         "encoders: {e: toy}",
-        ("encoders.e", "a mapping of keys to values", "the text 'toy'"),
+        ("encoders.e", "a mapping of keys to values", "the string 'toy'"),
     ),
     "a text for a list": (
         "datasets: {ml: {source: ml-100k, text_columns: title}}",
-        ("datasets.ml.text_columns", "a list", "the text 'title'", "write [title]"),
+        ("datasets.ml.text_columns", "a list", "the string 'title'", "write [title]"),
     ),
     "a number for a list": ("seeds: 1", ("seeds", "a list", "the number 1", "write [1]")),
     "a list where there is no grid": (
@@ -141,16 +146,16 @@ WRONG = {
         "backbones: {sasrec: {training: [1]}}",
         ("backbones.sasrec.training", "a mapping of keys to values", "the list [1]"),
     ),
-    "nothing for a number": ("dim:", ("dim", "a whole number", "nothing (null)")),
+    "nothing for a number": ("dim:", ("dim", "an integer", "nothing (null)")),
     "a section of nothing": ("datasets:", ("datasets", "a mapping", "nothing (null)")),
     "no entry": ("refinements: {}", ("refinements", "at least 1 entry", "an empty mapping")),
     "an empty grid": (
         "backbones: {sasrec: {training: {lr: []}}}",
         ("backbones.sasrec.training.lr", "at least 1 value", "an empty list"),
     ),
-    "an empty text": (
+    "an empty string": (
         "datasets: {ml: {source: ml-100k, template: ''}}",
-        ("datasets.ml.template", "at least 1 character", "an empty text"),
+        ("datasets.ml.template", "at least 1 character", "an empty string"),
     ),
     "a value below its range": (
         "refinements: {ace: {lambda: -1}}",
@@ -179,7 +184,7 @@ WRONG = {
     ),
     "a metric without a cutoff": (
         "statistics: {metrics: [recall]}",
-        ("statistics.metrics[0]", "recall@K", "the text 'recall'"),
+        ("statistics.metrics[0]", "recall@K", "the string 'recall'"),
     ),
     "a branch for a commit": (
         "encoders: {e: {hub: {repo: a/b, revision: main}}}",
@@ -195,7 +200,7 @@ WRONG = {
     ),
     "a model that is no text": (
         "backbones: {mine: {model: [sasrec]}}",
-        ("backbones.mine.model", "a text", "the list [sasrec]"),
+        ("backbones.mine.model", "a string", "the list [sasrec]"),
     ),
     "an unknown reader": (
         "datasets: {d: {interactions: a, items: b, reader: recbol}}",

@@ -190,7 +190,7 @@ def test_every_member_has_its_own_keys_under_it_and_not_those_of_all(key, regist
 
 
 def test_a_key_that_a_member_narrows_is_listed_under_it():
-    assert section("model: bert4rec")["max_length"][1] == "whole number ≥ 2; grid"
+    assert section("model: bert4rec")["max_length"][1] == "integer ≥ 2; grid"
     assert "max_length" not in section("model: sasrec")
 
 

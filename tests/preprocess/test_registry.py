@@ -136,7 +136,7 @@ def test_shares_of_a_global_split_are_a_tenth_each_if_nothing_is_said():
         ({**FILES, "time_start": "2019-13-01"}, ["time_start", '"2019-01-31"', "2019-13-01"]),
         ({**FILES, "duplicates": "none"}, ["duplicates", "all, first, last", "none"]),
         ({**FILES, "min_user_events": 0}, ["min_user_events", ">= 1", "0"]),
-        ({**FILES, "min_user_events": [3, 5]}, ["min_user_events", "whole number", "[3, 5]"]),
+        ({**FILES, "min_user_events": [3, 5]}, ["min_user_events", "integer", "[3, 5]"]),
         ({**FILES, "min_user_event": 5}, ["min_user_event:", "'min_user_events'"]),
         ({**FILES, "text_columns": ["a", "a"]}, ["text_columns", "once", "'a'"]),
     ],

@@ -238,7 +238,7 @@ def test_alphafuse_has_unit_variance_in_every_column():
         ("svd", {"gamma": [0.1, 0]}, "gamma.*1.*> 0.*0"),
         ("svd", {"gamma": [0.1, 0.1]}, "gamma: .*once.*0.1"),
         ("svd", {"dim": 0}, "dim: .*>= 1.*0"),
-        ("svd", {"dim": 8.5}, "dim: .*whole number.*8.5"),
+        ("svd", {"dim": 8.5}, "dim: .*integer.*8.5"),
         ("svd", {"centre": True}, "centre: unknown key.*'center'"),
         ("llm2x", {"lambda": 3}, "lambda: unknown key.*dim"),
     ],

@@ -77,7 +77,7 @@ def test_lists_and_mappings_of_the_command_line_hold_numbers(checkout):
     assert three["train_backbone"] > one["train_backbone"]
     done = checkout.snakemake("--dry-run", "--config", "seeds=[one]")
     assert done.returncode == 2
-    assert "seeds[0]: expected a whole number, got the text 'one'" in done.stderr
+    assert "seeds[0]: expected an integer, got the string 'one'" in done.stderr
 
 
 def test_the_linter_is_content(checkout):
