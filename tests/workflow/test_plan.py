@@ -114,6 +114,12 @@ def test_every_mistake_is_told_at_once_before_anything_runs(tmp_path):
         assert way_out in text
 
 
+def test_a_target_that_the_experiment_does_not_have_is_told_with_those_it_has(checkout):
+    lines = refused(checkout, "--", "results/toy/refine/toy/toy/llm2x/item_vectors.parquet")
+    assert "'llm2x'" in lines[-1]
+    assert ACE_5 in lines[-1]
+
+
 def test_a_second_configuration_lies_over_the_first(checkout, tmp_path):
     over = tmp_path / "more.yaml"
     over.write_text("refinements: {ace: {lambda: [0, 5, 7]}}\nseeds: [1]\n")

@@ -58,10 +58,20 @@ CHOSEN_BY = {
 DIGESTS = Path(".snakemake/code_digests.json")  # of the code as it was last read
 
 
+def settings_of(kind, name):
+    """The settings of an entry or grid point; a target may name one that is none."""
+    if name not in SETTINGS[kind]:
+        refuse(
+            f"target: expected a {kind} of the experiment '{EXPERIMENT.experiment}', got '{name}'; "
+            f"it has {', '.join(SETTINGS[kind])}"
+        )
+    return SETTINGS[kind][name]
+
+
 def code_of(kind, name):
     """The function or class that an entry is carried out by."""
     key, known = CHOSEN_BY[kind]
-    entry = known[SETTINGS[kind][name][key]]
+    entry = known[settings_of(kind, name)[key]]
     return f"{entry.module}:{entry.name}"
 
 
@@ -80,8 +90,8 @@ def assets(*patterns):
 
 def settings(kind):
     """A params function: the settings of one entry or grid point as JSON, one argument."""
-    written = {name: json.dumps(made, sort_keys=True) for name, made in SETTINGS[kind].items()}
-    return lambda wildcards: written[wildcards[kind]]
+    written = cache(lambda name: json.dumps(settings_of(kind, name), sort_keys=True))
+    return lambda wildcards: written(wildcards[kind])
 
 
 def with_origins(wildcards, output):
