@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from ace_steps.parquet import read_provenance, read_table
+from ace_steps.preprocess.read_recbole import RecboleSettings
 from ace_steps.preprocess.registry import ROLES
 from ace_steps.steps.preprocess_dataset import main
 from ace_steps.tables import DATA_REPORT, INTERACTIONS, ITEMS, USERS
@@ -43,8 +44,9 @@ def test_the_toy_becomes_four_tables(tmp_path):
     note = read_provenance(tmp_path / "items.parquet")
     assert note.step == "preprocess_dataset"
     assert note.inputs.keys() == {"raw_interactions", "raw_items"}
-    not_given = ("source", "interactions", "items", "valid_share", "test_share")
-    assert note.settings == {**TOY, **dict.fromkeys(not_given)}
+    stated = {key: note.settings[key] for key in TOY}
+    assert stated == TOY
+    assert note.settings == RecboleSettings.model_validate(TOY).as_json()  # defaults too
 
 
 def test_the_same_inputs_give_the_same_bytes(tmp_path):
