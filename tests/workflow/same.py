@@ -54,6 +54,6 @@ def copy_of(checkout: Checkout, folder: Path, *kept: str) -> Checkout:
     results = folder / "results/toy"
     shutil.rmtree(folder / "resources", ignore_errors=True)
     for part in results.iterdir():
-        if part.name not in kept:
+        if part.is_dir() and part.name not in kept:
             shutil.rmtree(part)
     return Checkout(folder)
