@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ace_steps.config.experiment import local_folder
@@ -18,6 +19,8 @@ from ace_steps.preprocess.item_text import ATTRIBUTES, DATASET, template_fields
 from ace_steps.preprocess.read_table import column_names
 from ace_steps.preprocess.settings import DatasetSettings
 
+COUNTED_BYTES = 2**26  # of a catalog whose rows a plan counts
+
 
 def file_mistakes(entries: dict[str, dict], registry: Path) -> list[Mistake]:
     """Mistakes that only the user's own files show: missing ones, columns, fields, shapes.
@@ -27,7 +30,8 @@ def file_mistakes(entries: dict[str, dict], registry: Path) -> list[Mistake]:
         registry: ``data/encoders.yaml``.
 
     Cost:
-        The headers of the files are read; nothing that is still to be fetched is looked at.
+        Headers are read, and rows of catalogs up to 64 MB counted; nothing that is still to be
+        fetched is looked at.
     """
     found: list[Mistake] = []
     for name, dataset in entries["datasets"].items():
@@ -167,8 +171,13 @@ def _n_items_at_most(settings: DatasetSettings) -> int | None:
     reader = import_module(READERS[settings.reader].module)
     if settings.items is None or not hasattr(reader, "n_catalog_rows"):
         return None
-    found = _tried(lambda: reader.n_catalog_rows(Path(own_path(settings.items))), None)
+    found = _tried(lambda: _n_rows(reader, Path(own_path(settings.items))), None)
     return found if isinstance(found, int) else None
+
+
+def _n_rows(reader: ModuleType, path: Path) -> int | None:
+    """Rows of a catalog, None where to count them would keep a plan waiting."""
+    return reader.n_catalog_rows(path) if path.stat().st_size <= COUNTED_BYTES else None
 
 
 def _tried(check: Callable[[], Any], key: str | None = "") -> Any:

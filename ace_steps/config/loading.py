@@ -125,19 +125,6 @@ def as_yaml(values: Mapping) -> str:
     return yaml.safe_dump(dict(values), default_flow_style=None, **form)
 
 
-def differing(values: Mapping, defaults: Mapping) -> dict:
-    """The values that are not the defaults, in the same tree."""
-    found: dict = {}
-    for key, value in values.items():
-        default = defaults.get(key)
-        if isinstance(value, Mapping) and isinstance(default, Mapping):
-            inner = differing(value, default)
-            found |= {key: inner} if inner else {}
-        elif key not in defaults or value != default:
-            found[key] = value
-    return found
-
-
 def without_defaults(experiment: Experiment) -> dict:
     """What an experiment says that is no default: the shortest configuration of the same runs."""
     form = {"mode": "json", "by_alias": True, "exclude_defaults": True}

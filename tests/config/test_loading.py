@@ -179,12 +179,6 @@ def test_a_text_that_is_no_number_of_json_stays_a_text(text):
     assert loading.typed({"key": [text]}) == {"key": [text]}
 
 
-def test_what_differs_is_the_same_tree_without_what_is_alike():
-    defaults = {"a": 1, "b": {"c": 2, "d": 3}, "e": {"f": 4}}
-    values = {"a": 1, "b": {"c": 2, "d": 5}, "e": {"f": 4}, "g": [1]}
-    assert loading.differing(values, defaults) == {"b": {"d": 5}, "g": [1]}
-
-
 def test_a_path_takes_environment_variables_and_the_home_folder(monkeypatch):
     monkeypatch.setenv("ACE_HERE", "/data/logs")
     monkeypatch.setenv("HOME", "/home/ann")
