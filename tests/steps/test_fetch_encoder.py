@@ -245,7 +245,7 @@ def test_only_a_whole_commit_is_taken(tmp_path, capsys):
     places = ["--output", str(tmp_path / "out/model"), "--downloads", str(tmp_path)]
     for revision, text in (
         ("main", "revision: expected"),
-        (None, "revision: expected a text"),
+        (None, "revision: expected a string"),
     ):
         hub = json.dumps({"repo": "own/model", "revision": revision})
         assert main(["--source", "x", "--hub", hub, *places]) == 2
