@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from ace_steps.preprocess.splits import leave_one_out
-from ace_steps.training.histories import Histories, read_histories
+from ace_steps.sequences.histories import Histories, read_histories
 
 
 def histories_of(inter: Path) -> tuple[Histories, list[str]]:

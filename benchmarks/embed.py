@@ -49,9 +49,9 @@ from transformers import AutoTokenizer, PreTrainedModel, Qwen3Config, Qwen3Model
 
 from ace_steps.embed.models import DTYPES, Encoder, encoder_of, load_encoder, load_model
 from ace_steps.embed.tokens import tokenize
-from ace_steps.parquet import read_table
+from ace_steps.io.parquet import read_table
+from ace_steps.io.tables import ITEMS
 from ace_steps.runtime import select_device
-from ace_steps.tables import ITEMS
 
 PEAK_SIZES = {"cpu": 2048, "cuda": 8192}
 PEAK_ROUNDS = 3

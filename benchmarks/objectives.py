@@ -20,7 +20,7 @@ from sasrec import WIDTH, settings_json
 
 from ace_steps.backbones.recommender import build_recommender
 from ace_steps.backbones.registry import parse_backbone
-from ace_steps.training.histories import Histories
+from ace_steps.sequences.histories import Histories
 from ace_steps.training.tasks import build_task
 from ace_steps.training.trainer import Trainer
 

@@ -22,7 +22,7 @@ from sasrec import WIDTH, settings_json
 from ace_steps.backbones.recommender import Recommender, build_recommender
 from ace_steps.backbones.registry import parse_backbone
 from ace_steps.evaluation.ranking import next_queries, rank_targets
-from ace_steps.training.histories import Histories, Targets
+from ace_steps.sequences.histories import Histories, Targets
 
 EVENTS, ROWS = 10, 256  # ROWS: users whose scores are sorted at once
 

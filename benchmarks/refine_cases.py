@@ -89,8 +89,8 @@ def sweep(data: str) -> dict:
 
 
 def write(path: str, n_rows: str) -> dict:
-    from ace_steps import parquet
-    from ace_steps.provenance import Provenance
+    from ace_steps.io import parquet
+    from ace_steps.io.provenance import Provenance
 
     generator, width, block = np.random.default_rng(0), 1024, 16_384
     slope = (np.arange(1, width + 1) ** -0.5).astype(np.float32)
@@ -107,7 +107,7 @@ def write(path: str, n_rows: str) -> dict:
 
 def stream(path: str) -> dict:
     """One pass over the Parquet file and the solve, through the library."""
-    from ace_steps import parquet
+    from ace_steps.io import parquet
     from ace_steps.refine import fit
 
     def once():

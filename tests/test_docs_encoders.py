@@ -8,7 +8,7 @@ import yaml
 from ace_steps.embed.registry import PublicEncoder
 from ace_steps.embed.resolve import DEFAULTS, resolve_encoder
 from ace_steps.embed.settings import ApiConnection, entry_class
-from ace_steps.fetch import read_registry
+from ace_steps.io.fetch import read_registry
 from tests.conftest import ROOT
 
 REGISTRY = ROOT / "data/encoders.yaml"

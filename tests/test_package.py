@@ -1,9 +1,11 @@
 """The package by itself: importable after `pip install .`, and light to import."""
 
+import ast
 import shutil
 import subprocess
 import sys
 import tomllib
+from graphlib import TopologicalSorter
 
 from packaging.requirements import Requirement
 
@@ -75,3 +77,20 @@ print(Refinement.load("map.safetensors").transform(vectors[:3]).shape)
 """
     found = _python(code, tmp_path, ROOT)
     assert found.stdout.strip() == "(3, 8)", found.stderr
+
+
+def _package_of(module: str) -> str:
+    """``refine`` for ``ace_steps.refine.ace``, ``errors`` for ``ace_steps.errors``."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def test_no_package_imports_in_a_circle():
+    imports: dict[str, set[str]] = {}
+    for file in (ROOT / "ace_steps").rglob("*.py"):
+        own = _package_of(".".join(file.relative_to(ROOT).with_suffix("").parts))
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ace_steps"):
+                inner = [f"{node.module}.{alias.name}" for alias in node.names]
+                imports.setdefault(own, set()).update(map(_package_of, inner))
+    assert len(imports) > 10
+    TopologicalSorter({name: used - {name} for name, used in imports.items()}).prepare()

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from ace_steps.backbones.attention import LAYER_NORM_EPS, TransformerLayer, initialise
 from ace_steps.backbones.network import MASK, Network, Packing
 from ace_steps.backbones.settings import TransformerSettings
-from ace_steps.config.base import Grid, Probability
-from ace_steps.tables import PADDING
+from ace_steps.io.tables import PADDING
+from ace_steps.settings import Grid, Probability
 
 
 class Bert4RecSettings(TransformerSettings):

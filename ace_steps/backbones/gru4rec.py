@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from ace_steps.backbones.network import Network, Packing
 from ace_steps.backbones.settings import BackboneSettings
-from ace_steps.config.base import Count, Grid
-from ace_steps.tables import PADDING
+from ace_steps.io.tables import PADDING
+from ace_steps.settings import Count, Grid
 
 
 class Gru4RecSettings(BackboneSettings):

@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
-from ace_steps.config.base import Count, Positive, Settings
-from ace_steps.config.mistakes import unknown
 from ace_steps.errors import InputError
-from ace_steps.tables import PADDING
+from ace_steps.io.tables import PADDING
+from ace_steps.settings import Count, Positive, Settings
+from ace_steps.validation import unknown
 
 ACTIVATIONS = {"identity": nn.Identity, "relu": nn.ReLU, "leaky_relu": nn.LeakyReLU}
 ROWS_AT_ONCE = 2**14  # items under frozen layers, where no gradient is wanted

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from ace_steps.backbones.item_encoders import build_item_encoder
 from ace_steps.backbones.network import Network
 from ace_steps.backbones.settings import BackboneSettings
-from ace_steps.config.registry import BACKBONES
+from ace_steps.registry import BACKBONES
 from ace_steps.runtime import derive_seed
 
 

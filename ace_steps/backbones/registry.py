@@ -1,8 +1,8 @@
 """The backbones by name."""
 
 from ace_steps.backbones.settings import BackboneSettings
-from ace_steps.config.base import parse_named
-from ace_steps.config.registry import BACKBONES
+from ace_steps.registry import BACKBONES
+from ace_steps.settings import parse_named
 
 
 def parse_backbone(text: str, where: str) -> BackboneSettings:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ace_steps.backbones.attention import LAYER_NORM_EPS, TransformerLayer, initialise
 from ace_steps.backbones.network import Network, Packing
 from ace_steps.backbones.settings import TransformerSettings
-from ace_steps.tables import PADDING
+from ace_steps.io.tables import PADDING
 
 
 class SasRecSettings(TransformerSettings):

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from ace_steps.config.base import (
+from ace_steps.settings import (
     Count,
     Grid,
     NonNegative,

@@ -8,16 +8,16 @@ from types import ModuleType
 from typing import Any
 
 from ace_steps.config.experiment import local_folder
-from ace_steps.config.mistakes import Mistake, of_text, suggestion
-from ace_steps.config.paths import own_path
-from ace_steps.config.registry import READERS
 from ace_steps.embed.model_files import check_folder
 from ace_steps.embed.resolve import encoder_dim
 from ace_steps.embed.settings import ApiEncoderSettings, LocalEncoderSettings, PrecomputedSettings
 from ace_steps.errors import InputError
+from ace_steps.io.files import own_path
 from ace_steps.preprocess.item_text import ATTRIBUTES, DATASET, template_fields
 from ace_steps.preprocess.read_table import column_names
 from ace_steps.preprocess.settings import DatasetSettings
+from ace_steps.registry import READERS
+from ace_steps.validation import Mistake, of_text, suggestion
 
 COUNTED_BYTES = 2**26  # of a catalog whose rows a plan counts
 

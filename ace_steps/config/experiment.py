@@ -1,6 +1,6 @@
 """The experiment: every section of a configuration, resolved from the little that a file says.
 
-Readers, methods and models bring their own settings classes (``ace_steps.config.registry``);
+Readers, methods and models bring their own settings classes (``ace_steps.registry``);
 encoders have one for each kind. What a file leaves out has the default of its class.
 """
 
@@ -13,8 +13,15 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, PrivateAttr, field_validator
 from pydantic import ValidationError as PydanticError
 
-from ace_steps.config.base import Count, Seed, Settings, Share
-from ace_steps.config.mistakes import (
+from ace_steps.embed.resolve import resolve_encoder
+from ace_steps.embed.settings import EntrySettings, LocalEncoderSettings, entry_class
+from ace_steps.errors import InputError
+from ace_steps.io.files import expand_path
+from ace_steps.preprocess.registry import expected_counts, public_dataset
+from ace_steps.preprocess.settings import ORIGINS, DatasetSettings
+from ace_steps.registry import BACKBONES, READERS, REFINEMENTS, Entry
+from ace_steps.settings import Count, Seed, Settings, Share
+from ace_steps.validation import (
     Mistake,
     Part,
     mistakes_of,
@@ -23,13 +30,6 @@ from ace_steps.config.mistakes import (
     suggestion,
     wrong_kind,
 )
-from ace_steps.config.paths import expand_path
-from ace_steps.config.registry import BACKBONES, READERS, REFINEMENTS, Entry
-from ace_steps.embed.resolve import resolve_encoder
-from ace_steps.embed.settings import EntrySettings, LocalEncoderSettings, entry_class
-from ace_steps.errors import InputError
-from ace_steps.preprocess.registry import expected_counts, public_dataset
-from ace_steps.preprocess.settings import ORIGINS, DatasetSettings
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME, description="a name of a-z, 0-9, _ and -, 64 at most")]

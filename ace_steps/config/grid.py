@@ -12,9 +12,9 @@ from functools import cache
 from itertools import product
 from typing import Any, NamedTuple
 
-from ace_steps.config.base import Settings, grid_values
-from ace_steps.config.registry import BACKBONES, REFINEMENTS
 from ace_steps.errors import InputError
+from ace_steps.registry import BACKBONES, REFINEMENTS
+from ace_steps.settings import Settings, grid_values
 
 LONGEST_NAME = 120  # characters; a file's name may have 255
 LONGEST_VALUE = 24

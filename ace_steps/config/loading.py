@@ -9,9 +9,9 @@ from pathlib import Path
 import yaml
 
 from ace_steps.config.experiment import KINDS, Experiment, Registries, draft
-from ace_steps.config.mistakes import Mistake, report, wrong_kind
 from ace_steps.embed.resolve import STATED
 from ace_steps.errors import ConfigurationError, InputError
+from ace_steps.validation import Mistake, report, wrong_kind
 
 NAMING = ("reader", "method", "model")  # keys that choose an entry's settings class
 

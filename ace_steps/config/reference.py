@@ -16,13 +16,13 @@ from pydantic.json_schema import GenerateJsonSchema
 from ace_steps import command
 from ace_steps.backbones.settings import BackboneSettings
 from ace_steps.config.experiment import DEFAULT_ENTRIES, KINDS, NAME, Experiment, Registries
-from ace_steps.config.registry import BACKBONES, READERS, REFINEMENTS, Entry
 from ace_steps.embed.settings import ApiEncoderSettings, LocalEncoderSettings, PrecomputedSettings
 from ace_steps.errors import InputError
-from ace_steps.files import write_text
+from ace_steps.io.files import write_text
 from ace_steps.preprocess.registry import ROLES
 from ace_steps.preprocess.settings import DatasetSettings
 from ace_steps.refine.settings import RefinementSettings
+from ace_steps.registry import BACKBONES, READERS, REFINEMENTS, Entry
 
 ROOT = Path(__file__).parents[2]
 SCHEMA, PAGE = "workflow/schemas/config.schema.json", "docs/configuration.md"

@@ -10,7 +10,7 @@ import polars as pl
 
 from ace_steps.embed.settings import TEXT, ApiEncoderSettings
 from ace_steps.errors import InputError
-from ace_steps.files import sha256_file
+from ace_steps.io.files import sha256_file
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from ace_steps.config.paths import own_path
 from ace_steps.embed.registry import public_encoder
 from ace_steps.embed.settings import (
     ORIGINS,
@@ -13,6 +12,7 @@ from ace_steps.embed.settings import (
     PrecomputedSettings,
 )
 from ace_steps.errors import InputError
+from ace_steps.io.files import own_path
 
 LOCAL, API, PRECOMPUTED = "local", "api", "vectors"
 

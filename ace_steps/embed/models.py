@@ -22,7 +22,7 @@ from ace_steps.embed.packed import packs
 from ace_steps.embed.registry import SOURCE_NOTE
 from ace_steps.embed.settings import EncoderSettings
 from ace_steps.errors import InputError
-from ace_steps.files import sha256_file
+from ace_steps.io.files import sha256_file
 from ace_steps.runtime import computing_precision
 
 log = logging.getLogger(__name__)

@@ -13,12 +13,12 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from ace_steps.archives import take_member, take_members
-from ace_steps.config.base import Settings
 from ace_steps.embed.settings import HubSettings, Preset, Revision
 from ace_steps.errors import InputError
-from ace_steps.fetch import Source, look_up, obtain, read_registry
-from ace_steps.files import write_json
+from ace_steps.io.archives import take_member, take_members
+from ace_steps.io.fetch import Source, look_up, obtain, read_registry
+from ace_steps.io.files import write_json
+from ace_steps.settings import Settings
 
 SOURCE_NOTE = "ace_source.json"  # what a fetched folder is and whence
 HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]  # no pickle, no code

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ace_steps.config.base import Count, NonNegative, Positive, Settings
+from ace_steps.settings import Count, NonNegative, Positive, Settings
 
 TEXT = "{text}"  # where an item's text goes in a prompt
 DERIVED = ("prompt", "pooling", "max_tokens", "append_eos", "normalize")  # null: found by resolve

@@ -19,10 +19,10 @@ import polars as pl
 from ace_steps.embed.api_texts import counter_for
 from ace_steps.embed.settings import ApiEncoderSettings, EncoderSettings
 from ace_steps.errors import InputError
-from ace_steps.files import sha256_text
 from ace_steps.io.code_digest import code_digest
-from ace_steps.parquet import iter_vectors, opened, vector_writer
-from ace_steps.provenance import Provenance
+from ace_steps.io.files import sha256_text
+from ace_steps.io.parquet import iter_vectors, opened, vector_writer
+from ace_steps.io.provenance import Provenance
 
 CODE = (  # what decides what a vector is
     "ace_steps.embed.encode:encode",

@@ -15,7 +15,7 @@ from ace_steps.evaluation.significance import (
     sign_flip_p,
 )
 from ace_steps.evaluation.slices import SLICES
-from ace_steps.tables import COMPARISONS
+from ace_steps.io.tables import COMPARISONS
 
 SETUP = ("dataset", "encoder", "backbone_entry")  # what comparisons are made within
 RanksBySeed = dict[int, np.ndarray]  # (users,) ranks of the test targets, users in one order

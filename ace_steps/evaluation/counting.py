@@ -6,8 +6,8 @@ from torch import Tensor
 
 from ace_steps.errors import InputError
 from ace_steps.evaluation.seen import Seen, hide_seen, seen_items
-from ace_steps.tables import PADDING
-from ace_steps.training.histories import Histories, Targets, some_of
+from ace_steps.io.tables import PADDING
+from ace_steps.sequences.histories import Histories, Targets, some_of
 
 SCORE_ROWS = {"cpu": 256, "cuda": 4_096}  # users and
 SCORE_ITEMS = {"cpu": 2**12, "cuda": 2**16}  # items of one block of scores

@@ -10,8 +10,8 @@ from ace_steps.errors import InputError
 from ace_steps.evaluation.gaps import Places
 from ace_steps.evaluation.ranks import ranks_path
 from ace_steps.evaluation.selection import chosen_run
-from ace_steps.parquet import read_table
-from ace_steps.tables import GAPS, RUN, SELECTION
+from ace_steps.io.parquet import read_table
+from ace_steps.io.tables import GAPS, RUN, SELECTION
 
 FINISHED = "finished"  # value of the configuration's report_on: what is missing is left out
 

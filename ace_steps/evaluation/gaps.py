@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from ace_steps.config.grid import Run
-from ace_steps.tables import RUN
+from ace_steps.io.tables import RUN
 
 N_CHARS = 300  # of a log's line that are shown
 TAIL_BYTES = 65_536  # of a log that are read: enough for any last line

@@ -5,10 +5,10 @@ from pathlib import Path
 import polars as pl
 
 from ace_steps.errors import InputError
-from ace_steps.parquet import read_provenance, read_table
-from ace_steps.provenance import Provenance
-from ace_steps.shards import require_all_shards
-from ace_steps.tables import RANKS
+from ace_steps.io.parquet import read_provenance, read_table
+from ace_steps.io.provenance import Provenance
+from ace_steps.io.shards import require_all_shards
+from ace_steps.io.tables import RANKS
 
 
 def join_ranks(shards: list[Path]) -> tuple[pl.DataFrame, Provenance]:

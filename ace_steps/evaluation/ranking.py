@@ -10,9 +10,9 @@ from torch import Tensor
 from ace_steps.backbones.network import Network
 from ace_steps.backbones.recommender import Recommender
 from ace_steps.evaluation.counting import count_better
-from ace_steps.shards import shard_rows
-from ace_steps.training.batches import gather
-from ace_steps.training.histories import Histories, Targets, some_of
+from ace_steps.io.shards import shard_rows
+from ace_steps.sequences.batches import gather
+from ace_steps.sequences.histories import Histories, Targets, some_of
 
 TIE_SHARES = {"optimistic": 0.0, "expected": 0.5, "pessimistic": 1.0}
 USERS_AT_ONCE = {"cpu": 2**12, "cuda": 2**16}  # a block: its queries are held, no shard splits it

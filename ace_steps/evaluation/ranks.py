@@ -6,8 +6,8 @@ import polars as pl
 
 from ace_steps.config.grid import Run
 from ace_steps.errors import InputError
-from ace_steps.parquet import read_table
-from ace_steps.tables import RANKS, RUN
+from ace_steps.io.parquet import read_table
+from ace_steps.io.tables import RANKS, RUN
 
 SPLITS = ("valid", "test")
 TARGET = ("split", "user", "item")

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ace_steps.training.histories import Histories, Targets
+from ace_steps.sequences.histories import Histories, Targets
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import polars as pl
 
 from ace_steps.config.grid import Cell, Run
 from ace_steps.evaluation.metrics import mean_metric
-from ace_steps.tables import SELECTION
+from ace_steps.io.tables import SELECTION
 
 
 def validation_score(ranks: pl.DataFrame, metric: str, cutoff: int) -> float:

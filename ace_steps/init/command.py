@@ -5,7 +5,6 @@ from pathlib import Path
 
 from ace_steps.config.experiment import Registries
 from ace_steps.errors import InputError
-from ace_steps.files import write_text
 from ace_steps.init.configuration_text import (
     configuration_text,
     encoder_entry,
@@ -13,6 +12,7 @@ from ace_steps.init.configuration_text import (
     smaller_dim,
 )
 from ace_steps.init.guess import guess
+from ace_steps.io.files import write_text
 
 
 def write_configuration(

@@ -26,16 +26,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-from ace_steps.files import write_json
 from ace_steps.io.code_reading import Import, Source, Statement, imports_of
+from ace_steps.io.files import write_json
 
 PACKAGE = Path(__file__).parents[1]
 # What counts in no digest, and why.
 EXEMPT = {
     "ace_steps:__version__": "a release changes no number; the provenance holds the version",
     "ace_steps.command": "options to arguments, exit codes and log lines",
-    "ace_steps.config.mistakes": "words of a refusal, after which no number is made",
-    "ace_steps.config.registry": "names to texts: what they stand for is an entry of its own",
+    "ace_steps.validation": "words of a refusal, after which no number is made",
+    "ace_steps.registry": "names to texts: what they stand for is an entry of its own",
     "ace_steps.io.code_digest": "its result is compared itself",
     "ace_steps.io.code_reading": "it is read for that result",
 }

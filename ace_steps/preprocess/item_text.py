@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from ace_steps.config.mistakes import unknown
 from ace_steps.errors import InputError
+from ace_steps.validation import unknown
 
 ATTRIBUTES = "attributes"  # every chosen column, as the authors' template lists them
 DATASET = "dataset"

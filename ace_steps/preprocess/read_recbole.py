@@ -7,7 +7,6 @@ title:token_seq`` in the .item file. No quoting: a quote is a character like any
 from pathlib import Path
 from typing import Literal
 
-from ace_steps.config.mistakes import Mistake
 from ace_steps.errors import InputError
 from ace_steps.preprocess.raw_events import (
     NUMBERS,
@@ -19,6 +18,7 @@ from ace_steps.preprocess.raw_events import (
     read_delimited,
 )
 from ace_steps.preprocess.settings import DatasetSettings
+from ace_steps.validation import Mistake
 
 KINDS = ("token", "token_seq", "float", "float_seq")
 EVENT_FIELDS = ("user_id", "item_id", "timestamp")

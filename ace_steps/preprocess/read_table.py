@@ -9,10 +9,8 @@ import polars.selectors as cs
 from polars.exceptions import PolarsError
 from pydantic import Field
 
-from ace_steps.config.base import Settings
-from ace_steps.config.mistakes import Mistake
 from ace_steps.errors import InputError
-from ace_steps.parquet import opened
+from ace_steps.io.parquet import opened
 from ace_steps.preprocess.raw_events import (
     LATEST_S,
     RawData,
@@ -26,6 +24,8 @@ from ace_steps.preprocess.raw_events import (
 )
 from ace_steps.preprocess.raw_json import joined, timed
 from ace_steps.preprocess.settings import DatasetSettings
+from ace_steps.settings import Settings
+from ace_steps.validation import Mistake
 
 log = logging.getLogger(__name__)
 

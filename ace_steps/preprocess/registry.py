@@ -6,10 +6,10 @@ A dry run imports this module: no polars, no torch.
 from pathlib import Path
 from typing import Literal
 
-from ace_steps.config.base import Settings
-from ace_steps.config.paths import own_path
-from ace_steps.fetch import Source, look_up, read_registry
+from ace_steps.io.fetch import Source, look_up, read_registry
+from ace_steps.io.files import own_path
 from ace_steps.preprocess.settings import ORIGINS, Counts, DatasetSettings
+from ace_steps.settings import Settings
 
 Role = Literal["interactions", "items"]
 ROLES = ("interactions", "items")

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ace_steps.config.base import Count, Seed, Settings, Share
+from ace_steps.settings import Count, Seed, Settings, Share
 
 ORIGINS = ("source", "interactions", "items")  # keys that say where the raw files are
 

@@ -4,12 +4,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from ace_steps.config.base import Grid, NonNegative, Settings
 from ace_steps.refine.dial import solve_lambda
 from ace_steps.refine.plan import Plan, Source
 from ace_steps.refine.settings import Center, Gamma, RefinementSettings
 from ace_steps.refine.spectral import gains
 from ace_steps.refine.spectral_methods import rescaled
+from ace_steps.settings import Grid, NonNegative, Settings
 
 DIALS = ("lambda", "lambda_rel", "target")
 DEFAULT_LAMBDA_REL = [0.0, 0.1, 1.0]  # above s_k^2 the probe only falls

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from ace_steps import parquet, tensors
 from ace_steps.errors import InputError
-from ace_steps.provenance import METADATA_KEY, Provenance
+from ace_steps.io import parquet, tensors
+from ace_steps.io.provenance import METADATA_KEY, Provenance
 from ace_steps.refine.factor import Factor
 from ace_steps.refine.moments import Moments
 from ace_steps.refine.partial import join

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ace_steps import parquet
 from ace_steps.errors import InputError
+from ace_steps.io import parquet
 from ace_steps.refine.algebra import Algebra, algebra
 from ace_steps.refine.artifacts import Factored, UniqueIds, VectorFile
 from ace_steps.refine.factor import factorise

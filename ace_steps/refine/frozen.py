@@ -9,13 +9,13 @@ import numpy as np
 import scipy.linalg
 from pydantic import Field, model_validator
 
-from ace_steps.config.base import Count, Grid, NonNegativeCount, Positive
 from ace_steps.errors import InputError
 from ace_steps.refine.factor import Factor
 from ace_steps.refine.plan import Plan, Source, mapped
 from ace_steps.refine.settings import FrozenGamma, Gamma, RefinementSettings
 from ace_steps.refine.spectral import entry_std, scale_to
 from ace_steps.refine.spectral_methods import rescaled
+from ace_steps.settings import Count, Grid, NonNegativeCount, Positive
 
 NOISE = 1e-6  # of the largest singular value: squaring left no digits below
 

@@ -1,9 +1,9 @@
 """The refinements by name."""
 
-from ace_steps.config.base import parse_named
-from ace_steps.config.registry import REFINEMENTS
 from ace_steps.refine.plan import Plan, Source
 from ace_steps.refine.settings import RefinementSettings
+from ace_steps.registry import REFINEMENTS
+from ace_steps.settings import parse_named
 
 
 def parse_settings(text: str, where: str) -> RefinementSettings:

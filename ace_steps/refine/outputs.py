@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from ace_steps import parquet, tensors
-from ace_steps.config.base import Settings
 from ace_steps.errors import InputError
-from ace_steps.provenance import Provenance
+from ace_steps.io import parquet, tensors
+from ace_steps.io.provenance import Provenance
 from ace_steps.refine.artifacts import Factored, UniqueIds, VectorFile
 from ace_steps.refine.measures import RefinedGeometry
 from ace_steps.refine.methods import plan
 from ace_steps.refine.plan import Plan, Source
 from ace_steps.refine.refinement import Refinement
+from ace_steps.settings import Settings
 
 
 def plan_for(settings: Settings, factored: Factored, file: VectorFile) -> Plan:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from ace_steps.io.shards import parse_shard, require_all_shards
 from ace_steps.refine.moments import Moments, MomentSum
-from ace_steps.shards import parse_shard, require_all_shards
 
 LEAVES = 8
 

@@ -6,9 +6,9 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from ace_steps.config.base import Grid, Positive, Seed
 from ace_steps.refine.plan import Plan, Source
 from ace_steps.refine.settings import RefinementSettings
+from ace_steps.settings import Grid, Positive, Seed
 
 
 class RandomSettings(RefinementSettings):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ace_steps import tensors
 from ace_steps.errors import InputError
-from ace_steps.provenance import Provenance
+from ace_steps.io import tensors
+from ace_steps.io.provenance import Provenance
 from ace_steps.refine.rows import as_chunks, as_matrix, chunk_rows, unit_rows
 
 TENSORS = ("weights", "mean", "scale", "spectrum", "gain")

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from ace_steps.config.base import Count, Grid, Positive, Settings
+from ace_steps.settings import Count, Grid, Positive, Settings
 
 Gamma = Annotated[
     Grid[Positive],

@@ -6,7 +6,7 @@ from importlib import metadata
 
 import ace_steps
 from ace_steps.config import grid, loading
-from ace_steps.provenance import Provenance
+from ace_steps.io.provenance import Provenance
 from ace_steps.reporting import wording
 from ace_steps.reporting.artifacts import Artifacts
 from ace_steps.reporting.page import Cell, Code, Column, Section, Table, Text

@@ -5,11 +5,11 @@ from itertools import product
 import polars as pl
 
 from ace_steps.evaluation.metrics import CUTOFFS
+from ace_steps.io.tables import RUN
 from ace_steps.reporting import wording
 from ace_steps.reporting.artifacts import Artifacts
 from ace_steps.reporting.page import Cell, Column, Section, Table, Text
 from ace_steps.reporting.scores import METRICS, Setup, name_cell
-from ace_steps.tables import RUN
 
 KINDS = {  # what stands for a new item's vector, in the order of the rows
     "folded_in": "folded in",

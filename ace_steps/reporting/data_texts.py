@@ -1,6 +1,6 @@
 """The report's table of the texts as each encoder read them: how many, how long, how many cut."""
 
-from ace_steps.provenance import Provenance
+from ace_steps.io.provenance import Provenance
 from ace_steps.reporting import wording
 from ace_steps.reporting.page import Cell, Column, Table
 

@@ -5,11 +5,11 @@ import json
 import polars as pl
 
 from ace_steps.config import grid
+from ace_steps.io.tables import VECTORS
 from ace_steps.reporting import figures, wording
 from ace_steps.reporting.artifacts import Artifacts
 from ace_steps.reporting.page import Block, Cell, Column, Figure, Section, Table, Text
 from ace_steps.reporting.svg import Style, figure_of
-from ace_steps.tables import VECTORS
 
 MEASURES = {
     "mean_cosine": ("Mean cosine", "Over all pairs of items; 1: all point one way, 0: no lean."),

@@ -4,6 +4,7 @@ import polars as pl
 
 from ace_steps.evaluation.metrics import CUTOFFS
 from ace_steps.evaluation.ranks import SPLITS
+from ace_steps.io.tables import RUN
 from ace_steps.reporting import figures, wording
 from ace_steps.reporting.artifacts import Artifacts
 from ace_steps.reporting.geometry_scores import geometry_scores
@@ -12,7 +13,6 @@ from ace_steps.reporting.page import Block, Cell, Column, Section, Table, Text
 from ace_steps.reporting.scores import METRICS, Setup, name_cell, score_table
 from ace_steps.reporting.slices import slice_blocks
 from ace_steps.reporting.svg import Style, figure_of
-from ace_steps.tables import RUN
 
 N_CURVES = 12  # more lines in one panel are not told apart
 FOLDED_FROM = 13  # rows of a table that a reader unfolds first

@@ -5,7 +5,7 @@ import shutil
 from html import escape
 from pathlib import Path
 
-from ace_steps.files import write_text
+from ace_steps.io.files import write_text
 from ace_steps.reporting.page import Figure, Page, figures_of
 from ace_steps.reporting.svg import FONT, INK, described
 

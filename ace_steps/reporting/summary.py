@@ -9,7 +9,7 @@ from ace_steps.config import grid
 from ace_steps.config.grid import Run
 from ace_steps.evaluation.metrics import CUTOFFS, METRICS
 from ace_steps.evaluation.slices import SLICES, slice_columns
-from ace_steps.tables import RUN
+from ace_steps.io.tables import RUN
 
 GRID = ("dataset", "encoder", "refinement_entry", "backbone_entry")  # what one choice is made in
 POINT = ("refinement", "backbone")  # what a choice is made between

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from ace_steps import tensors
 from ace_steps.errors import InputError
-from ace_steps.parquet import TABLE_KEY, opened
-from ace_steps.provenance import METADATA_KEY
+from ace_steps.io import tensors
+from ace_steps.io.parquet import TABLE_KEY, opened
+from ace_steps.io.provenance import METADATA_KEY
 from ace_steps.show import texts
 
 SHOWN_ENTRIES = 4  # of a vector

@@ -7,8 +7,8 @@ import polars as pl
 
 from ace_steps.errors import InputError
 from ace_steps.evaluation.metrics import mean_metric
-from ace_steps.parquet import read_provenance, read_table
-from ace_steps.tables import RANKS, RUN, RUNS, TRAINING_CURVE
+from ace_steps.io.parquet import read_provenance, read_table
+from ace_steps.io.tables import RANKS, RUN, RUNS, TRAINING_CURVE
 
 SHOWN = (("recall", 10), ("recall", 20), ("ndcg", 10), ("ndcg", 20))
 VALIDATION = "valid_ndcg_10"

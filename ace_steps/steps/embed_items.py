@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 
 from ace_steps import command
-from ace_steps.config.base import parse
 from ace_steps.embed.catalogue import embed_texts
 from ace_steps.embed.models import load_encoder, model_facts, settings_on
 from ace_steps.embed.resolve import describe, fill_in, trace
 from ace_steps.embed.settings import EmbedItemsSettings
 from ace_steps.embed.store import VectorStore, store_key
 from ace_steps.embed.texts import Shard, distinct_texts, texts_of_shard
-from ace_steps.parquet import read_table, vector_writer
-from ace_steps.provenance import Provenance, digests
+from ace_steps.io.parquet import read_table, vector_writer
+from ace_steps.io.provenance import Provenance, digests
+from ace_steps.io.tables import ITEMS
 from ace_steps.runtime import DEVICES, select_device
-from ace_steps.tables import ITEMS
+from ace_steps.settings import parse
 
 log = logging.getLogger(__name__)
 

@@ -9,14 +9,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ace_steps import command
-from ace_steps.config.base import parse
 from ace_steps.embed.api_catalogue import estimate as estimate_texts
 from ace_steps.embed.settings import RequestVectorsSettings
 from ace_steps.embed.store import VectorStore, api_store_key
 from ace_steps.embed.texts import distinct_texts
-from ace_steps.files import write_json
-from ace_steps.parquet import read_table
-from ace_steps.tables import ITEMS
+from ace_steps.io.files import write_json
+from ace_steps.io.parquet import read_table
+from ace_steps.io.tables import ITEMS
+from ace_steps.settings import parse
 
 log = logging.getLogger(__name__)
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from ace_steps import command
-from ace_steps.files import published_together
-from ace_steps.parquet import vector_writer
-from ace_steps.recommend.asking import add_options, ask
-from ace_steps.recommend.lists import item_pieces, user_pieces
+from ace_steps.io.files import published_together
+from ace_steps.io.parquet import vector_writer
 from ace_steps.runtime import peak_memory_mb
+from ace_steps.serving.asking import add_options, ask
+from ace_steps.serving.lists import item_pieces, user_pieces
 
 log = logging.getLogger(__name__)
 

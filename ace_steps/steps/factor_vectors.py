@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 
 from ace_steps import command
-from ace_steps.provenance import Provenance, digests
+from ace_steps.io.provenance import Provenance, digests
 from ace_steps.refine.artifacts import VectorFile, add_columns, read_partials, write_factored
 from ace_steps.refine.factoring import factor_file
 from ace_steps.runtime import DEVICES

@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 
 from ace_steps import command
-from ace_steps.fetch import deliver
+from ace_steps.io.fetch import deliver
 from ace_steps.preprocess.registry import ROLES, public_dataset
 
 log = logging.getLogger(__name__)

@@ -8,9 +8,9 @@ import logging
 from pathlib import Path
 
 from ace_steps import command
-from ace_steps.config.base import parse
 from ace_steps.embed.registry import fetch_hub, fetch_model, public_encoder
 from ace_steps.embed.settings import HubSettings
+from ace_steps.settings import parse
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,9 @@ python -m ace_steps.steps.gram_vectors --vectors item_vectors.parquet --shard 2-
 import logging
 from pathlib import Path
 
-from ace_steps import command, parquet
-from ace_steps.provenance import Provenance, digests
+from ace_steps import command
+from ace_steps.io import parquet
+from ace_steps.io.provenance import Provenance, digests
 from ace_steps.refine.algebra import algebra
 from ace_steps.refine.artifacts import VectorFile, add_columns, write_partials
 from ace_steps.refine.partial import leaves_of, sum_leaves

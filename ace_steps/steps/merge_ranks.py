@@ -7,9 +7,10 @@ python -m ace_steps.steps.merge_ranks --shards shards/1-of-2.parquet shards/2-of
 import logging
 from pathlib import Path
 
-from ace_steps import command, parquet
+from ace_steps import command
 from ace_steps.evaluation.joining import join_ranks
-from ace_steps.tables import RANKS
+from ace_steps.io import parquet
+from ace_steps.io.tables import RANKS
 
 log = logging.getLogger(__name__)
 

@@ -11,13 +11,13 @@ import logging
 from pathlib import Path
 
 from ace_steps import command
-from ace_steps.config.base import parse_named
-from ace_steps.config.registry import READERS
-from ace_steps.files import published_together
-from ace_steps.parquet import write_table
+from ace_steps.io.files import published_together
+from ace_steps.io.parquet import write_table
+from ace_steps.io.provenance import Provenance, digests
+from ace_steps.io.tables import DATA_REPORT, INTERACTIONS, ITEMS, USERS
 from ace_steps.preprocess.pipeline import build_dataset
-from ace_steps.provenance import Provenance, digests
-from ace_steps.tables import DATA_REPORT, INTERACTIONS, ITEMS, USERS
+from ace_steps.registry import READERS
+from ace_steps.settings import parse_named
 
 log = logging.getLogger(__name__)
 

@@ -11,13 +11,13 @@ import logging
 from pathlib import Path
 
 from ace_steps import command
-from ace_steps.parquet import write_table
-from ace_steps.provenance import Provenance
-from ace_steps.recommend.cold_run import read_world, run_cold
+from ace_steps.io.parquet import write_table
+from ace_steps.io.provenance import Provenance
+from ace_steps.io.tables_of_use import COLD_ITEMS
 from ace_steps.runtime import peak_memory_mb, select_device
-from ace_steps.tables_of_use import COLD_ITEMS
+from ace_steps.sequences.inputs import add_inputs
+from ace_steps.serving.cold_run import read_world, run_cold
 from ace_steps.training.checkpoints import remove_state
-from ace_steps.training.inputs import add_inputs
 from ace_steps.training.runs import with_identity
 
 log = logging.getLogger(__name__)

@@ -12,16 +12,17 @@ from pathlib import Path
 
 import polars as pl
 
-from ace_steps import command, parquet
+from ace_steps import command
 from ace_steps.backbones.recommender import build_recommender
 from ace_steps.backbones.registry import parse_backbone
 from ace_steps.evaluation.ranking import rank_targets, ranks_table, targets_of_shard
-from ace_steps.provenance import Provenance, digests
+from ace_steps.io import parquet
+from ace_steps.io.provenance import Provenance, digests
+from ace_steps.io.tables import RANKS
 from ace_steps.runtime import peak_memory_mb, select_device
-from ace_steps.tables import RANKS
+from ace_steps.sequences.histories import HELD_OUT, held_out
+from ace_steps.sequences.inputs import add_inputs, read_inputs
 from ace_steps.training.checkpoints import read_weights
-from ace_steps.training.histories import HELD_OUT, held_out
-from ace_steps.training.inputs import add_inputs, read_inputs
 from ace_steps.training.optimizers import load_weights
 from ace_steps.training.runs import describe_run, with_identity
 

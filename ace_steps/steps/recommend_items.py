@@ -16,11 +16,11 @@ from pathlib import Path
 
 from ace_steps import command
 from ace_steps.errors import InputError
-from ace_steps.parquet_pieces import piece_writer
-from ace_steps.recommend.asking import add_options, ask
-from ace_steps.recommend.lists import list_pieces
+from ace_steps.io.parquet_pieces import piece_writer
+from ace_steps.io.tables_of_use import RECOMMENDATIONS
 from ace_steps.runtime import peak_memory_mb
-from ace_steps.tables_of_use import RECOMMENDATIONS
+from ace_steps.serving.asking import add_options, ask
+from ace_steps.serving.lists import list_pieces
 
 log = logging.getLogger(__name__)
 

@@ -10,13 +10,14 @@ python -m ace_steps.steps.refine_vectors --vectors item_vectors.parquet \
 import logging
 from pathlib import Path
 
-from ace_steps import command, parquet
-from ace_steps.files import published_together
-from ace_steps.provenance import Provenance, digests
+from ace_steps import command
+from ace_steps.io import parquet
+from ace_steps.io.files import published_together
+from ace_steps.io.provenance import Provenance, digests
+from ace_steps.io.tables import GEOMETRY, SPECTRUM
 from ace_steps.refine import outputs
 from ace_steps.refine.artifacts import VectorFile, add_columns, read_factored
 from ace_steps.refine.methods import parse_settings
-from ace_steps.tables import GEOMETRY, SPECTRUM
 
 log = logging.getLogger(__name__)
 

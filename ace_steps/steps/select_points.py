@@ -14,9 +14,9 @@ from ace_steps.errors import InputError
 from ace_steps.evaluation.metrics import CUTOFFS, METRICS
 from ace_steps.evaluation.ranks import RanksReader
 from ace_steps.evaluation.selection import chosen_run, selection_table, validation_score
-from ace_steps.parquet import write_table
-from ace_steps.provenance import Provenance, digests
-from ace_steps.tables import SELECTION
+from ace_steps.io.parquet import write_table
+from ace_steps.io.provenance import Provenance, digests
+from ace_steps.io.tables import SELECTION
 
 log = logging.getLogger(__name__)
 

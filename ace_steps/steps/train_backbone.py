@@ -10,14 +10,15 @@ import logging
 from functools import partial
 from pathlib import Path
 
-from ace_steps import command, files, parquet
+from ace_steps import command
 from ace_steps.backbones.recommender import build_recommender
 from ace_steps.backbones.registry import parse_backbone
+from ace_steps.io import files, parquet
+from ace_steps.io.tables import TRAINING_CURVE
+from ace_steps.io.tensors import write_tensors
 from ace_steps.runtime import peak_memory_mb, select_device
-from ace_steps.tables import TRAINING_CURVE
-from ace_steps.tensors import write_tensors
+from ace_steps.sequences.inputs import add_inputs, read_inputs
 from ace_steps.training.checkpoints import read_state, remove_state, write_state
-from ace_steps.training.inputs import add_inputs, read_inputs
 from ace_steps.training.loop import train
 from ace_steps.training.runs import computed_on, curve_table, describe_run, with_facts
 from ace_steps.training.tasks import build_task

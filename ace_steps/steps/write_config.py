@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ace_steps import command
 from ace_steps.config import loading
-from ace_steps.files import write_text
+from ace_steps.io.files import write_text
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ace_steps import command
 from ace_steps.config import loading
-from ace_steps.files import write_text
+from ace_steps.io.files import write_text
 from ace_steps.reporting import render
 from ace_steps.reporting.artifacts import read_artifacts
 from ace_steps.reporting.report import build, plain_summary

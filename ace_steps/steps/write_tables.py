@@ -13,11 +13,11 @@ import yaml
 
 from ace_steps import command
 from ace_steps.config import loading
-from ace_steps.files import write_text
-from ace_steps.parquet import read_table
+from ace_steps.io.files import write_text
+from ace_steps.io.parquet import read_table
+from ace_steps.io.tables import COMPARISONS, METRICS, RUNS
 from ace_steps.reporting import tables_latex, tables_text
 from ace_steps.reporting.tables import sheets
-from ace_steps.tables import COMPARISONS, METRICS, RUNS
 
 log = logging.getLogger(__name__)
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ace_steps.config.registry import BACKBONES
 from ace_steps.errors import InputError
 from ace_steps.io.code_digest import code_digest
-from ace_steps.provenance import Provenance
-from ace_steps.tensors import read_tensors, write_tensors
+from ace_steps.io.provenance import Provenance
+from ace_steps.io.tensors import read_tensors, write_tensors
+from ace_steps.registry import BACKBONES
 from ace_steps.training.runs import with_facts
 from ace_steps.training.state import TrainingState
 
@@ -21,7 +21,7 @@ _PARTS = ("weights", "optimizer", "best_weights")
 _CODE = (
     "ace_steps.backbones.recommender:build_recommender",
     "ace_steps.runtime:select_device",
-    "ace_steps.training.inputs:read_inputs",
+    "ace_steps.sequences.inputs:read_inputs",
     "ace_steps.training.loop:train",
     "ace_steps.training.tasks:build_task",
 )

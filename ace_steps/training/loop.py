@@ -10,7 +10,7 @@ from ace_steps.errors import InputError
 from ace_steps.evaluation.metrics import mean_metric
 from ace_steps.evaluation.ranking import rank_targets
 from ace_steps.runtime import keep_large_blocks_apart
-from ace_steps.training.histories import Histories, Targets, held_out
+from ace_steps.sequences.histories import Histories, Targets, held_out
 from ace_steps.training.optimizers import (
     load_optimizer,
     load_weights,

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ace_steps.tables import PADDING
+from ace_steps.io.tables import PADDING
 
 CHUNK_ENTRIES = {"cpu": 3 * 2**20, "cuda": 2**28}  # logits held at once; a CPU's in its cache
 ALIGNED = 64  # rows of a chunk, filled up with zeros: few shapes of product, none of them odd

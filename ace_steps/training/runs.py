@@ -6,9 +6,9 @@ import polars as pl
 import torch
 
 from ace_steps.backbones.settings import BackboneSettings, TrainingSettings
-from ace_steps.provenance import Provenance, digests
+from ace_steps.io.provenance import Provenance, digests
+from ace_steps.io.tables import RUN, TRAINING_CURVE
 from ace_steps.runtime import computing_precision
-from ace_steps.tables import RUN, TRAINING_CURVE
 from ace_steps.training.state import TrainingState
 
 Identity = dict[str, str | int]

@@ -7,11 +7,11 @@ import numpy as np
 
 from ace_steps.backbones.network import MASK, Network
 from ace_steps.backbones.settings import BackboneSettings
-from ace_steps.config.registry import BACKBONES
-from ace_steps.tables import PADDING
-from ace_steps.training.batches import Batch, draw_batches, gather, lay_out
-from ace_steps.training.histories import Histories
-from ace_steps.training.windows import cut_windows
+from ace_steps.io.tables import PADDING
+from ace_steps.registry import BACKBONES
+from ace_steps.sequences.batches import Batch, draw_batches, gather, lay_out
+from ace_steps.sequences.histories import Histories
+from ace_steps.sequences.windows import cut_windows
 
 
 class Task(ABC):

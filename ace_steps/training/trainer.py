@@ -14,7 +14,7 @@ from ace_steps.backbones.settings import TrainingSettings
 from ace_steps.errors import InputError
 from ace_steps.progress import Progress
 from ace_steps.runtime import computing_precision, derive_seed
-from ace_steps.training.batches import Batch, needed_rows, renumbered
+from ace_steps.sequences.batches import Batch, needed_rows, renumbered
 from ace_steps.training.objectives import NegativeSampler, full_softmax, sampled_softmax
 from ace_steps.training.optimizers import build_optimizer, rate_of_step, set_rate
 from ace_steps.training.tasks import Task

@@ -9,9 +9,9 @@ import torch
 from ace_steps.backbones.item_encoders import TrainableTable
 from ace_steps.backbones.recommender import build_recommender
 from ace_steps.backbones.registry import parse_backbone
-from ace_steps.config.registry import BACKBONES
 from ace_steps.errors import InputError
-from ace_steps.training.batches import lay_out
+from ace_steps.registry import BACKBONES
+from ace_steps.sequences.batches import lay_out
 from tests.training.made import (
     N_ITEMS,
     TABLE,

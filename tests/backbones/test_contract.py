@@ -8,9 +8,9 @@ import torch
 
 from ace_steps.backbones.item_encoders import ITEM_ENCODERS
 from ace_steps.backbones.recommender import build_recommender
-from ace_steps.config.registry import BACKBONES, REFINEMENTS
-from ace_steps.provenance import Provenance
-from ace_steps.tensors import read_tensors, write_tensors
+from ace_steps.io.provenance import Provenance
+from ace_steps.io.tensors import read_tensors, write_tensors
+from ace_steps.registry import BACKBONES, REFINEMENTS
 from ace_steps.training.objectives import full_softmax
 from ace_steps.training.optimizers import load_weights, weights_as_arrays
 from ace_steps.training.tasks import build_task

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from ace_steps.backbones import item_encoders
 from ace_steps.backbones.item_encoders import build_item_encoder
 from ace_steps.backbones.recommender import build_recommender
-from ace_steps.config.registry import BACKBONES
 from ace_steps.errors import InputError
+from ace_steps.registry import BACKBONES
 from ace_steps.training.optimizers import weights_as_arrays
 from ace_steps.training.tasks import build_task
 from ace_steps.training.trainer import Trainer

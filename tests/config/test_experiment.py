@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from ace_steps.config import grid, loading
-from ace_steps.config.registry import BACKBONES, READERS, REFINEMENTS
+from ace_steps.registry import BACKBONES, READERS, REFINEMENTS
 from tests.config.made import mistakes, small
 from tests.conftest import ROOT
 

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from ace_steps.config import loading
-from ace_steps.config.paths import expand_path, own_path
 from ace_steps.errors import InputError
+from ace_steps.io.files import expand_path, own_path
 from tests.config.made import mistakes_of_text, small
 
 

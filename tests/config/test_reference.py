@@ -8,7 +8,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from ace_steps.config import loading, reference
-from ace_steps.config.registry import BACKBONES, READERS, REFINEMENTS
+from ace_steps.registry import BACKBONES, READERS, REFINEMENTS
 from tests.config.made import small
 from tests.conftest import ROOT
 

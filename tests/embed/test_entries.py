@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from ace_steps.config.base import parse
 from ace_steps.embed.entries import (
     API,
     LOCAL,
@@ -23,6 +22,7 @@ from ace_steps.embed.settings import (
     entry_class,
 )
 from ace_steps.errors import InputError
+from ace_steps.settings import parse
 from tests.conftest import ROOT
 
 REGISTRY = ROOT / "data/encoders.yaml"

@@ -10,7 +10,7 @@ import pytest
 from ace_steps.embed import store
 from ace_steps.embed.store import store_key
 from ace_steps.io.code_digest import PACKAGE, code_digest
-from ace_steps.parquet import read_provenance
+from ace_steps.io.parquet import read_provenance
 from ace_steps.steps import embed_items
 from tests.embed.conftest import SETTINGS, encoder_settings
 from tests.steps.made_items import write_items

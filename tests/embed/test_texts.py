@@ -13,7 +13,7 @@ from ace_steps.embed.texts import (
     texts_of_shard,
 )
 from ace_steps.errors import InputError
-from ace_steps.files import sha256_text
+from ace_steps.io.files import sha256_text
 
 
 def items_of(texts):

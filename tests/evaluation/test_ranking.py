@@ -8,7 +8,7 @@ from ace_steps.backbones.recommender import Recommender
 from ace_steps.errors import InputError
 from ace_steps.evaluation import counting, ranking
 from ace_steps.evaluation.ranking import rank_targets, ranks_table
-from ace_steps.training.histories import held_out, read_histories
+from ace_steps.sequences.histories import held_out, read_histories
 from tests.training.made import Largest, interactions_of
 
 

@@ -6,11 +6,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ace_steps import parquet, tensors
 from ace_steps.errors import InputError
-from ace_steps.provenance import Provenance
+from ace_steps.io import parquet, tensors
+from ace_steps.io.provenance import Provenance
+from ace_steps.io.tables import USERS
 from ace_steps.steps import train_backbone
-from ace_steps.tables import USERS
 from tests.steps.made_training import train_options, write_inputs
 
 NOTE = Provenance("made", {"l2": 1.5}, {"a": "00"}, {"seed": 1})

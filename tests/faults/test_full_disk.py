@@ -9,8 +9,9 @@ import subprocess
 import numpy as np
 import pytest
 
-from ace_steps import command, files, parquet, tensors
-from ace_steps.provenance import Provenance
+from ace_steps import command
+from ace_steps.io import files, parquet, tensors
+from ace_steps.io.provenance import Provenance
 
 NOTE = Provenance("made")
 N_ROWS, WIDTH = 40_000, 16  # 2.5 MB, which do not compress

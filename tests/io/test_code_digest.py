@@ -9,7 +9,6 @@ from itertools import count
 
 import pytest
 
-from ace_steps.config.registry import BACKBONES, READERS, REFINEMENTS
 from ace_steps.io import code_digest as code_module
 from ace_steps.io.code_digest import (
     EXEMPT,
@@ -18,6 +17,7 @@ from ace_steps.io.code_digest import (
     code_parts,
     run_partially,
 )
+from ace_steps.registry import BACKBONES, READERS, REFINEMENTS
 
 STEPS = sorted(path.stem for path in (PACKAGE / "steps").glob("[a-z]*.py"))
 FILES = {
@@ -406,7 +406,7 @@ def test_a_new_method_and_its_line_in_the_registry_change_nothing(original, copi
     line = (
         "REFINEMENTS['new'] = Entry('ace_steps.refine.new_method', 'NewSettings', 'new_method')\n"
     )
-    edit(copied / "config" / "registry.py", lambda text: text + line)
+    edit(copied / "registry.py", lambda text: text + line)
     assert step_digests(copied) == step_digests(original)
 
 
@@ -417,7 +417,7 @@ def test_what_is_exempt_is_there():
 
 def test_a_fix_in_reading_vectors_is_of_the_steps_that_read_them(original, copied):
     changed = ("def iter_vectors(", "@fixed\ndef iter_vectors(")
-    edit(copied / "parquet.py", lambda text: text.replace(*changed))
+    edit(copied / "io" / "parquet.py", lambda text: text.replace(*changed))
     before, after = step_digests(original), step_digests(copied)
     steps = {step for step in STEPS if before[step] != after[step]}
     assert {"refine_vectors", "gram_vectors", "train_backbone"} <= steps
@@ -447,7 +447,7 @@ def test_digests_are_the_same_in_another_process(original):
 def test_nothing_is_imported_for_a_digest_or_a_backbones_settings():
     code = (
         "import sys\n"
-        "from ace_steps.config.registry import BACKBONES\n"
+        "from ace_steps.registry import BACKBONES\n"
         "from ace_steps.io.code_digest import code_digest\n"
         "for entry in BACKBONES.values():\n"
         "    code_digest('ace_steps.steps.train_backbone', f'{entry.module}:{entry.name}')\n"

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from ace_steps.config.base import parse
-from ace_steps.config.registry import READERS
+from ace_steps.registry import READERS
+from ace_steps.settings import parse
 
 MAPPING = {"user": "who", "item": "what", "timestamp": "when", "item_id": "sku"}  # of a table
 

@@ -2,8 +2,8 @@
 
 import json
 
-from ace_steps.config.base import parse
 from ace_steps.preprocess.read_recbole import RecboleSettings
+from ace_steps.settings import parse
 from tests.conftest import ROOT
 
 TOY = json.loads((ROOT / "data/toy/settings.json").read_text())

@@ -7,9 +7,9 @@ from importlib import import_module
 import polars as pl
 import pytest
 
-from ace_steps.config.registry import READERS
 from ace_steps.errors import InputError
 from ace_steps.preprocess import read_recbole, read_table
+from ace_steps.registry import READERS
 from tests.preprocess.conftest import reader_settings
 
 

@@ -4,11 +4,9 @@ import json
 
 import pytest
 
-from ace_steps.config.base import parse_named
 from ace_steps.config.experiment import Registries, draft
-from ace_steps.config.registry import READERS
 from ace_steps.errors import InputError
-from ace_steps.fetch import read_registry
+from ace_steps.io.fetch import read_registry
 from ace_steps.preprocess.registry import (
     PublicDataset,
     expected_counts,
@@ -17,6 +15,8 @@ from ace_steps.preprocess.registry import (
     step_settings,
 )
 from ace_steps.preprocess.settings import DatasetSettings
+from ace_steps.registry import READERS
+from ace_steps.settings import parse_named
 from tests.conftest import ROOT
 from tests.preprocess.settings import dataset_settings
 

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ace_steps import parquet
-from ace_steps.provenance import Provenance
+from ace_steps.io import parquet
+from ace_steps.io.provenance import Provenance
 
 COLUMNS = ("--id-column", "sku", "--vector-column", "embedding")  # of ``write_foreign``
 SETTINGS = {  # one of each method, for vectors of at least 9 entries

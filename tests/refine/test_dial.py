@@ -6,11 +6,11 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from ace_steps.config.base import parse
 from ace_steps.errors import InputError
 from ace_steps.refine.ace import DIALS, AceSettings
 from ace_steps.refine.dial import mean_cosines, solve_lambda
 from ace_steps.refine.factor import factorise
+from ace_steps.settings import parse
 from tests.refine.made import made_vectors, unit
 from tests.refine.test_moments import summed
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ace_steps.errors import InputError
-from ace_steps.provenance import Provenance
+from ace_steps.io.provenance import Provenance
 from ace_steps.refine import Refinement, fit, fit_grid
 from ace_steps.refine.geometry import effective_rank
 from ace_steps.refine.spectral import gains

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from ace_steps.errors import InputError
+from ace_steps.io.shards import parse_shard, require_all_shards, shard_rows
 from ace_steps.refine.factor import eigenpairs
 from ace_steps.refine.moments import Moments, MomentSum, mirror_lower
 from ace_steps.refine.partial import join
 from ace_steps.refine.torch_algebra import TorchMomentSum, TorchSolver
-from ace_steps.shards import parse_shard, require_all_shards, shard_rows
 from tests.refine.made import made_vectors, unit
 
 NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")

@@ -6,14 +6,15 @@ import json
 import numpy as np
 import polars as pl
 
-from ace_steps.config import grid, registry
+from ace_steps import registry
+from ace_steps.config import grid
 from ace_steps.evaluation.gaps import Gap
 from ace_steps.evaluation.metrics import CUTOFFS, METRICS
 from ace_steps.evaluation.slices import SLICES
-from ace_steps.provenance import Provenance
+from ace_steps.io.provenance import Provenance
+from ace_steps.io.tables import RUN, VECTORS
+from ace_steps.io.tables_of_use import COLD_ITEMS
 from ace_steps.reporting.artifacts import Artifacts
-from ace_steps.tables import RUN, VECTORS
-from ace_steps.tables_of_use import COLD_ITEMS
 from tests.reporting.made_results import made_config
 
 DATASETS = ("beauty", "toys", "yelp", "ml-20m")

@@ -9,8 +9,8 @@ import pytest
 
 from ace_steps.config.grid import Run
 from ace_steps.evaluation.metrics import CUTOFFS, METRICS
-from ace_steps.parquet import write_table
-from ace_steps.tables_of_use import COLD_ITEMS
+from ace_steps.io.parquet import write_table
+from ace_steps.io.tables_of_use import COLD_ITEMS
 from tests.reporting.made_report import CONFIG, make, text_of, write
 from tests.reporting.made_results import MADE, made_config
 

@@ -1,6 +1,6 @@
 """The texts as each encoder read them: their number, their tokens, and how many were cut."""
 
-from ace_steps.provenance import Provenance
+from ace_steps.io.provenance import Provenance
 from ace_steps.reporting.data_texts import LABELS, text_tables
 from ace_steps.reporting.wording import NOTHING
 from tests.reporting.made_report import make, text_of, write

@@ -3,8 +3,8 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
+from ace_steps.io.tables import COMPARISONS
 from ace_steps.reporting.differences import difference_section, sentence, verdict
-from ace_steps.tables import COMPARISONS
 
 ALPHA = 0.05
 CONFIG = {"statistics": {"alpha": ALPHA, "confidence": 0.95}, "seeds": [1]}

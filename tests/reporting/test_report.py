@@ -6,13 +6,13 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from ace_steps.provenance import Provenance
+from ace_steps.io.provenance import Provenance
+from ace_steps.io.tables import RUN
 from ace_steps.reporting import render
 from ace_steps.reporting.artifacts import Artifacts
 from ace_steps.reporting.background import run_section
 from ace_steps.reporting.page import Page, figures_of
 from ace_steps.reporting.report import build
-from ace_steps.tables import RUN
 from tests.reporting.made_grid import paper_artifacts, paper_config
 
 

@@ -4,10 +4,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ace_steps.files import sha256_text
-from ace_steps.parquet import write_table
-from ace_steps.provenance import Provenance
-from ace_steps.tables import ITEMS
+from ace_steps.io.files import sha256_text
+from ace_steps.io.parquet import write_table
+from ace_steps.io.provenance import Provenance
+from ace_steps.io.tables import ITEMS
 
 EMBED_TEXTS = ["red shoe", "blue shoe", "red shoe", "a green hat", "y" * 100_000]
 

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from ace_steps.parquet import read_vectors
+from ace_steps.io.parquet import read_vectors
 from tests.embed.fault_server import WIDTH, vector_of
 
 TEXTS = [f"item number {number:02d}" for number in range(20)]
@@ -36,7 +36,7 @@ def expected(texts):
 
 def found_in(path, items):
     """The shard's vectors in the order of the items' texts."""
-    from ace_steps.files import sha256_text
+    from ace_steps.io.files import sha256_text
 
     found = read_vectors(path, "text_sha256")
     places = {key: row for row, key in enumerate(found.ids)}

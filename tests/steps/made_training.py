@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from ace_steps import parquet, tables
-from ace_steps.provenance import Provenance
+from ace_steps.io import parquet, tables
+from ace_steps.io.provenance import Provenance
 from tests.training.made import N_ITEMS, WIDTH, random_interactions, random_matrix, settings_json
 
 IDENTITY = {"dataset": "toy", "encoder": "e", "refinement": "ace", "backbone": "b", "seed": "1"}

@@ -3,9 +3,9 @@ import pytest
 
 from ace_steps.config.grid import Plan
 from ace_steps.evaluation.gaps import CHAIN
-from ace_steps.parquet import read_provenance, read_table, write_table
+from ace_steps.io.parquet import read_provenance, read_table, write_table
+from ace_steps.io.tables import GAPS, METRICS, RANKS, RUNS, SELECTION
 from ace_steps.steps import collect_metrics
-from ace_steps.tables import GAPS, METRICS, RANKS, RUNS, SELECTION
 from tests.reporting.made_results import (
     MADE,
     as_option,

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from ace_steps.config import grid
-from ace_steps.parquet import read_provenance, read_table
+from ace_steps.io.parquet import read_provenance, read_table
+from ace_steps.io.tables import COMPARISONS
 from ace_steps.steps import compare_runs
-from ace_steps.tables import COMPARISONS
 from tests.reporting.made_report import collect
 from tests.reporting.made_results import as_option, made_config, write_ranks, write_selection
 

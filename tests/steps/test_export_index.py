@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from ace_steps import tables_of_use as tables
-from ace_steps.parquet import opened, read_provenance, read_table, read_vectors
+from ace_steps.io import tables_of_use as tables
+from ace_steps.io.parquet import opened, read_provenance, read_table, read_vectors
 from ace_steps.steps import export_index, recommend_items
-from tests.recommend.made import KINDS, use_options, write_trained
+from tests.serving.made import KINDS, use_options, write_trained
 from tests.training.made import N_ITEMS, WIDTH
 
 

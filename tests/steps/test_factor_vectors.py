@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from ace_steps.io.tensors import read_tensors
 from ace_steps.steps import factor_vectors, gram_vectors
-from ace_steps.tensors import read_tensors
 from tests.refine.made import COLUMNS, made_vectors, refused, write_foreign, write_vectors
 
 VECTORS = made_vectors(90, 12)

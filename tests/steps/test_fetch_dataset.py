@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 
-from ace_steps.files import sha256_file
+from ace_steps.io.files import sha256_file
 from ace_steps.steps.fetch_dataset import main
 
 ENTRY = """

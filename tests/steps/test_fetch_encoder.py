@@ -14,8 +14,8 @@ from ace_steps.embed.models import model_facts
 from ace_steps.embed.registry import HUB_FILES, PublicEncoder
 from ace_steps.embed.resolve import resolve_encoder
 from ace_steps.embed.settings import LocalEncoderSettings
-from ace_steps.fetch import read_registry
-from ace_steps.files import sha256_file
+from ace_steps.io.fetch import read_registry
+from ace_steps.io.files import sha256_file
 from ace_steps.steps.fetch_encoder import main
 from tests.conftest import ROOT
 from tests.embed.broken_hub import REPO, REVISION, breaking_hub, refusing_proxy

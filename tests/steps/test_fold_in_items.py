@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ace_steps import parquet
+from ace_steps.io import parquet
 from ace_steps.refine import fit
 from tests.refine.made import COLUMNS, SETTINGS, refused, write_foreign, write_vectors
 from tests.refine.runs import VECTORS, factor, fold_in, refine, settings_of

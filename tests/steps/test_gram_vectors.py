@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ace_steps.tensors import read_tensors
+from ace_steps.io.tensors import read_tensors
 from tests.refine.made import made_vectors, refused, unit, write_vectors
 from tests.steps.test_factor_vectors import gram
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ace_steps import parquet
+from ace_steps.io import parquet
 from tests.refine.made import SETTINGS, made_vectors
 from tests.refine.runs import factor, refine, settings_of
 from tests.steps.made_vectors import IDS, VECTORS, WIDTH, N, write_ids, write_npy, write_parquet
@@ -96,13 +96,13 @@ def test_a_mark_before_the_first_id_is_none_of_it(import_vectors, tmp_path, suff
 
 
 def parquet_items():
-    from ace_steps.tables import ITEMS
+    from ace_steps.io.tables import ITEMS
 
     return ITEMS
 
 
 def note():
-    from ace_steps.provenance import Provenance
+    from ace_steps.io.provenance import Provenance
 
     return Provenance(step="test")
 

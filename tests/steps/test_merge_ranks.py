@@ -2,9 +2,9 @@ import shutil
 
 import pytest
 
-from ace_steps import tables
 from ace_steps.evaluation import ranking
-from ace_steps.parquet import read_provenance, read_table
+from ace_steps.io import tables
+from ace_steps.io.parquet import read_provenance, read_table
 from ace_steps.steps import merge_ranks, rank_targets, train_backbone
 from tests.steps.made_training import rank_options, train_options, write_inputs
 

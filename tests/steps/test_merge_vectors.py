@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from ace_steps.parquet import read_provenance
+from ace_steps.io.parquet import read_provenance
 from ace_steps.steps.merge_vectors import main
 from tests.embed.test_merge import TEXTS, write_shard
 from tests.embed.test_texts import items_of

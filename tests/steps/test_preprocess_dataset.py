@@ -5,11 +5,11 @@ import json
 import polars as pl
 import pytest
 
-from ace_steps.parquet import read_provenance, read_table
+from ace_steps.io.parquet import read_provenance, read_table
+from ace_steps.io.tables import DATA_REPORT, INTERACTIONS, ITEMS, USERS
 from ace_steps.preprocess.read_recbole import RecboleSettings
 from ace_steps.preprocess.registry import ROLES
 from ace_steps.steps.preprocess_dataset import main
-from ace_steps.tables import DATA_REPORT, INTERACTIONS, ITEMS, USERS
 from tests.conftest import ROOT
 from tests.preprocess.settings import TOY
 

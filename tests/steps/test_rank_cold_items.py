@@ -7,12 +7,12 @@ import polars as pl
 import pytest
 
 from ace_steps.evaluation.metrics import CUTOFFS
-from ace_steps.parquet import read_provenance, read_table
-from ace_steps.recommend.cold import starts
-from ace_steps.recommend.hiding import Hidden, hide, without_hidden
+from ace_steps.io.parquet import read_provenance, read_table
+from ace_steps.io.tables_of_use import COLD_ITEMS
+from ace_steps.serving.cold import starts
+from ace_steps.serving.hiding import Hidden, hide, without_hidden
 from ace_steps.steps import rank_cold_items
-from ace_steps.tables_of_use import COLD_ITEMS
-from tests.recommend.made import settings_of
+from tests.serving.made import settings_of
 from tests.steps.made_training import shared_options, write_inputs
 from tests.training.made import N_ITEMS, interactions_of, random_interactions
 

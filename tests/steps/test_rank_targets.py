@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from ace_steps import tables
-from ace_steps.parquet import read_provenance, read_table
+from ace_steps.io import tables
+from ace_steps.io.parquet import read_provenance, read_table
 from ace_steps.steps import rank_targets, train_backbone
 from tests.steps.made_training import rank_options, train_options, write_inputs
 from tests.training.made import random_histories, settings_json

@@ -5,17 +5,17 @@ import polars as pl
 import pytest
 import torch
 
-from ace_steps import tables_of_use as tables
 from ace_steps.backbones.recommender import build_recommender
 from ace_steps.backbones.registry import parse_backbone
-from ace_steps.parquet import read_provenance, read_table, vector_writer
-from ace_steps.provenance import Provenance
-from ace_steps.recommend import lists
+from ace_steps.io import tables_of_use as tables
+from ace_steps.io.parquet import read_provenance, read_table, vector_writer
+from ace_steps.io.provenance import Provenance
+from ace_steps.io.tensors import read_tensors
+from ace_steps.sequences.inputs import read_inputs
+from ace_steps.serving import lists
 from ace_steps.steps import recommend_items
-from ace_steps.tensors import read_tensors
-from ace_steps.training.inputs import read_inputs
 from ace_steps.training.optimizers import load_weights
-from tests.recommend.made import KINDS, N_USERS, settings_of, use_options, user_ids, write_trained
+from tests.serving.made import KINDS, N_USERS, settings_of, use_options, user_ids, write_trained
 from tests.training.made import N_ITEMS, WIDTH, random_histories
 
 

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ace_steps import parquet
+from ace_steps.io import parquet
+from ace_steps.io.tables import GEOMETRY, SPECTRUM
+from ace_steps.io.tensors import read_tensors
 from ace_steps.refine import Refinement, fit
-from ace_steps.tables import GEOMETRY, SPECTRUM
-from ace_steps.tensors import read_tensors
 from tests.refine.made import (
     COLUMNS,
     SETTINGS,

@@ -1,9 +1,9 @@
 import pytest
 
 from ace_steps.config.grid import Run
-from ace_steps.parquet import read_provenance, read_table
+from ace_steps.io.parquet import read_provenance, read_table
+from ace_steps.io.tables import SELECTION
 from ace_steps.steps import select_points
-from ace_steps.tables import SELECTION
 from tests.reporting.made_results import write_ranks
 
 LOW, HIGH = (Run("shop", "small", f"ace-lambda_{value}", "sasrec", 1) for value in (0, 5))

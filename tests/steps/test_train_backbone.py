@@ -8,11 +8,12 @@ from functools import partial
 import polars as pl
 import pytest
 
-from ace_steps import runtime, tables
+from ace_steps import runtime
+from ace_steps.io import tables
 from ace_steps.io.code_digest import PACKAGE, code_digest
-from ace_steps.parquet import read_provenance, read_table
+from ace_steps.io.parquet import read_provenance, read_table
+from ace_steps.io.tensors import read_tensors
 from ace_steps.steps import train_backbone
-from ace_steps.tensors import read_tensors
 from ace_steps.training import checkpoints, trainer
 from tests.steps.made_training import train_options, write_inputs
 from tests.training.made import interactions_of, random_interactions, settings_json
@@ -154,14 +155,14 @@ def train_with_other_code(folder, monkeypatch, module, change):
     [
         ("training/objectives.py", "full_softmax"),
         ("training/loop.py", "train"),
-        ("training/histories.py", "read_histories"),
+        ("sequences/histories.py", "read_histories"),
         ("backbones/sasrec.py", "SasRec"),
         ("backbones/item_encoders.py", "build_item_encoder"),
         ("runtime.py", "derive_seed"),
         ("evaluation/metrics.py", "ndcg"),
         ("evaluation/ranking.py", "rank_targets"),
         ("evaluation/counting.py", "count_better"),
-        ("parquet.py", "read_table"),
+        ("io/parquet.py", "read_table"),
     ],
 )
 def test_a_state_of_other_code_is_passed_over(folder, monkeypatch, capsys, module, name):

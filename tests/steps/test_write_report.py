@@ -7,8 +7,8 @@ from urllib.parse import unquote
 import polars as pl
 import pytest
 
-from ace_steps.parquet import read_table
-from ace_steps.tables import RANKS
+from ace_steps.io.parquet import read_table
+from ace_steps.io.tables import RANKS
 from tests.reporting.made_report import N_USERS, Page, make, text_of, write
 
 

@@ -6,11 +6,11 @@ import polars as pl
 import pytest
 import yaml
 
-from ace_steps.parquet import write_table
+from ace_steps.io.parquet import write_table
+from ace_steps.io.tables import COMPARISONS, METRICS, RUNS
 from ace_steps.reporting.tables import Block, Entry, Sheet
 from ace_steps.reporting.tables_latex import comparisons_latex, escape, results_latex
 from ace_steps.steps import write_tables
-from ace_steps.tables import COMPARISONS, METRICS, RUNS
 from tests.conftest import ROOT
 from tests.reporting.made_grid import (
     BACKBONES,

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from ace_steps.backbones.recommender import build_recommender
-from ace_steps.config.registry import BACKBONES
 from ace_steps.errors import InputError
 from ace_steps.evaluation.metrics import mean_metric
 from ace_steps.evaluation.ranking import rank_targets
-from ace_steps.provenance import Provenance
+from ace_steps.io.provenance import Provenance
+from ace_steps.registry import BACKBONES
+from ace_steps.sequences.histories import held_out, read_histories
 from ace_steps.training import loop, trainer
 from ace_steps.training.checkpoints import read_state, write_state
-from ace_steps.training.histories import held_out, read_histories
 from ace_steps.training.loop import train
 from ace_steps.training.optimizers import (
     load_weights,

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from ace_steps.backbones.recommender import build_recommender
-from ace_steps.config.registry import BACKBONES
-from ace_steps.tables import PADDING
+from ace_steps.io.tables import PADDING
+from ace_steps.registry import BACKBONES
 from ace_steps.training.objectives import NegativeSampler, sampled_softmax
 from ace_steps.training.tasks import build_task
 from ace_steps.training.trainer import Trainer

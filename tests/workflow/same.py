@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-from ace_steps import parquet
-from ace_steps.tables import TRAINING_CURVE
+from ace_steps.io import parquet
+from ace_steps.io.tables import TRAINING_CURVE
 from tests.workflow.conftest import Checkout
 
 CLOCKED = ["seconds", "targets_per_s"]  # the only columns that may differ

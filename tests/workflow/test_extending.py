@@ -9,8 +9,8 @@ import sys
 import pytest
 import yaml
 
-from ace_steps import parquet
-from ace_steps.tables import RANKS
+from ace_steps.io import parquet
+from ace_steps.io.tables import RANKS
 from tests.conftest import ROOT
 from tests.workflow.conftest import Checkout
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ace_steps import parquet
-from ace_steps.tables import COMPARISONS, GAPS, RUNS
+from ace_steps.io import parquet
+from ace_steps.io.tables import COMPARISONS, GAPS, RUNS
 from tests.workflow.conftest import SASREC, make_checkout
 
 BROKEN = "unreachable"  # no lambda gives these vectors this geometry, which nobody can know before

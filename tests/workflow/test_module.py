@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from ace_steps import parquet
+from ace_steps.io import parquet
 from tests.workflow.conftest import ACE_5, RESULTS
 from tests.workflow.same import tables_of
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ace_steps.config import grid, loading
-from ace_steps.config.registry import REFINEMENTS
+from ace_steps.registry import REFINEMENTS
 from tests.conftest import ROOT
 from tests.workflow.conftest import ACE_5, make_checkout
 

@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from ace_steps import parquet
 from ace_steps.config import grid, loading
 from ace_steps.evaluation.found import selection_path
 from ace_steps.evaluation.selection import chosen_run
-from ace_steps.tables import COMPARISONS, METRICS, RANKS, RUNS, SELECTION
+from ace_steps.io import parquet
+from ace_steps.io.tables import COMPARISONS, METRICS, RANKS, RUNS, SELECTION
 from tests.workflow.conftest import ACE_5, RESULTS
 from tests.workflow.same import tables_of
 
@@ -189,7 +189,7 @@ def test_editing_the_formula_reruns_refinement_and_not_embedding(copied):
 
 
 def test_editing_how_parquet_is_read_reruns_what_read_it_and_embeds_no_text_anew(copied):
-    file = copied.folder / "ace_steps/parquet.py"
+    file = copied.folder / "ace_steps/io/parquet.py"
     text = file.read_text()
     start = text.index("def iter_vectors(")
     body = text.index('    """', text.index('"""', start) + 3)

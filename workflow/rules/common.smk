@@ -8,16 +8,16 @@ from pathlib import Path
 import yaml
 
 from ace_steps.config import grid
-from ace_steps.config.registry import BACKBONES, READERS, REFINEMENTS
+from ace_steps.registry import BACKBONES, READERS, REFINEMENTS
 from ace_steps.embed import entries
 from ace_steps.evaluation.found import FINISHED
 from ace_steps.evaluation.gaps import Places
 from ace_steps.evaluation.selection import chosen_run
-from ace_steps.files import sha256_file, sha256_text
+from ace_steps.io.files import sha256_file, sha256_text
 from ace_steps.io.code_digest import PACKAGE, code_digest
-from ace_steps.parquet import read_table
+from ace_steps.io.parquet import read_table
 from ace_steps.preprocess import registry
-from ace_steps.tables import SELECTION
+from ace_steps.io.tables import SELECTION
 
 STARTED = time.time()  # seconds since 1970, when this run read its rules
 

@@ -1,0 +1,70 @@
+"""How an artifact was made: the note that every Parquet and safetensors file carries."""
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+import ace_steps
+from ace_steps.errors import InputError
+from ace_steps.io.files import sha256_file
+
+METADATA_KEY = "ace"  # one key: safetensors does not keep the order of several
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Deterministic facts about one artifact; no time, host or path.
+
+    Attributes:
+        step: Name of the step that wrote it.
+        settings: The settings that its numbers depend on, as JSON values.
+        inputs: SHA-256 of each input file, by its option's name.
+        facts: What the step found out: device, seed, solved lambda, model revision...
+        version: Version of this package.
+    """
+
+    step: str
+    settings: dict = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+    facts: dict = field(default_factory=dict)
+    version: str = ace_steps.__version__
+
+    def to_json(self) -> str:
+        """The note as JSON with sorted keys."""
+        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, where: Path) -> "Provenance":
+        """The note that ``to_json`` wrote.
+
+        Args:
+            text: The note.
+            where: The file that carries it, for the error line.
+
+        Raises:
+            InputError: it is no such note.
+        """
+        try:
+            found = json.loads(text)
+        except ValueError:
+            raise InputError(f"{where}: its provenance is not JSON.") from None
+        if not isinstance(found, dict):
+            raise InputError(f"{where}: its provenance is {found!r:.40}, but an object is wanted.")
+        wanted = {part.name: str if part.type is str else dict for part in fields(cls)}
+        for name in sorted(wanted.keys() | found.keys()):
+            if name not in wanted:
+                raise InputError(f"{where}: its provenance holds '{name}', which is unknown.")
+            if not isinstance(found.get(name), wanted[name]):
+                raise InputError(f"{where}: its provenance has no usable '{name}'.")
+        return cls(**found)
+
+
+def digests(**inputs: Path | list[Path]) -> dict[str, str]:
+    """SHA-256 of each input file by name; several files of one name are numbered from 0."""
+    found = {}
+    for name, paths in inputs.items():
+        if isinstance(paths, Path):
+            found[name] = sha256_file(paths)
+        else:
+            found.update({f"{name}/{i}": sha256_file(path) for i, path in enumerate(paths)})
+    return found

@@ -1,0 +1,290 @@
+"""Every table of the pipeline, declared once: columns in order, their meaning, and the key.
+
+Reading and writing is ``ace_steps.io.parquet``'s.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+PADDING = 0  # the item index that stands for "no item"; never stored
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """One kind of table: its columns in order, and the key it is unique in and sorted by."""
+
+    name: str
+    key: tuple[str, ...]
+    schema: pa.Schema
+
+
+def _column(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
+    return pa.field(name, kind, nullable=False, metadata={"meaning": meaning})
+
+
+_IDENTITY = {
+    "dataset": _column("dataset", pa.string(), "Name of the dataset in the configuration."),
+    "encoder": _column("encoder", pa.string(), "Name of the encoder in the configuration."),
+    "refinement": _column("refinement", pa.string(), "Refinement, with its point of the grid."),
+    "backbone": _column("backbone", pa.string(), "Backbone, with its point of the grid."),
+    "seed": _column("seed", pa.int64(), "Seed of the run."),
+}
+RUN = tuple(_IDENTITY)  # what identifies a trained run
+VECTORS = ("dataset", "encoder", "refinement")  # what identifies refined vectors
+
+
+def _identity(*names: str) -> list[pa.Field]:
+    return [_IDENTITY[name] for name in names]
+
+
+INTERACTIONS = TableSpec(
+    name="interactions",
+    key=("user", "position"),
+    schema=pa.schema(
+        [
+            _column("user", pa.int32(), "User index, dense from 0."),
+            _column("position", pa.int32(), "Place in the user's history, oldest is 0."),
+            _column("item", pa.int32(), "Item index, dense from 1; 0 is padding, never stored."),
+            _column("timestamp", pa.int64(), "Event time as the source gives it, in seconds."),
+            _column("split", pa.string(), "train, valid or test."),
+        ]
+    ),
+)
+
+USERS = TableSpec(
+    name="users",
+    key=("user",),
+    schema=pa.schema(
+        [
+            _column("user", pa.int32(), "User index, dense from 0."),
+            _column("user_id", pa.string(), "The user's id in the source."),
+        ]
+    ),
+)
+
+ITEMS = TableSpec(
+    name="items",
+    key=("item",),
+    schema=pa.schema(
+        [
+            _column("item", pa.int32(), "Item index, dense from 1."),
+            _column("item_id", pa.string(), "The item's id in the source."),
+            _column("text", pa.string(), "What the encoder reads."),
+            _column("text_sha256", pa.string(), "SHA-256 of the text's UTF-8 bytes, hexadecimal."),
+            _column("train_count", pa.int32(), "Events of the item in the train split."),
+        ]
+    ),
+)
+
+DATA_REPORT = TableSpec(
+    name="data_report",
+    key=("statistic",),
+    schema=pa.schema(
+        [
+            _column("statistic", pa.string(), "What was counted."),
+            _column("value", pa.float64(), "The count or share."),
+        ]
+    ),
+)
+
+SPECTRUM = TableSpec(
+    name="spectrum",
+    key=(*VECTORS, "component"),
+    schema=pa.schema(
+        [
+            *_identity(*VECTORS),
+            _column("component", pa.int32(), "Direction of the raw vectors, strongest is 1."),
+            _column("singular_value", pa.float64(), "Singular value s of the raw vectors."),
+            _column("gain", pa.float64(), "Singular value of the refined vectors before scaling."),
+        ]
+    ),
+)
+
+GEOMETRY = TableSpec(
+    name="geometry",
+    key=(*VECTORS, "measure", "stage"),
+    schema=pa.schema(
+        [
+            *_identity(*VECTORS),
+            _column("measure", pa.string(), "Name of the geometry measure."),
+            _column("stage", pa.string(), "raw (the encoder's vectors) or refined."),
+            _column("value", pa.float64(), "The measure's value."),
+        ]
+    ),
+)
+
+TRAINING_CURVE = TableSpec(
+    name="training_curve",
+    key=(*RUN, "epoch"),
+    schema=pa.schema(
+        [
+            *_identity(*RUN),
+            _column("epoch", pa.int32(), "Epoch, first is 1."),
+            _column("loss", pa.float64(), "Mean training loss per target, in nats."),
+            _column("seconds", pa.float64(), "Training time of the epoch."),
+            _column("targets_per_s", pa.float64(), "Training targets per second."),
+            _column("valid_recall_10", pa.float64(), "Recall@10 on the validation targets."),
+            _column("valid_recall_20", pa.float64(), "Recall@20 on the validation targets."),
+            _column("valid_ndcg_10", pa.float64(), "NDCG@10 on the validation targets."),
+            _column("valid_ndcg_20", pa.float64(), "NDCG@20 on the validation targets."),
+            _column("is_best", pa.bool_(), "True for the epoch whose weights were kept."),
+        ]
+    ),
+)
+
+RANKS = TableSpec(
+    name="ranks",
+    key=(*RUN, "split", "user"),
+    schema=pa.schema(
+        [
+            *_identity(*RUN),
+            _column("split", pa.string(), "valid or test."),
+            _column("user", pa.int32(), "User index, dense from 0."),
+            _column("item", pa.int32(), "The held-out target item."),
+            _column("rank", pa.float64(), "Rank of the target among all items, 1 is best."),
+            _column("n_ties", pa.int32(), "Other items with exactly the target's score."),
+            _column("history_length", pa.int32(), "Events before the target."),
+            _column("target_train_count", pa.int32(), "Events of the target in the train split."),
+        ]
+    ),
+)
+
+_SCORE = {
+    "slice": _column("slice", pa.string(), "Which targets: all, or one of the slices."),
+    "metric": _column("metric", pa.string(), "recall, ndcg or mrr."),
+    "cutoff": _column("cutoff", pa.int32(), "K of metric@K."),
+}
+_ENTRIES = {
+    "refinement": _column(
+        "refinement_entry", pa.string(), "Name in the configuration's refinements."
+    ),
+    "backbone": _column("backbone_entry", pa.string(), "Name in the configuration's backbones."),
+}
+
+METRICS = TableSpec(
+    name="metrics",
+    key=(*RUN, "split", "slice", "metric", "cutoff"),
+    schema=pa.schema(
+        [
+            *_identity(*RUN),
+            _column("split", pa.string(), "valid or test."),
+            *_SCORE.values(),
+            _column("value", pa.float64(), "Mean over the slice's targets, in [0, 1]."),
+            _column(
+                "n_targets", pa.int32(), "Targets in the slice; a slice without any has no row."
+            ),
+        ]
+    ),
+)
+
+RUNS = TableSpec(
+    name="runs",
+    key=RUN,
+    schema=pa.schema(
+        [
+            *_identity(*RUN),
+            *_ENTRIES.values(),
+            _column("refinement_point", pa.string(), "The grid values of the refinement, as JSON."),
+            _column("backbone_point", pa.string(), "The grid values of the backbone, as JSON."),
+            _column("is_chosen", pa.bool_(), "Of its grid's best point by validation."),
+        ]
+    ),
+)
+
+SELECTION = TableSpec(
+    name="selection",
+    key=("dataset", "encoder", "refinement_entry", "backbone_entry", "refinement", "backbone"),
+    schema=pa.schema(
+        [
+            *_identity("dataset", "encoder"),
+            *_ENTRIES.values(),
+            *_identity("refinement", "backbone", "seed"),
+            *(_SCORE[name] for name in ("metric", "cutoff")),
+            _column("value", pa.float64(), "The metric on the validation targets, in [0, 1]."),
+            _column("is_chosen", pa.bool_(), "True for the one point that goes on to all seeds."),
+        ]
+    ),
+)
+
+COMPARISONS = TableSpec(
+    name="comparisons",
+    key=(
+        *("dataset", "encoder", "backbone_entry", "refinement_a", "refinement_b"),
+        *("slice", "metric", "cutoff"),
+    ),
+    schema=pa.schema(
+        [
+            *_identity("dataset", "encoder"),
+            _ENTRIES["backbone"],
+            _column("refinement_a", pa.string(), "Entry whose gain is asked for."),
+            _column("refinement_b", pa.string(), "Entry that it is compared with."),
+            _column("rival", pa.string(), "What b is to a: baseline, best_rival, or both."),
+            *_SCORE.values(),
+            _column("n_users", pa.int32(), "Test users of the slice, all ranked by both."),
+            _column(
+                "n_seeds", pa.int32(), "Seeds that both have; each user is averaged over them."
+            ),
+            _column("mean_a", pa.float64(), "The metric of a, mean over users and seeds."),
+            _column("mean_b", pa.float64(), "The metric of b, mean over users and seeds."),
+            _column("difference", pa.float64(), "mean_a - mean_b."),
+            _column("relative", pa.float64(), "mean_a / mean_b - 1; NaN where mean_b is 0."),
+            _column("low", pa.float64(), "Lower end of the difference's bootstrap interval."),
+            _column("high", pa.float64(), "Upper end of the difference's bootstrap interval."),
+            _column("p", pa.float64(), "Two-sided p of the sign-flip test over users."),
+            _column("p_holm", pa.float64(), "The same after Holm's correction over all rows."),
+            _column(
+                "seed_deviation",
+                pa.float64(),
+                "Sample deviation of the difference over seeds; NaN for one seed.",
+            ),
+            _column(
+                "p_seeds",
+                pa.float64(),
+                "Two-sided p of the paired t-test over seeds, uncorrected; NaN for one seed.",
+            ),
+        ]
+    ),
+)
+
+GAPS = TableSpec(
+    name="gaps",
+    key=RUN,
+    schema=pa.schema(
+        [
+            *_identity(*RUN),
+            _column("stage", pa.string(), "Step that the run stopped at: its output is not there."),
+            _column("reason", pa.string(), "Last line of that step's log; empty if it has none."),
+        ]
+    ),
+)
+
+
+def _vectors(name: str, key: str, fields: list[pa.Field], width: int, kind: pa.DataType):
+    element = pa.field("element", kind, nullable=False)
+    meaning = "The vector; unit length if the provenance says so."
+    vector = _column("vector", pa.list_(element, width), meaning)
+    return TableSpec(name=name, key=(key,), schema=pa.schema([*fields, vector]))
+
+
+def item_vectors(width: int, kind: pa.DataType) -> TableSpec:
+    """The table of one vector per item; ``kind`` is float16 or float32."""
+    fields = [ITEMS.schema.field("item"), ITEMS.schema.field("item_id")]
+    return _vectors("item_vectors", "item", fields, width, kind)
+
+
+def query_vectors(width: int, kind: pa.DataType) -> TableSpec:
+    """The table of one query per user; ``kind`` is float32."""
+    return _vectors("query_vectors", "user_id", [USERS.schema.field("user_id")], width, kind)
+
+
+def text_vectors(width: int, kind: pa.DataType) -> TableSpec:
+    """The table of one vector per distinct text, as shards of an embedding hold it."""
+    fields = [ITEMS.schema.field("text_sha256")]
+    return _vectors("text_vectors", "text_sha256", fields, width, kind)
+
+
+_DATA = (INTERACTIONS, USERS, ITEMS, DATA_REPORT)
+_REFINED = (SPECTRUM, GEOMETRY)
+_RESULTS = (TRAINING_CURVE, RANKS, METRICS, RUNS, SELECTION, COMPARISONS, GAPS)
+TABLES = {spec.name: spec for spec in (*_DATA, *_REFINED, *_RESULTS)}

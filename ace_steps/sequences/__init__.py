@@ -1,0 +1,1 @@
+"""Histories, windows and batches: what training and evaluation both stand on."""

@@ -1,0 +1,150 @@
+"""Batches: which windows make a step, laid out so that little of it is padding."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ace_steps.backbones.network import MASK, Packing
+from ace_steps.io.tables import PADDING
+
+
+@dataclass(frozen=True)
+class Block:
+    """Windows that one forward pass reads.
+
+    Attributes:
+        history: (rows, length) int64 item indices, padded on the right with 0.
+        trained: (m,) int64 places of the trained positions in ``history.flatten()``.
+        packing: Where several windows stand in one row; None for one window a row.
+    """
+
+    history: Tensor
+    trained: Tensor
+    packing: Packing | None
+
+    def to(self, device: torch.device) -> "Block":
+        """The block on a device."""
+        packing = self.packing and self.packing.to(device)
+        return Block(self.history.to(device), self.trained.to(device), packing)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The windows of one step: blocks, and the (m,) int64 items their trained positions predict."""
+
+    blocks: list[Block]
+    targets: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device."""
+        return Batch([block.to(device) for block in self.blocks], self.targets.to(device))
+
+
+def needed_rows(batch: Batch, drawn: Tensor) -> Tensor:
+    """(k,) int64 rows of the item vectors that a step reads, ascending from the padding's row 0.
+
+    Args:
+        batch: Its histories and targets.
+        drawn: (n,) int64 further items that are scored.
+    """
+    read = [block.history.flatten() for block in batch.blocks]
+    return torch.cat([drawn.new_zeros(1), drawn, batch.targets, *read]).clamp_(min=0).unique()
+
+
+def renumbered(batch: Batch, rows: Tensor) -> Batch:
+    """The batch with every item named by its place in ``rows``, which holds all of them."""
+    blocks = []
+    for block in batch.blocks:
+        place = torch.searchsorted(rows, block.history)
+        place = torch.where(block.history == MASK, MASK, place)
+        blocks.append(replace(block, history=place))
+    return Batch(blocks, torch.searchsorted(rows, batch.targets))
+
+
+def draw_batches(n_windows: int, size: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """All windows once in random order, cut into batches of ``size``; the last may be smaller."""
+    order = rng.permutation(n_windows)
+    return [order[start : start + size] for start in range(0, n_windows, size)]
+
+
+def lay_out(read: np.ndarray, wanted: np.ndarray, length: np.ndarray, *, pack: bool) -> Batch:
+    """A batch of windows, packed into common rows or bucketed by length.
+
+    A batch stays a random sample of the windows: its blocks share one loss and one step, so that
+    short histories do not share gradients with short histories only.
+
+    Args:
+        read: (windows, longest) item indices to read, padded on the right with 0.
+        wanted: The same shape; the item to predict at each trained position, elsewhere 0.
+        length: (windows,) real entries of each, at least 1.
+        pack: Put all but the longest bucket's windows into common rows; for networks that can.
+    """
+    *shorter, longest = split_by_length(length)
+    plain = [*([] if pack else shorter), longest]
+    pieces = [_plain(read[rows], wanted[rows], length[rows].max()) for rows in plain]
+    if pack and shorter:
+        rows = np.concatenate(shorter)
+        pieces.append(_packed(read[rows], wanted[rows], length[rows]))
+    blocks, targets = zip(*pieces, strict=True)
+    return Batch(list(blocks), torch.from_numpy(np.concatenate(targets).astype(np.int64)))
+
+
+def split_by_length(lengths: np.ndarray) -> Iterator[np.ndarray]:
+    """Places of lengths 1-2, 3-4, 5-8, 9-16...: at most half of such a block is padding."""
+    exponent = _exponents(lengths)
+    for each in np.unique(exponent):
+        yield np.flatnonzero(exponent == each)
+
+
+def gather(items: np.ndarray, start: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """(rows, longest) stretches of ``items``, padded on the right with 0."""
+    place = np.arange(length.max())
+    is_real = place < length[:, None]
+    source = np.where(is_real, start[:, None] + place, 0)
+    return np.where(is_real, items[source], PADDING)
+
+
+def _exponents(lengths: np.ndarray) -> np.ndarray:
+    """The least e >= 1 with 2^e >= length."""
+    return np.ceil(np.log2(np.maximum(lengths, 2))).astype(np.int64)
+
+
+def _plain(read: np.ndarray, wanted: np.ndarray, longest: int) -> tuple[Block, np.ndarray]:
+    """A block with one window a row, and the items its trained positions predict."""
+    return _block(read[:, :longest], wanted[:, :longest], packing=None)
+
+
+def _packed(read: np.ndarray, wanted: np.ndarray, length: np.ndarray) -> tuple[Block, np.ndarray]:
+    """A block with many windows a row, and the items its trained positions predict.
+
+    Every window gets a slot whose size is a power of two, in rows as long as the longest slot;
+    laid end to end from the largest to the smallest, no slot crosses the end of a row.
+    """
+    order = np.argsort(-length, kind="stable")
+    slot = 2 ** _exponents(length[order])
+    begin = np.cumsum(slot) - slot
+    row_length = slot[0]
+    n_rows = -(-int(slot.sum()) // row_length)
+    window = np.repeat(order, slot)
+    position = np.arange(len(window)) - np.repeat(begin, slot)
+    is_real = position < length[window]
+    laid = np.zeros((4, n_rows * row_length), np.int64)
+    real = np.flatnonzero(is_real)
+    laid[0, real] = read[window[real], position[real]]
+    laid[1, real] = wanted[window[real], position[real]]
+    laid[2, real] = position[real]
+    laid[3, : len(window)] = window + 1
+    history, targets, position, segment = laid.reshape(4, n_rows, row_length)
+    packing = Packing(torch.from_numpy(position.copy()), torch.from_numpy(segment.copy()))
+    return _block(history, targets, packing=packing)
+
+
+def _block(
+    history: np.ndarray, wanted: np.ndarray, packing: Packing | None
+) -> tuple[Block, np.ndarray]:
+    trained = np.flatnonzero(wanted)
+    block = Block(torch.from_numpy(history.astype(np.int64)), torch.from_numpy(trained), packing)
+    return block, wanted.reshape(-1)[trained]

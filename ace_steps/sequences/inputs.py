@@ -1,0 +1,101 @@
+"""What training and ranking read: histories, and item vectors joined by the items' own ids."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from ace_steps import command
+from ace_steps.errors import InputError
+from ace_steps.io.parquet import Vectors, read_provenance, read_table, read_vectors
+from ace_steps.io.tables import INTERACTIONS, ITEMS, RUN
+from ace_steps.runtime import DEVICES
+from ace_steps.sequences.histories import Histories, read_histories
+
+EXAMPLES = 3  # ids that an error names
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a recommender is built from and run on.
+
+    Attributes:
+        histories: All users' events.
+        items: The table items, sorted by item.
+        matrix: (n_items + 1, d) float32 item vectors, row 0 (padding) zero.
+        item_encoder: How the vectors are used, from their provenance.
+    """
+
+    histories: Histories
+    items: pl.DataFrame
+    matrix: Tensor
+    item_encoder: dict
+
+
+def add_inputs(options: argparse.ArgumentParser) -> None:
+    """Add what training and ranking share: three tables, settings, device and the identity."""
+    options.add_argument("--interactions", type=Path, required=True, help="table interactions")
+    options.add_argument("--items", type=Path, required=True, help="table items")
+    options.add_argument("--vectors", type=Path, required=True, help="refined item_vectors")
+    options.add_argument("--settings", required=True, help="the backbone's settings, JSON")
+    options.add_argument("--device", choices=DEVICES, default="auto", help="default: auto")
+    command.add_identity(options, *RUN)
+
+
+def read_inputs(interactions: Path, items: Path, vectors: Path) -> Inputs:
+    """Read and check the three tables.
+
+    Raises:
+        InputError: a file is unreadable or of another table, items are not numbered from 1, an item
+            has no vector, or the vectors do not say how training is to use them.
+    """
+    catalogue = read_table(items, ITEMS).sort("item")
+    if not np.array_equal(catalogue["item"].to_numpy(), np.arange(1, len(catalogue) + 1)):
+        raise InputError(f"{items}: items are not numbered 1 to {len(catalogue)} without gaps.")
+    item_encoder = read_provenance(vectors).facts.get("item_encoder")
+    if not isinstance(item_encoder, dict):
+        raise InputError(
+            f"{vectors}: does not say how training is to use the vectors; refine_vectors writes "
+            "files that do."
+        )
+    return Inputs(
+        histories=read_histories(read_table(interactions, INTERACTIONS), len(catalogue)),
+        items=catalogue,
+        matrix=torch.from_numpy(item_matrix(catalogue["item_id"], read_vectors(vectors))),
+        item_encoder=item_encoder,
+    )
+
+
+def item_matrix(item_ids: pl.Series, vectors: Vectors) -> np.ndarray:
+    """(n_items + 1, d) float32 with each item's vector at its index and zeros in row 0.
+
+    Args:
+        item_ids: Raw ids in the order of the item indices, from 1.
+        vectors: Vectors with their raw ids, in any order; ids that are no item are left out.
+
+    Raises:
+        InputError: an item has no vector or several, or a vector is not finite.
+    """
+    wanted = pl.DataFrame({"id": item_ids})
+    rows = pl.DataFrame({"id": vectors.ids}).with_row_index("row")
+    repeated = rows.filter(pl.col("id").is_duplicated())["id"]
+    if len(repeated):
+        raise InputError(f"item vectors: item id '{repeated[0]}' has several vectors.")
+    joined = wanted.join(rows, on="id", how="left", maintain_order="left")
+    missing = joined.filter(pl.col("row").is_null())["id"]
+    if len(missing):
+        examples = ", ".join(f"'{each}'" for each in missing[:EXAMPLES])
+        raise InputError(
+            f"item vectors: {len(missing)} of {len(joined)} items have no vector, e.g. {examples}."
+        )
+    matrix = np.zeros((len(joined) + 1, vectors.matrix.shape[1]), np.float32)
+    matrix[1:] = vectors.matrix[joined["row"].to_numpy()]
+    is_finite = np.isfinite(matrix).all(axis=1)
+    if not is_finite.all():
+        bad = item_ids[int(is_finite.argmin()) - 1]
+        raise InputError(f"item vectors: the vector of item id '{bad}' is not finite.")
+    return matrix

@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+import torch
+
+from ace_steps.backbones.recommender import build_recommender
+from ace_steps.errors import InputError
+from ace_steps.evaluation import counting
+from ace_steps.evaluation.ranking import rank_targets
+from ace_steps.sequences.histories import Targets, held_out
+from ace_steps.serving import top
+from ace_steps.serving.top import best_of, top_items
+from tests.evaluation.test_ranking import made
+from tests.training.made import SMALL, random_histories, random_matrix, small_settings
+
+
+def everyone(histories):
+    """Each user's whole history, nothing held out."""
+    length = np.diff(histories.offsets)
+    user = np.arange(len(length))
+    return Targets(user=user, item=0 * user, start=histories.offsets[:-1], length=length)
+
+
+def found_by(recommender, histories, asked, *, k, mask_seen):
+    """Item indices per user, without the places that hold nothing."""
+    tops = list(top_items(recommender, histories, asked, k=k, mask_seen=mask_seen))
+    return [
+        item[score > -np.inf].tolist()
+        for each in tops
+        for item, score in zip(each.item, each.score, strict=True)
+    ]
+
+
+def by_sorting(table, histories, *, k, mask_seen):
+    """The lists from whole score vectors in float64, sorted by falling score and rising index."""
+    table, lists = np.array(table), []
+    for start, stop in zip(histories.offsets, histories.offsets[1:], strict=False):
+        history = histories.items[start:stop]
+        scores = table @ table[history[-1] - 1]
+        order = np.lexsort((np.arange(len(table)), -scores)) + 1
+        lists.append([i for i in order if not (mask_seen and i in history)][:k])
+    return lists
+
+
+@pytest.mark.parametrize("mask_seen", [False, True])
+@pytest.mark.parametrize(
+    ("rows", "columns", "users", "k"),
+    [(256, 2**14, 65_536, 10), (7, 16, 20, 5), (1, 1, 1, 3), (256, 8, 65_536, 12), (8, 9, 9, 50)],
+)
+def test_lists_are_those_of_a_sort_whatever_the_blocks(
+    monkeypatch, mask_seen, rows, columns, users, k
+):
+    monkeypatch.setitem(top.SCORE_ROWS, "cpu", rows)
+    monkeypatch.setitem(counting.SCORE_ITEMS, "cpu", columns)
+    monkeypatch.setitem(top.USERS_AT_ONCE, "cpu", users)
+    rng = np.random.default_rng(3)
+    table = rng.integers(-2, 3, (50, 4)).astype(float)  # whole numbers: exact scores, many ties
+    recommender, read = made(
+        [list(rng.integers(1, 51, rng.integers(3, 9))) for _ in range(60)], table.tolist()
+    )
+    found = found_by(recommender, read, everyone(read), k=k, mask_seen=mask_seen)
+    assert found == by_sorting(table, read, k=k, mask_seen=mask_seen)
+
+
+def test_of_equal_scores_the_lower_index_comes_first_and_is_the_one_that_stays():
+    scores = torch.tensor([[1.0, 3, 3, 3, 0, 3], [0, 0, 0, 0, 0, 0], [5, 4, 3, 2, 1, 0]])
+    score, place = best_of(scores, 3)
+    assert place.tolist() == [[1, 2, 3], [0, 1, 2], [0, 1, 2]]
+    assert score.tolist() == [[3, 3, 3], [0, 0, 0], [5, 4, 3]]
+
+
+@pytest.mark.parametrize("n_kinds", [700, 1366, 2731])  # three copies of each: 1, 2 and 3 blocks
+def test_copies_of_an_item_follow_each_other_with_scores_that_round(n_kinds):
+    once = torch.randn(n_kinds, 33, generator=torch.Generator().manual_seed(0))
+    once = torch.nn.functional.normalize(once)  # an item is the nearest of itself
+    recommender, histories = made([[i + 1] * 3 for i in range(n_kinds)], once.repeat(3, 1).tolist())
+    found = found_by(recommender, histories, everyone(histories), k=3, mask_seen=False)
+    assert found == [[i + 1, i + 1 + n_kinds, i + 1 + 2 * n_kinds] for i in range(n_kinds)]
+
+
+def test_a_user_who_has_seen_nearly_all_gets_a_short_list():
+    recommender, histories = made([[1, 2, 3, 4]], [[1.0], [2.0], [3.0], [4.0], [5.0]])
+    assert found_by(recommender, histories, everyone(histories), k=3, mask_seen=True) == [[5]]
+
+
+@pytest.mark.parametrize("model", SMALL)
+@pytest.mark.parametrize("mask_seen", [False, True])
+def test_a_target_stands_in_the_list_where_its_rank_says(model, mask_seen):
+    histories = random_histories()
+    settings = small_settings(model)
+    recommender = build_recommender(random_matrix(), {"kind": "table"}, settings, 1).eval()
+    targets = held_out(histories, "test")
+    ranks = rank_targets(
+        recommender, histories, targets, tie_policy="expected", mask_seen=mask_seen
+    )
+    assert (ranks.n_ties == 0).all()
+    asked = Targets(targets.user, 0 * targets.item, targets.start, targets.length)
+    lists = found_by(recommender, histories, asked, k=30, mask_seen=mask_seen)
+    n_compared = 0
+    for item, rank, found in zip(targets.item, ranks.rank, lists, strict=True):
+        if item in found:  # a target that was seen before is ranked, but not recommended
+            assert found.index(item) + 1 == rank
+            n_compared += 1
+    assert n_compared > len(lists) / 2
+
+
+def test_no_block_of_scores_is_larger_than_its_bound_whatever_the_catalogue(monkeypatch):
+    monkeypatch.setitem(top.SCORE_ROWS, "cpu", 8)
+    monkeypatch.setitem(counting.SCORE_ITEMS, "cpu", 64)
+    sizes = []
+
+    def watched(scores, k):
+        sizes.append(scores.shape)
+        return best_of(scores, k)
+
+    monkeypatch.setattr(top, "best_of", watched)
+    rng = np.random.default_rng(0)
+    histories = [list(rng.integers(1, 1001, 4)) for _ in range(30)]
+    recommender, read = made(histories, rng.normal(size=(1000, 4)).tolist())
+    list(top_items(recommender, read, everyone(read), k=5, mask_seen=False))
+    assert max(users for users, _ in sizes) == 8
+    assert 32 < max(items for _, items in sizes) <= 64
+    assert sum(items for _, items in sizes) == 4 * 1000  # each item once for each block of users
+    assert sum(items * users for users, items in sizes) == 30 * 1000
+
+
+def test_scores_that_are_not_finite_are_refused():
+    recommender, histories = made([[1, 2, 3]], [[1.0], [2.0], [float("nan")]])
+    with pytest.raises(InputError, match="scores that are not finite"):
+        list(top_items(recommender, histories, everyone(histories), k=1, mask_seen=False))
