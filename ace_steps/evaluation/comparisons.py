@@ -22,17 +22,17 @@ RanksBySeed = dict[int, np.ndarray]  # (users,) ranks of the test targets, users
 
 
 class Pair(NamedTuple):
-    """Two refinement entries to compare, and what b is to a: baseline, best_rival or both."""
+    """Two refinement entries to compare, and what b is to a: baseline, best_baseline or both."""
 
     a: str
     b: str
-    rival: str
+    role: str
 
 
 def pairs(methods: dict[str, str], validation: dict[str, float]) -> list[Pair]:
-    """Which entries of a setup are compared: all with ``random``, each ACE with its best rival.
+    """Which entries of a setup are compared: all with ``random``, each ACE with its best baseline.
 
-    The best rival is the entry of another method than ACE with the best validation score; test
+    The best baseline is the entry of another method than ACE with the best validation score; test
     numbers play no part.
 
     Args:
@@ -41,14 +41,14 @@ def pairs(methods: dict[str, str], validation: dict[str, float]) -> list[Pair]:
     """
     run = [name for name in methods if name in validation]
     baseline = next((name for name in run if methods[name] == "random"), None)
-    rivals = [name for name in run if methods[name] != "ace"]
-    best = max(rivals, key=validation.get) if rivals else None  # the first of the best
+    candidates = [name for name in run if methods[name] != "ace"]
+    best = max(candidates, key=validation.get) if candidates else None  # the first of the best
     found = []
     for name in run:
         others = {baseline: "baseline"} if baseline not in (None, name) else {}
         if methods[name] == "ace" and best is not None:
-            others[best] = "both" if best in others else "best_rival"
-        found += [Pair(name, other, rival) for other, rival in others.items()]
+            others[best] = "both" if best in others else "best_baseline"
+        found += [Pair(name, other, role) for other, role in others.items()]
     return found
 
 
@@ -113,7 +113,7 @@ class _PairOnMetric:
         return {
             "refinement_a": self.pair.a,
             "refinement_b": self.pair.b,
-            "rival": self.pair.rival,
+            "role": self.pair.role,
             "metric": self.metric,
             "cutoff": self.cutoff,
             "n_users": inside.shape[1],

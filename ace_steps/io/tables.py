@@ -219,7 +219,7 @@ COMPARISONS = TableSpec(
             _ENTRIES["backbone"],
             _column("refinement_a", pa.string(), "Entry whose gain is asked for."),
             _column("refinement_b", pa.string(), "Entry that it is compared with."),
-            _column("rival", pa.string(), "What b is to a: baseline, best_rival, or both."),
+            _column("role", pa.string(), "What b is to a: baseline, best_baseline, or both."),
             *_SCORE.values(),
             _column("n_users", pa.int32(), "Test users of the slice, all ranked by both."),
             _column(

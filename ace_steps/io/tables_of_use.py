@@ -18,11 +18,11 @@ HISTORIES = TableSpec(
 
 RECOMMENDATIONS = TableSpec(
     name="recommendations",
-    key=("user_id", "place"),
+    key=("user_id", "rank"),
     schema=pa.schema(
         [
             USERS.schema.field("user_id"),
-            _column("place", pa.int32(), "Place in the user's list, 1 is the best."),
+            _column("rank", pa.int32(), "Rank in the user's list, 1 is the best."),
             ITEMS.schema.field("item_id"),
             _column("score", pa.float32(), "Inner product of the user's query and the item."),
         ]

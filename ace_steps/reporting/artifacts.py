@@ -10,6 +10,7 @@ import polars.exceptions
 from ace_steps.config.grid import Plan, Run
 from ace_steps.errors import InputError
 from ace_steps.evaluation.gaps import STAGES, Gap, Places, merged, shown
+from ace_steps.evaluation.results import in_order, spread
 from ace_steps.io.parquet import read_provenance, read_table
 from ace_steps.io.provenance import Provenance
 from ace_steps.io.tables import (
@@ -25,7 +26,6 @@ from ace_steps.io.tables import (
     TableSpec,
 )
 from ace_steps.io.tables_of_use import COLD_ITEMS
-from ace_steps.reporting.summary import in_order, spread
 
 BENCHMARK = {"s": "seconds", "max_rss": "memory_mb", "cpu_time": "cpu_s"}  # Snakemake's columns
 

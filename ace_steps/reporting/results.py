@@ -2,11 +2,11 @@
 
 import polars as pl
 
+from ace_steps.evaluation.results import relative
 from ace_steps.reporting import wording
 from ace_steps.reporting.artifacts import Artifacts
 from ace_steps.reporting.page import Block, Section, Text
 from ace_steps.reporting.scores import HEADLINE, Setup, against, baseline_score, score_table
-from ace_steps.reporting.summary import relative
 
 
 def result_section(artifacts: Artifacts, setups: list[Setup]) -> Section:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
+from ace_steps.evaluation.results import relative, seed_means
 from ace_steps.reporting import wording
 from ace_steps.reporting.page import Cell, Column, Table
-from ace_steps.reporting.summary import relative, seed_means
 
 METRICS = ("recall", "ndcg", "mrr")
 HEADLINE = (("recall", 10), ("recall", 20), ("ndcg", 10), ("ndcg", 20))

@@ -3,12 +3,12 @@
 import polars as pl
 from matplotlib.axes import Axes
 
+from ace_steps.evaluation.results import relative
 from ace_steps.io.tables import RUN
 from ace_steps.reporting import wording
 from ace_steps.reporting.artifacts import Artifacts
 from ace_steps.reporting.page import Block, Cell, Column, Figure, Table
 from ace_steps.reporting.scores import Setup, name_cell
-from ace_steps.reporting.summary import relative
 from ace_steps.reporting.svg import MUTED, PANEL_INCHES, Drawing, Style, figure_of
 
 DRAWN = (("recall", 20), ("ndcg", 20))

@@ -6,11 +6,11 @@ from itertools import product
 import polars as pl
 
 from ace_steps.config.grid import Plan
-from ace_steps.reporting.summary import chosen_runs, seed_means
+from ace_steps.evaluation.results import chosen_runs, seed_means
 
 Column = tuple[str, str, int]  # dataset, metric, cutoff
-ABOVE_RANDOM, ABOVE_RIVAL, BELOW = "*", "†", "↓"
-BETTER = {"baseline": ABOVE_RANDOM, "best_rival": ABOVE_RIVAL, "both": ABOVE_RANDOM + ABOVE_RIVAL}
+ABOVE_RANDOM, ABOVE_BEST, BELOW = "*", "†", "↓"
+BETTER = {"baseline": ABOVE_RANDOM, "best_baseline": ABOVE_BEST, "both": ABOVE_RANDOM + ABOVE_BEST}
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Entry:
         mean: The test metric, mean over seeds.
         deviation: Sample deviation over seeds; None for one seed.
         place: best, second or empty.
-        signs: Significant differences: better than random, than the best rival, worse.
+        signs: Significant differences: better than random, than the best baseline, worse.
     """
 
     mean: float
@@ -124,10 +124,10 @@ def _place(mean: float, ordered: list[str]) -> str:
 
 def _signs(sure: pl.DataFrame) -> dict[tuple[str, Column], str]:
     found: dict[tuple[str, Column], str] = {}
-    wanted = ("refinement_a", "dataset", "metric", "cutoff", "rival", "difference")
-    for entry, dataset, metric, cutoff, rival, difference in sure.select(wanted).iter_rows():
+    wanted = ("refinement_a", "dataset", "metric", "cutoff", "role", "difference")
+    for entry, dataset, metric, cutoff, role, difference in sure.select(wanted).iter_rows():
         key = (entry, (dataset, metric, cutoff))
-        sign = BETTER[rival] if difference > 0 else BELOW
+        sign = BETTER[role] if difference > 0 else BELOW
         found[key] = "".join(sorted({*found.get(key, ""), *sign}))
     return found
 

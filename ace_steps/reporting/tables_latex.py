@@ -6,10 +6,10 @@ A table of results shrinks where it is wider than the line; the list of comparis
 import polars as pl
 
 from ace_steps.reporting import wording
-from ace_steps.reporting.tables import ABOVE_RANDOM, ABOVE_RIVAL, BELOW, Entry, Sheet
+from ace_steps.reporting.tables import ABOVE_BEST, ABOVE_RANDOM, BELOW, Entry, Sheet
 from ace_steps.reporting.tables_text import LEGEND, metric_name
 
-LATEX_SIGNS = {ABOVE_RANDOM: "*", ABOVE_RIVAL: r"\dagger", BELOW: r"\downarrow"}
+LATEX_SIGNS = {ABOVE_RANDOM: "*", ABOVE_BEST: r"\dagger", BELOW: r"\downarrow"}
 ESCAPES = str.maketrans(
     {
         **{letter: f"\\{letter}" for letter in "&%$#_{}"},

@@ -2,12 +2,12 @@
 
 import polars as pl
 
-from ace_steps.reporting.tables import ABOVE_RANDOM, ABOVE_RIVAL, BELOW, Entry, Sheet
+from ace_steps.reporting.tables import ABOVE_BEST, ABOVE_RANDOM, BELOW, Entry, Sheet
 from ace_steps.reporting.wording import NOTHING
 
 LEGEND = (
     "Test targets, mean over seeds ± sample deviation; best of a backbone bold, second underlined. "
-    f"{ABOVE_RANDOM} better than random, {ABOVE_RIVAL} better than the best rival by validation, "
+    f"{ABOVE_RANDOM} better than random, {ABOVE_BEST} better than the best baseline by validation, "
     f"{BELOW} worse, at a corrected p below {{alpha}}."
 )
 COMPARED = ("dataset", "encoder", "backbone_entry", "refinement_a", "refinement_b", "slice")

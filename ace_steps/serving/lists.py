@@ -84,7 +84,7 @@ def _rows(tops: list[Top], user_ids: pl.Series, item_ids: pl.Series) -> pl.DataF
     is_left = (score > -np.inf).reshape(-1)
     columns = {
         "user_id": user_ids.gather(user[is_left]),
-        "place": (place[is_left] + 1).astype(np.int32),
+        "rank": (place[is_left] + 1).astype(np.int32),
         "item_id": item_ids.gather(item.reshape(-1)[is_left] - 1),
         "score": score.reshape(-1)[is_left],
     }

@@ -15,10 +15,10 @@ from ace_steps.config import loading
 from ace_steps.config.grid import Plan, Run
 from ace_steps.evaluation.found import find_runs
 from ace_steps.evaluation.ranks import RanksReader, ranks_path
+from ace_steps.evaluation.results import run_metrics, runs_table, slice_shares, spread
 from ace_steps.io.parquet import write_table
 from ace_steps.io.provenance import Provenance, digests
 from ace_steps.io.tables import GAPS, METRICS, RUNS, SELECTION
-from ace_steps.reporting.summary import run_metrics, runs_table, slice_shares, spread
 
 log = logging.getLogger(__name__)
 

@@ -18,23 +18,23 @@ STATISTICS = {
 SETUP = {"dataset": "d", "encoder": "e", "backbone_entry": "b"}
 
 
-def test_all_are_compared_with_random_and_ace_with_its_best_rival_by_validation():
+def test_all_are_compared_with_random_and_ace_with_its_best_baseline_by_validation():
     found = pairs(METHODS, {"plain": 0.1, "white": 0.3, "llm": 0.2, "ace": 0.25})
     assert found == [
         Pair("white", "plain", "baseline"),
         Pair("llm", "plain", "baseline"),
         Pair("ace", "plain", "baseline"),
-        Pair("ace", "white", "best_rival"),
+        Pair("ace", "white", "best_baseline"),
     ]
 
 
-def test_where_random_is_the_best_rival_it_is_compared_once():
+def test_where_random_is_the_best_baseline_it_is_compared_once():
     found = pairs(METHODS, {"plain": 0.4, "white": 0.3, "ace": 0.25})
     assert found[1:] == [Pair("ace", "plain", "both")]
 
 
-def test_without_a_baseline_ace_still_meets_its_rival():
-    assert pairs(METHODS, {"white": 0.3, "ace": 0.2}) == [Pair("ace", "white", "best_rival")]
+def test_without_a_baseline_ace_still_meets_its_best_baseline():
+    assert pairs(METHODS, {"white": 0.3, "ace": 0.2}) == [Pair("ace", "white", "best_baseline")]
     assert pairs(METHODS, {"ace": 0.2}) == []
 
 
@@ -97,7 +97,7 @@ def drawn_grid(seed, gain=0.0, n_users=1500, n_seeds=2):
 def test_a_planted_winner_is_found_with_the_right_sign():
     table = drawn_grid(0, gain=0.6).filter(slice="all")
     won = table.filter(refinement_a="winner")
-    assert len(won) == 2 * 2 * 1  # backbones, metrics; random is the best rival too
+    assert len(won) == 2 * 2 * 1  # backbones, metrics; random is the best baseline too
     assert (won["difference"] > 0).all()
     assert (won["low"] > 0).all()
     assert (won["p_holm"] < 0.01).all()

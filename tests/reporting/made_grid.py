@@ -196,7 +196,7 @@ def _comparisons(config: dict, generator: np.random.Generator) -> pl.DataFrame:
     return table.with_columns(
         cutoff=pl.lit(20, pl.Int32),
         refinement_b=pl.lit("random"),
-        rival=pl.lit("baseline"),
+        role=pl.lit("baseline"),
         n_users=pl.lit(22_363, pl.Int32),
         n_seeds=pl.lit(5, pl.Int32),
         mean_a=0.1 + difference,

@@ -14,7 +14,7 @@ ROW = {
     "backbone_entry": "sasrec",
     "refinement_a": "ace",
     "refinement_b": "random",
-    "rival": "baseline",
+    "role": "baseline",
     "slice": "all",
     "metric": "ndcg",
     "cutoff": 20,

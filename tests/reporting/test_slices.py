@@ -2,10 +2,10 @@ import polars as pl
 import pytest
 
 from ace_steps.config.grid import Plan
+from ace_steps.evaluation.results import in_order, runs_table
 from ace_steps.io.tables import COMPARISONS
 from ace_steps.reporting.scores import setups
 from ace_steps.reporting.slices import slice_gains, slice_scores
-from ace_steps.reporting.summary import in_order, runs_table
 from tests.reporting.made_results import made_config
 
 CONFIG = made_config([5], [1, 2], ("random",))

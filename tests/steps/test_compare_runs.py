@@ -46,7 +46,7 @@ def test_a_planted_winner_is_found_on_ranks_that_went_through_every_step(made, t
     assert compare(made, tmp_path / "c.parquet") == 0
     table = read_table(tmp_path / "c.parquet", COMPARISONS).filter(slice="all")
     won = table.filter(refinement_a="ace")
-    assert set(won["refinement_b"]) == {"random", "whitening"} or set(won["rival"]) == {"both"}
+    assert set(won["refinement_b"]) == {"random", "whitening"} or set(won["role"]) == {"both"}
     assert (won["difference"] > 0).all()
     assert (won["p_holm"] < 0.01).all()
     assert (won["low"] > 0).all()

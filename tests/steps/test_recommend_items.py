@@ -43,8 +43,8 @@ def recommend(folder, kind, *more, k=5, masking="--no-mask-seen"):
 def lists_of(folder):
     """Raw item ids by raw user id, in the order of their places, which start at 1."""
     table = read_table(folder / "recommendations.parquet", tables.RECOMMENDATIONS)
-    grouped = table.group_by("user_id", maintain_order=True).agg("item_id", "place")
-    for places in grouped["place"]:
+    grouped = table.group_by("user_id", maintain_order=True).agg("item_id", "rank")
+    for places in grouped["rank"]:
         assert places.to_list() == list(range(1, len(places) + 1))
     return dict(grouped.select("user_id", "item_id").iter_rows())
 

@@ -49,9 +49,9 @@ def written(tmp_path_factory):
     row |= {"seed_deviation": 0.01, "p_seeds": 0.2, "relative": 0.3636}
     sure = {**row, "refinement_a": "ace", "difference": 0.04, "p_holm": 0.002}
     compared = [
-        {**sure, "refinement_b": "random", "rival": "baseline"},
-        {**sure, "refinement_b": "whitening", "rival": "best_rival", "p_holm": 0.2},
-        {**sure, "refinement_b": "random", "rival": "baseline", "metric": "ndcg"}
+        {**sure, "refinement_b": "random", "role": "baseline"},
+        {**sure, "refinement_b": "whitening", "role": "best_baseline", "p_holm": 0.2},
+        {**sure, "refinement_b": "random", "role": "baseline", "metric": "ndcg"}
         | {"difference": -0.04},
     ]
     tables = {"metrics": (metrics, METRICS), "runs": (runs, RUNS)}
@@ -75,7 +75,7 @@ def test_the_best_is_bold_the_second_underlined_and_what_is_sure_is_marked(writt
     ace, white, plain = (line_of(text, name) for name in ("ace", "whitening", "random"))
     assert "**0.1500**\\* ± 0.0000" in ace
     assert "**0.0750**↓" in ace
-    assert "†" not in ace + white  # not better than the best rival at the corrected level
+    assert "†" not in ace + white  # not better than the best baseline at the corrected level
     assert "<u>0.1400</u> ± 0.0141" in white  # deviation of .13 and .15
     assert "| 0.1100 ± 0.0141 |" in plain
 

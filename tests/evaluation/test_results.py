@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from ace_steps.config.grid import Plan, Run
-from ace_steps.reporting.summary import (
+from ace_steps.evaluation.results import (
     chosen_runs,
     in_order,
     relative,
