@@ -14,7 +14,7 @@ demo: $(READY)
 	snakemake
 
 test: $(READY)
-	python -m pytest
+	python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 # Kills, statistics over many grids, and other software on the same models.
 test-slow: $(READY)

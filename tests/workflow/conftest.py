@@ -6,10 +6,12 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.workflow.forking import shim
 
 RESULTS = "results/toy"
 RANDOM = "random-dim_16"  # names of the toy experiment's grid points
@@ -27,19 +29,20 @@ class Checkout:
     """A copy of the product in a folder of its own."""
 
     folder: Path
+    python_folder: ClassVar[Path] = Path(sys.executable).parent
 
     def command(self, *options: str) -> list[str]:
         """A Snakemake call with the toy configuration; options may name targets first."""
         config = str(self.folder / "workflow/config/toy.yaml")
         threads = ["--set-threads", *(f"{rule}=1" for rule in HEAVY)]
         scatter = ["--set-scatter", "embed=2", "gram=2", "rank=2"]
-        snakemake = [sys.executable, "-m", "snakemake", "--cores=2", *scatter, *threads]
+        snakemake = ["python", "-m", "snakemake", "--cores=2", *scatter, *threads]
         return [*snakemake, "--configfile", config, *options]
 
     def environment(self) -> dict[str, str]:
-        """This interpreter first on the path."""
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return {**os.environ, "PATH": path}
+        """This interpreter, or what stands for it, first on the path."""
+        path = [self.python_folder, Path(sys.executable).parent, os.environ["PATH"]]
+        return {**os.environ, "PATH": os.pathsep.join(map(str, path))}
 
     def snakemake(self, *options: str) -> subprocess.CompletedProcess:
         """Run Snakemake to its end."""
@@ -78,6 +81,20 @@ def make_checkout(folder: Path) -> Checkout:
         else:
             shutil.copy2(source, target)
     return Checkout(folder)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_python(tmp_path_factory):
+    """Snakemake and the steps start in a tenth of a second; see ``forking``."""
+    with shim(tmp_path_factory.mktemp("forking")) as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkout, "python_folder", folder)
+        yield
+
+
+@pytest.fixture
+def real_python(monkeypatch):
+    """Processes of their own, for a test that kills them or looks at what a terminal shows."""
+    monkeypatch.setattr(Checkout, "python_folder", Path(sys.executable).parent)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 from tests.workflow.conftest import RANDOM, SASREC, make_checkout
 from tests.workflow.same import assert_same_tables, copy_of, tables_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("real_python")]
 
 N_KILLS = 20
 WITH_SNAKEMAKE = (7, 14)  # at these kills, Snakemake dies too

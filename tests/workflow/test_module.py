@@ -46,7 +46,7 @@ def run(finished, tmp_path):
         text = OUTER.format(checkout=finished.folder, renamed=renamed)
         (tmp_path / "Snakefile").write_text(text)
         done = subprocess.run(
-            [sys.executable, "-m", "snakemake", "--cores=2", *options],
+            ["python", "-m", "snakemake", "--cores=2", *options],
             cwd=tmp_path,
             env=finished.environment(),
             capture_output=True,
@@ -113,7 +113,7 @@ def test_it_is_fetched_from_a_repository_file_by_file(run, finished, tmp_path):
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
     }
     done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores=1", f"{RESULTS}/preprocess/toy/items.parquet"],
+        ["python", "-m", "snakemake", "--cores=1", f"{RESULTS}/preprocess/toy/items.parquet"],
         cwd=tmp_path,
         env=finished.environment() | redirect,
         capture_output=True,

@@ -155,7 +155,7 @@ def test_the_resolved_configuration_runs_as_it_is_with_nothing_to_do(copied):
 
 
 def test_the_targets_of_another_experiment_are_noticed(copied):
-    call = [sys.executable, "-m", "snakemake", "--cores=1", "--dry-run", "recommend"]
+    call = ["python", "-m", "snakemake", "--cores=1", "--dry-run", "recommend"]
     done = subprocess.run(
         call,
         cwd=copied.folder,

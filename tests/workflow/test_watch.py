@@ -99,7 +99,7 @@ def test_a_job_that_fails_shows_the_end_of_its_log(tmp_path):
     assert "--interactions" not in done.stderr  # the command, a page long
 
 
-def test_a_terminal_shows_what_runs_and_is_left_as_it_was(checkout):
+def test_a_terminal_shows_what_runs_and_is_left_as_it_was(checkout, real_python):
     text = on_a_terminal(checkout, *FIRST)
     assert re.search(r"\[0/\d+\] done, 1 running", text)
     assert text.rindex(SHOW_CURSOR) > text.rindex(HIDE_CURSOR)
