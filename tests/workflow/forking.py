@@ -23,7 +23,7 @@ LIBRARIES = (
     *("yaml", "requests", "tenacity", "tqdm", "jinja2", "matplotlib.figure", "snakemake.cli"),
     *("torch", "torch._dynamo", "torch.optim", "transformers", "transformers.modeling_utils"),
 )
-CLIENT = '''#!{python} -IS
+CLIENT = """#!{python} -IS
 import json, os, socket, sys
 arguments = sys.argv[1:]
 if not (arguments[:1] == ["-m"] and arguments[1].split(".")[0] in ("snakemake", "ace_steps")):
@@ -35,7 +35,7 @@ text = json.dumps(call).encode()
 socket.send_fds(server, [len(text).to_bytes(4, "big")], [0, 1, 2])
 server.sendall(text)
 sys.exit((server.recv(1) or b"\\xff")[0])
-'''
+"""
 
 
 @contextmanager
