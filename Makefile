@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
+PYTEST := python -m pytest -n auto --maxprocesses 4 --dist loadfile
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
@@ -14,7 +15,7 @@ demo: $(READY)
 	snakemake
 
 test: $(READY)
-	python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(PYTEST)
 
 # Kills, statistics over many grids, and other software on the same models.
 test-slow: $(READY)
@@ -29,7 +30,7 @@ check: $(READY)
 	ruff format --check .
 	snakefmt --check Snakefile workflow
 	snakemake --lint
-	python -m pytest
+	$(PYTEST)
 
 format: $(READY)
 	ruff check --fix .

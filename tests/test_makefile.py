@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import ROOT
 
+PYTEST = "python -m pytest -n auto --maxprocesses 4 --dist loadfile"
 INSTALL = "pip install"
 
 
@@ -41,7 +42,7 @@ def make_ready(folder, seconds_later=60):
 
 
 @pytest.mark.parametrize(
-    ("target", "command"), [("demo", "snakemake"), ("test", "python -m pytest")]
+    ("target", "command"), [("demo", "snakemake"), ("test", PYTEST)]
 )
 def test_a_fresh_checkout_installs_the_lock_and_then_runs(folder, target, command):
     lines = planned(folder, target)
@@ -69,7 +70,7 @@ def test_check_runs_every_check(folder):
         "ruff format --check .",
         "snakefmt --check Snakefile workflow",
         "snakemake --lint",
-        "python -m pytest",
+        PYTEST,
     ]
 
 
