@@ -41,9 +41,7 @@ def make_ready(folder, seconds_later=60):
     os.utime(ready, (then, then))
 
 
-@pytest.mark.parametrize(
-    ("target", "command"), [("demo", "snakemake"), ("test", PYTEST)]
-)
+@pytest.mark.parametrize(("target", "command"), [("demo", "snakemake"), ("test", PYTEST)])
 def test_a_fresh_checkout_installs_the_lock_and_then_runs(folder, target, command):
     lines = planned(folder, target)
     installs = [place for place, line in enumerate(lines) if INSTALL in line]
