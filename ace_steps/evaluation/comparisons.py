@@ -1,4 +1,4 @@
-"""The table ``comparisons``: which entries are compared, and what came of it."""
+"""The table ``comparisons``: which entries are compared, and the statistics of each comparison."""
 
 from collections.abc import Iterable
 from itertools import product
@@ -7,18 +7,12 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from ace_steps.evaluation.metrics import METRICS
-from ace_steps.evaluation.significance import (
-    bootstrap_intervals,
-    holm,
-    seeds_p,
-    sign_flip_p,
-)
-from ace_steps.evaluation.slices import SLICES
+from ace_steps.evaluation.metrics import METRICS, SLICES
+from ace_steps.evaluation.significance import bootstrap_intervals, holm, seeds_p, sign_flip_p
 from ace_steps.io.tables import COMPARISONS
 
 SETUP = ("dataset", "encoder", "backbone_entry")  # what comparisons are made within
-RanksBySeed = dict[int, np.ndarray]  # (users,) ranks of the test targets, users in one order
+RanksBySeed = dict[int, np.ndarray]  # (users,) ranks of the test items, users in one order
 
 
 class Pair(NamedTuple):
@@ -30,65 +24,62 @@ class Pair(NamedTuple):
 
 
 def pairs(methods: dict[str, str], validation: dict[str, float]) -> list[Pair]:
-    """Which entries of a setup are compared: all with ``random``, each ACE with its best baseline.
+    """Which entries of a setup are compared: all with ``random``, ACE with its best baseline too.
 
     The best baseline is the entry of another method than ACE with the best validation score; test
     numbers play no part.
 
     Args:
         methods: The method of each entry of the configuration, in its order.
-        validation: The validation score of each entry's chosen point, of those that were run.
+        validation: The validation score of each entry's chosen grid point, of those that were run.
     """
     run = [name for name in methods if name in validation]
-    baseline = next((name for name in run if methods[name] == "random"), None)
-    candidates = [name for name in run if methods[name] != "ace"]
-    best = max(candidates, key=validation.get) if candidates else None  # the first of the best
-    found = []
+    random = next((name for name in run if methods[name] == "random"), None)
+    baselines = [name for name in run if methods[name] != "ace"]
+    best = max(baselines, key=validation.get) if baselines else None  # the first of the best
+    compared = []
     for name in run:
-        others = {baseline: "baseline"} if baseline not in (None, name) else {}
+        roles = {random: "baseline"} if random not in (None, name) else {}
         if methods[name] == "ace" and best is not None:
-            others[best] = "both" if best in others else "best_baseline"
-        found += [Pair(name, other, role) for other, role in others.items()]
-    return found
+            roles[best] = "both" if best in roles else "best_baseline"
+        compared += [Pair(name, other, role) for other, role in roles.items()]
+    return compared
 
 
 def compare(
-    ranks: dict[str, RanksBySeed], slices: pl.DataFrame, wanted: list[Pair], statistics: dict
+    ranks: dict[str, RanksBySeed], slices: pl.DataFrame, compared: list[Pair], statistics: dict
 ) -> pl.DataFrame:
     """The comparisons of one setup: the columns of the table without the setup and ``p_holm``.
 
     Args:
         ranks: Of each entry, the test ranks of each seed; all of the same users in one order.
         slices: These users' columns ``in_<slice>``.
-        wanted: What to compare; pairs without a common seed are left out.
+        compared: What to compare; pairs without a common seed are left out.
         statistics: The configuration's key of that name.
 
     Cost:
         See ``bootstrap_intervals``; 2.2e4 users, 10 pairs, 2 metrics: about 2 s for 2000 samples.
     """
-    names = [text.split("@") for text in statistics["metrics"]]
-    cells = [
+    metrics = [text.split("@") for text in statistics["metrics"]]
+    cases = [
         _PairOnMetric(pair, metric, int(cutoff), ranks)
-        for pair, (metric, cutoff) in product(wanted, names)
+        for pair, (metric, cutoff) in product(compared, metrics)
         if ranks[pair.a].keys() & ranks[pair.b].keys()
     ]
-    parts = [part for part in SLICES if slices[f"in_{part}"].any()]
-    columns = list(product(parts, cells))
+    members = {part: slices[f"in_{part}"].to_numpy() for part in SLICES}
+    columns = list(product((part for part in SLICES if members[part].any()), cases))
     if not columns:
-        return pl.DataFrame(schema=pl.from_arrow(COMPARISONS.schema.empty_table()).schema).drop(
-            *SETUP, "p_holm"
-        )
-    members = {part: slices[f"in_{part}"].to_numpy() for part in parts}
+        return pl.from_arrow(COMPARISONS.schema.empty_table()).drop(*SETUP, "p_holm")
     intervals = bootstrap_intervals(
-        np.stack([cell.difference.mean(axis=0) for _, cell in columns], axis=1),
+        np.stack([case.difference.mean(axis=0) for _, case in columns], axis=1),
         np.stack([members[part] for part, _ in columns], axis=1),
         resamples=statistics["resamples"],
         confidence=statistics["confidence"],
         generator=np.random.default_rng(statistics["seed"]),
     )
     rows = [
-        {"slice": part, **cell.row(members[part]), "low": low, "high": high}
-        for (part, cell), (low, high) in zip(columns, intervals.tolist(), strict=True)
+        {"slice": part, **case.row(members[part]), "low": low, "high": high}
+        for (part, case), (low, high) in zip(columns, intervals.tolist(), strict=True)
     ]
     return pl.DataFrame(rows)
 
@@ -106,7 +97,7 @@ class _PairOnMetric:
         self.difference = self.a - self.b
 
     def row(self, members: np.ndarray) -> dict[str, object]:
-        """What is said of the pair on the users that are members of a slice."""
+        """The statistics of the pair on the users that are members of a slice."""
         inside = self.difference[:, members]
         by_seed = inside.mean(axis=1)
         mean_a, mean_b = (float(values[:, members].mean()) for values in (self.a, self.b))
@@ -128,11 +119,11 @@ class _PairOnMetric:
         }
 
 
-def corrected(compared: Iterable[pl.DataFrame]) -> pl.DataFrame:
+def corrected(tables: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """The whole table: all comparisons as one family of Holm's correction.
 
     Args:
-        compared: Tables of ``compare`` with the columns of their setup.
+        tables: Outputs of ``compare`` with the columns of their setup.
     """
-    table = pl.concat(compared, how="diagonal_relaxed")
+    table = pl.concat(tables, how="diagonal_relaxed")
     return table.with_columns(p_holm=holm(table["p"].to_numpy())).select(COMPARISONS.schema.names)

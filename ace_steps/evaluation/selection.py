@@ -1,4 +1,4 @@
-"""The choice of one point of a grid, by validation alone."""
+"""The choice of one grid point, by validation alone."""
 
 import polars as pl
 
@@ -8,13 +8,7 @@ from ace_steps.io.tables import SELECTION
 
 
 def validation_score(ranks: pl.DataFrame, metric: str, cutoff: int) -> float:
-    """The mean of a metric over the validation targets; test ranks are not read.
-
-    Args:
-        ranks: The table ``ranks`` of one run.
-        metric: recall, ndcg or mrr.
-        cutoff: K of metric@K, in items.
-    """
+    """The mean of metric@cutoff over the validation rows of the table ``ranks`` of one run."""
     valid = ranks.filter(pl.col("split") == "valid")
     return mean_metric(valid["rank"].to_numpy(), metric, cutoff)
 
@@ -22,38 +16,28 @@ def validation_score(ranks: pl.DataFrame, metric: str, cutoff: int) -> float:
 def selection_table(
     cell: Cell, scores: dict[Run, float], *, metric: str, cutoff: int
 ) -> pl.DataFrame:
-    """The table ``selection`` of one cell: its points, and the best of them chosen.
+    """The table ``selection`` of one cell: its grid points, and the best of them chosen.
 
     Args:
         cell: What the choice is made in.
-        scores: The validation score of each point's run, in the order of the configuration; of
-            points with the same score the first is chosen.
+        scores: The validation score of each grid point's run, in the order of the configuration;
+            of equal scores the first is chosen.
         metric: What the scores are.
         cutoff: K of metric@K, in items.
 
     Raises:
-        ValueError: there is no point to choose from.
+        ValueError: there is no grid point to choose from.
     """
     chosen = max(scores, key=scores.get)  # the first of the best
+    shared = {**cell._asdict(), "metric": metric, "cutoff": cutoff}
     rows = [
-        {
-            **cell._asdict(),
-            **run._asdict(),
-            "metric": metric,
-            "cutoff": cutoff,
-            "value": value,
-            "is_chosen": run == chosen,
-        }
+        {**shared, **run._asdict(), "value": value, "is_chosen": run == chosen}
         for run, value in scores.items()
     ]
     return pl.DataFrame(rows).select(SELECTION.schema.names)
 
 
 def chosen_run(selection: pl.DataFrame) -> Run:
-    """The chosen point of one cell, on the seed it was chosen on.
-
-    Args:
-        selection: The table ``selection`` of one cell.
-    """
+    """The chosen grid point of one cell's table ``selection``, on the seed it was chosen on."""
     (row,) = selection.filter("is_chosen").select(Run._fields).rows()
     return Run(*row)

@@ -3,8 +3,6 @@
 Everything is computed from per-user values of a metric; docs/statistics.md has the formulas.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 import scipy.stats
 
@@ -104,10 +102,16 @@ def bootstrap_intervals(
     """
     weights = members.astype(np.float64)
     values = np.where(members, differences, 0.0)
+    n_users = len(differences)
     means = np.empty((resamples, differences.shape[1]))
-    for rows, counts in _resampled(len(differences), resamples, generator):
+    for start in range(0, resamples, CHUNK):
+        n = min(CHUNK, resamples - start)
+        drawn = generator.integers(n_users, size=(n, n_users))
+        drawn += n_users * np.arange(n)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=n * n_users).reshape(n, n_users)
+        counts = counts.astype(np.float64)  # how often each user is in each sample
         n_drawn = counts @ weights
-        means[rows] = np.divide(
+        means[start : start + n] = np.divide(
             counts @ values, n_drawn, out=np.full_like(n_drawn, np.nan), where=n_drawn > 0
         )
     tail = 100 * (1 - confidence) / 2
@@ -116,15 +120,3 @@ def bootstrap_intervals(
     ends = np.nanpercentile(means, [tail, 100 - tail], axis=0).T
     ends[is_empty] = np.nan
     return ends
-
-
-def _resampled(
-    n_users: int, resamples: int, generator: np.random.Generator
-) -> Iterator[tuple[slice, np.ndarray]]:
-    """How often each user is drawn: (samples, users) counts, some samples at a time."""
-    for start in range(0, resamples, CHUNK):
-        n = min(CHUNK, resamples - start)
-        drawn = generator.integers(n_users, size=(n, n_users))
-        drawn += n_users * np.arange(n)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=n * n_users).reshape(n, n_users)
-        yield slice(start, start + n), counts.astype(np.float64)

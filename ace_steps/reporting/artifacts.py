@@ -9,7 +9,7 @@ import polars.exceptions
 
 from ace_steps.config.grid import Plan, Run
 from ace_steps.errors import InputError
-from ace_steps.evaluation.gaps import STAGES, Gap, Places, merged, shown
+from ace_steps.evaluation.completeness import STAGES, Gap, Places, merged, shown
 from ace_steps.evaluation.results import in_order, spread
 from ace_steps.io.parquet import read_provenance, read_table
 from ace_steps.io.provenance import Provenance
@@ -199,7 +199,8 @@ def _devices(trained: list[Run], results: Path) -> dict[Run, str]:
 
 def _benchmarks(folder: Path, runs: list[Run], missing: list[Gap]) -> pl.DataFrame:
     """One row per benchmark file of these runs; what Snakemake could not measure is null."""
-    n_parts = {job.rule: job.n_parts for stage in STAGES.values() for job in stage.jobs}
+    stages = STAGES.values()
+    n_parts = {rule: s.n_parts for s in stages for rule in (*s.sharded, *s.rules)}
     known = {tuple(map(str, run[:n])) for run in runs for n in n_parts.values()}
     schema = {"rule": pl.String, "job": pl.String} | dict.fromkeys(BENCHMARK.values(), pl.Float64)
     frames = [pl.DataFrame(schema=schema)]

@@ -1,6 +1,6 @@
-"""The report's section on what could not run; ``ace_steps.evaluation.gaps`` finds it out."""
+"""The report's section on what could not run; ``ace_steps.evaluation.completeness`` knows."""
 
-from ace_steps.evaluation.gaps import Gap
+from ace_steps.evaluation.completeness import Gap
 from ace_steps.reporting import wording
 from ace_steps.reporting.page import Cell, Column, Section, Table, Text
 

@@ -53,6 +53,10 @@ class Targets:
     start: np.ndarray
     length: np.ndarray
 
+    def take(self, rows: np.ndarray | slice) -> "Targets":
+        """The targets in these rows."""
+        return Targets(self.user[rows], self.item[rows], self.start[rows], self.length[rows])
+
 
 def read_histories(interactions: pl.DataFrame, n_items: int) -> Histories:
     """The histories of the table interactions.
@@ -118,13 +122,3 @@ def _split_codes(split: pl.Series) -> np.ndarray:
         raise InputError(f"interactions: split '{unknown[0]}'; known are {', '.join(SPLITS)}.")
     codes = split.replace_strict(dict(zip(SPLITS, range(3), strict=True)), return_dtype=pl.Int8)
     return codes.to_numpy()
-
-
-def some_of(targets: Targets, rows: np.ndarray) -> Targets:
-    """The targets in these rows."""
-    return Targets(
-        user=targets.user[rows],
-        item=targets.item[rows],
-        start=targets.start[rows],
-        length=targets.length[rows],
-    )

@@ -7,9 +7,8 @@ import polars as pl
 import torch
 
 from ace_steps.backbones.recommender import Recommender
-from ace_steps.evaluation.counting import count_better
 from ace_steps.evaluation.metrics import CUTOFFS, METRICS, mean_metric
-from ace_steps.evaluation.ranking import TIE_SHARES, next_queries
+from ace_steps.evaluation.ranking import TIE_SHARES, count_better, next_queries
 from ace_steps.io.tables import PADDING
 from ace_steps.refine.factor import factorise
 from ace_steps.refine.methods import plan
@@ -17,7 +16,7 @@ from ace_steps.refine.moments import MomentSum
 from ace_steps.refine.plan import Source
 from ace_steps.refine.rows import chunk_rows, unit_rows
 from ace_steps.runtime import derive_seed
-from ace_steps.sequences.histories import Histories, Targets, some_of
+from ace_steps.sequences.histories import Histories, Targets
 from ace_steps.serving.trained import moved_as_trained
 from ace_steps.settings import Settings
 
@@ -104,7 +103,7 @@ def measure(
     only_new = torch.cat([scored[: PADDING + 1], scored[n_known + 1 :]])
     parts = []
     for kind, candidates, rows in (("known", "all", ~is_new), ("new", "all", is_new)):
-        some = some_of(targets, np.flatnonzero(rows))
+        some = targets.take(np.flatnonzero(rows))
         parts.append((kind, candidates, n_all, some, scored))
     moved = Targets(some.user, some.item - n_known, some.start, some.length)
     parts.append(("new", "new", n_all - n_known, moved, only_new))

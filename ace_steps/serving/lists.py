@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from torch import Tensor
 
-from ace_steps.evaluation.counting import check_finite
+from ace_steps.evaluation.ranking import check_finite
 from ace_steps.io.tables import PADDING
 from ace_steps.progress import counted
 from ace_steps.serving.top import Top, query_pieces, top_items

@@ -8,11 +8,16 @@ import torch
 from torch import Tensor
 
 from ace_steps.backbones.recommender import Recommender
-from ace_steps.evaluation.counting import SCORE_ROWS, ItemBlocks, check_finite
-from ace_steps.evaluation.ranking import USERS_AT_ONCE, next_queries
-from ace_steps.evaluation.seen import Seen, hide_seen, seen_items
+from ace_steps.evaluation.ranking import (
+    SCORE_ROWS,
+    ItemBlocks,
+    SeenItems,
+    check_finite,
+    next_queries,
+    user_blocks,
+)
 from ace_steps.io.tables import PADDING
-from ace_steps.sequences.histories import Histories, Targets, some_of
+from ace_steps.sequences.histories import Histories, Targets
 
 
 @dataclass(frozen=True)
@@ -40,9 +45,7 @@ def query_pieces(
     """
     with torch.inference_mode():
         items = recommender.items()
-    step = USERS_AT_ONCE[items.device.type]
-    for start in range(0, len(asked.user), step):
-        some = some_of(asked, np.arange(start, min(start + step, len(asked.user))))
+    for some in user_blocks(asked, items.device):
         with torch.inference_mode():
             queries = next_queries(recommender.network, items, histories, some)
         yield some, queries
@@ -76,23 +79,23 @@ def top_items(
         check_finite(queries, items)
         n_rows = SCORE_ROWS[items.device.type]
         for start in range(0, len(queries), n_rows):
-            rows = np.arange(start, min(start + n_rows, len(queries)))
-            seen = seen_items(histories, some_of(some, rows)) if mask_seen else None
-            yield _top_rows(queries[start : start + n_rows], items, seen, k)
+            rows = slice(start, start + n_rows)
+            seen = SeenItems(histories, some.take(rows)) if mask_seen else None
+            yield _top_rows(queries[rows], items, seen, k)
 
 
 @torch.inference_mode()
-def _top_rows(queries: Tensor, items: Tensor, seen: Seen | None, k: int) -> Top:
+def _top_rows(queries: Tensor, items: Tensor, seen: SeenItems | None, k: int) -> Top:
     """The best items of one block of users, item block by item block."""
     catalogue = items[PADDING + 1 :]
-    blocks = ItemBlocks(catalogue)
+    blocks = ItemBlocks(len(catalogue), catalogue.device)
     best_score = queries.new_empty(len(queries), 0)
     best_item = torch.empty_like(best_score, dtype=torch.int64)
     for block in range(blocks.n_blocks):
         first = blocks.first(block)
         scores = queries @ catalogue[first : first + blocks.height].T  # (users, items)
         if seen is not None:
-            hide_seen(scores.T, seen, first)
+            seen.mask(scores.T, first)
         scores, first = scores[:, blocks.n_repeated(block) :], block * blocks.height
         score, place = best_of(scores, k)
         # What is held has lower indices, so a stable sort keeps the order among equals.

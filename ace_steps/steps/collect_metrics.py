@@ -13,9 +13,10 @@ import polars as pl
 from ace_steps import command
 from ace_steps.config import loading
 from ace_steps.config.grid import Plan, Run
-from ace_steps.evaluation.found import find_runs
-from ace_steps.evaluation.ranks import RanksReader, ranks_path
-from ace_steps.evaluation.results import run_metrics, runs_table, slice_shares, spread
+from ace_steps.evaluation.completeness import finished_runs, ranks_path
+from ace_steps.evaluation.metrics import run_metrics, slice_shares
+from ace_steps.evaluation.ranks import RanksReader
+from ace_steps.evaluation.results import runs_table, spread
 from ace_steps.io.parquet import write_table
 from ace_steps.io.provenance import Provenance, digests
 from ace_steps.io.tables import GAPS, METRICS, RUNS, SELECTION
@@ -36,7 +37,7 @@ def run(
     """Find the runs, read the ranks of one after the other, measure, write the tables."""
     settings = loading.load(config).as_json()
     plan = Plan(settings)
-    found = find_runs(settings, results, logs)
+    found = finished_runs(settings, results, logs)
     paths = {each: ranks_path(each, results) for each in found.runs}
     measured = measure(paths, slice_shares(settings))
     inputs = digests(**{"/".join(map(str, each)): path for each, path in paths.items()})

@@ -14,9 +14,10 @@ from ace_steps import command
 from ace_steps.config import loading
 from ace_steps.config.grid import Plan, Run
 from ace_steps.evaluation.comparisons import SETUP, RanksBySeed, compare, corrected, pairs
-from ace_steps.evaluation.ranks import RanksReader, ranks_path
-from ace_steps.evaluation.results import chosen_runs, slice_shares, validation_scores
-from ace_steps.evaluation.slices import slice_columns
+from ace_steps.evaluation.completeness import ranks_path
+from ace_steps.evaluation.metrics import slice_columns, slice_shares
+from ace_steps.evaluation.ranks import RanksReader
+from ace_steps.evaluation.results import chosen_runs, validation_scores
 from ace_steps.io.parquet import read_table, write_table
 from ace_steps.io.provenance import Provenance, digests
 from ace_steps.io.tables import COMPARISONS, METRICS, RUN, RUNS

@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 
 from ace_steps import command
-from ace_steps.evaluation.joining import join_ranks
+from ace_steps.evaluation.ranks import join_ranks
 from ace_steps.io import parquet
 from ace_steps.io.tables import RANKS
 

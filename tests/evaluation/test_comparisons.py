@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from ace_steps.evaluation.comparisons import Pair, compare, corrected, pairs
-from ace_steps.evaluation.slices import SLICES
+from ace_steps.evaluation.metrics import SLICES
 
 METHODS = {"plain": "random", "white": "whitening", "llm": "llm2x", "ace": "ace"}
 STATISTICS = {

@@ -6,7 +6,7 @@ from torch import nn
 from ace_steps.backbones.network import Network
 from ace_steps.backbones.recommender import Recommender
 from ace_steps.errors import InputError
-from ace_steps.evaluation import counting, ranking
+from ace_steps.evaluation import ranking
 from ace_steps.evaluation.ranking import rank_targets, ranks_table
 from ace_steps.sequences.histories import held_out, read_histories
 from tests.training.made import Largest, interactions_of
@@ -96,8 +96,8 @@ def by_sorting(recommender, histories, targets, *, mask_seen):
 def test_ranks_are_those_of_a_sort_whatever_the_blocks(
     monkeypatch, mask_seen, rows, columns, users
 ):
-    monkeypatch.setitem(counting.SCORE_ROWS, "cpu", rows)
-    monkeypatch.setitem(counting.SCORE_ITEMS, "cpu", columns)
+    monkeypatch.setitem(ranking.SCORE_ROWS, "cpu", rows)
+    monkeypatch.setitem(ranking.SCORE_ITEMS, "cpu", columns)
     monkeypatch.setitem(ranking.USERS_AT_ONCE, "cpu", users)
     rng = np.random.default_rng(3)
     table = rng.integers(-2, 3, (50, 4)).astype(float)  # whole numbers: exact scores, many ties

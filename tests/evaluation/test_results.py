@@ -1,5 +1,3 @@
-import math
-
 import numpy as np
 import polars as pl
 import pytest
@@ -9,16 +7,12 @@ from ace_steps.evaluation.results import (
     chosen_runs,
     in_order,
     relative,
-    run_metrics,
     runs_table,
     seed_means,
     spread,
     validation_scores,
 )
-from tests.reporting.made_results import made_config, ranks_table
-
-SHARES = {"head_share": 0.2, "long_share": 0.2, "few_train_events": 5}
-RUN = Run("shop", "small", "ace-lambda_5", "sasrec", 1)
+from tests.reporting.made_results import made_config
 
 
 def metrics_of(runs: pl.DataFrame, scores: dict[tuple[str, int], tuple[float, float]]):
@@ -43,20 +37,6 @@ def collected(config: dict) -> pl.DataFrame:
     plan = Plan(config)
     first = plan.first_runs(plan.cells[0])[0]
     return in_order(runs_table(plan, plan.runs(plan.cells[0], first), {first}), plan)
-
-
-def test_metrics_of_a_run_are_those_of_hand_arithmetic():
-    metrics = run_metrics(ranks_table(RUN, [1, 3, 30], [2, 100, 7]), RUN, SHARES)
-    metrics = metrics.filter(pl.col("slice") == "all").drop("slice", "n_targets")
-    value = {row[5:8]: row[8] for row in metrics.iter_rows()}
-    assert value["valid", "recall", 1] == pytest.approx(1 / 3)
-    assert value["valid", "recall", 50] == 1.0
-    assert value["valid", "ndcg", 10] == pytest.approx((1 + 1 / 2) / 3)  # log2(1 + 3) = 2
-    assert value["valid", "mrr", 50] == pytest.approx((1 + 1 / 3 + 1 / 30) / 3)
-    assert value["test", "recall", 10] == pytest.approx(2 / 3)
-    assert value["test", "ndcg", 5] == pytest.approx(1 / math.log2(3) / 3)
-    assert value["test", "mrr", 5] == pytest.approx(1 / 2 / 3)
-    assert len(metrics) == 2 * 3 * 5
 
 
 def test_means_and_deviations_over_seeds_are_those_of_numpy():

@@ -8,9 +8,8 @@ import polars as pl
 
 from ace_steps import registry
 from ace_steps.config import grid
-from ace_steps.evaluation.gaps import Gap
-from ace_steps.evaluation.metrics import CUTOFFS, METRICS
-from ace_steps.evaluation.slices import SLICES
+from ace_steps.evaluation.completeness import Gap
+from ace_steps.evaluation.metrics import CUTOFFS, METRICS, SLICES
 from ace_steps.io.provenance import Provenance
 from ace_steps.io.tables import RUN, VECTORS
 from ace_steps.io.tables_of_use import COLD_ITEMS

@@ -1,6 +1,6 @@
 """How the report writes what is missing."""
 
-from ace_steps.evaluation.gaps import Gap
+from ace_steps.evaluation.completeness import Gap
 from ace_steps.reporting.gaps import missing_section
 from ace_steps.reporting.wording import NOTHING
 

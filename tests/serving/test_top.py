@@ -4,7 +4,7 @@ import torch
 
 from ace_steps.backbones.recommender import build_recommender
 from ace_steps.errors import InputError
-from ace_steps.evaluation import counting
+from ace_steps.evaluation import ranking
 from ace_steps.evaluation.ranking import rank_targets
 from ace_steps.sequences.histories import Targets, held_out
 from ace_steps.serving import top
@@ -50,8 +50,8 @@ def test_lists_are_those_of_a_sort_whatever_the_blocks(
     monkeypatch, mask_seen, rows, columns, users, k
 ):
     monkeypatch.setitem(top.SCORE_ROWS, "cpu", rows)
-    monkeypatch.setitem(counting.SCORE_ITEMS, "cpu", columns)
-    monkeypatch.setitem(top.USERS_AT_ONCE, "cpu", users)
+    monkeypatch.setitem(ranking.SCORE_ITEMS, "cpu", columns)
+    monkeypatch.setitem(ranking.USERS_AT_ONCE, "cpu", users)
     rng = np.random.default_rng(3)
     table = rng.integers(-2, 3, (50, 4)).astype(float)  # whole numbers: exact scores, many ties
     recommender, read = made(
@@ -105,7 +105,7 @@ def test_a_target_stands_in_the_list_where_its_rank_says(model, mask_seen):
 
 def test_no_block_of_scores_is_larger_than_its_bound_whatever_the_catalogue(monkeypatch):
     monkeypatch.setitem(top.SCORE_ROWS, "cpu", 8)
-    monkeypatch.setitem(counting.SCORE_ITEMS, "cpu", 64)
+    monkeypatch.setitem(ranking.SCORE_ITEMS, "cpu", 64)
     sizes = []
 
     def watched(scores, k):

@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 
 from ace_steps.config.grid import Plan
-from ace_steps.evaluation.gaps import CHAIN
+from ace_steps.evaluation.completeness import CHAIN
 from ace_steps.io.parquet import read_provenance, read_table, write_table
 from ace_steps.io.tables import GAPS, METRICS, RANKS, RUNS, SELECTION
 from ace_steps.steps import collect_metrics
@@ -157,13 +157,13 @@ def test_ranks_of_other_targets_are_refused(folder, capfd):
     run = SECOND
     table = ranks_table(run, [1, 4, 40], [8, 8, 60]).with_columns(item=pl.col("item") + 1)
     write_table(table, RANKS, path_of(folder, 1), MADE)
-    assert "the test target of user 0 is item 3, but item 2 there." in refusal(folder, capfd)
+    assert "the held-out test item of user 0 is 3, but 2 there." in refusal(folder, capfd)
 
 
 def test_ranks_in_the_folder_of_another_run_are_refused(folder, capfd):
     path_of(folder, 0).replace(path_of(folder, 1))
     write_ranks(folder / "rank", FIRST, [2, 9, 40], [1, 1, 1])
-    assert "holds ranks of the run shop/small/" in refusal(folder, capfd)
+    assert "expected ranks of the run shop/small/" in refusal(folder, capfd)
 
 
 def test_another_table_is_refused(folder, capfd):

@@ -88,6 +88,6 @@ def test_shards_of_two_runs_and_other_tables_are_refused(trained, tmp_path, caps
     _, other = rank_shards(tmp_path, 2)
     capsys.readouterr()
     line = refused(capsys, [first, other], tmp_path)
-    assert f"{other}: made otherwise than {first}, they differ in inputs 'vectors'; delete" in line
+    assert f"{other}: computed differently from {first}, they differ in inputs 'vectors'" in line
     line = refused(capsys, [trained / "items.parquet", second], tmp_path)
-    assert "items.parquet: no shard of ranks; rank_targets writes one." in line
+    assert "items.parquet: expected a shard of ranks, as rank_targets" in line

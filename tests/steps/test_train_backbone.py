@@ -161,7 +161,7 @@ def train_with_other_code(folder, monkeypatch, module, change):
         ("runtime.py", "derive_seed"),
         ("evaluation/metrics.py", "ndcg"),
         ("evaluation/ranking.py", "rank_targets"),
-        ("evaluation/counting.py", "count_better"),
+        ("evaluation/ranking.py", "count_better"),
         ("io/parquet.py", "read_table"),
     ],
 )

@@ -169,8 +169,8 @@ def test_an_update_that_ruins_the_weights_names_the_last_step_of_its_epoch():
     with pytest.raises(InputError, match="not finite") as refusal:
         run(lr=1e30, batch_size=10_000)
     assert str(refusal.value) == (
-        "epoch 1, step 1 of 1: the weights give scores that are not finite; no rank can be made of "
-        "them; lower lr (now 1e+30) or raise warmup_steps."
+        "epoch 1, step 1 of 1: the weights give scores that are not finite; they cannot be ranked; "
+        "lower lr (now 1e+30) or raise warmup_steps."
     )
 
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ace_steps.config import grid, loading
-from ace_steps.evaluation.found import selection_path
+from ace_steps.evaluation.completeness import selection_path
 from ace_steps.evaluation.selection import chosen_run
 from ace_steps.io import parquet
 from ace_steps.io.tables import COMPARISONS, METRICS, RANKS, RUNS, SELECTION

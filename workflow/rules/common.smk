@@ -10,8 +10,7 @@ import yaml
 from ace_steps.config import grid
 from ace_steps.registry import BACKBONES, READERS, REFINEMENTS
 from ace_steps.embed import entries
-from ace_steps.evaluation.found import FINISHED
-from ace_steps.evaluation.gaps import Places
+from ace_steps.evaluation.completeness import CHOICE_PATTERN, FINISHED, STAGES, Places
 from ace_steps.evaluation.selection import chosen_run
 from ace_steps.io.files import sha256_file, sha256_text
 from ace_steps.io.code_digest import PACKAGE, code_digest
@@ -155,11 +154,9 @@ FIRST = {
 }  # the runs of each cell that a choice is made from; a cell without any has no place in the report
 if not FIRST:
     refuse(f"config: report_on: no run is finished under {path('<results>')}")
-RANKS = "<results>/rank/{dataset}/{encoder}/{refinement}/{backbone}/{seed}/ranks.parquet"
-CURVES = "<results>/train/{dataset}/{encoder}/{refinement}/{backbone}/{seed}/training_curve.parquet"
-CHOICES = (
-    "<results>/select/{dataset}/{encoder}/{refinement_entry}/{backbone_entry}/selection.parquet"
-)
+RANKS = f"<results>/{STAGES['rank'].pattern}"
+CURVES = f"<results>/{STAGES['train'].pattern}"
+CHOICES = f"<results>/{CHOICE_PATTERN}"
 
 
 def filled(pattern, identities):
