@@ -89,13 +89,13 @@ def sweep(data: str) -> dict:
 
 
 def write(path: str, n_rows: str) -> dict:
-    from ace_steps.io import parquet
     from ace_steps.io.provenance import Provenance
+    from ace_steps.io.vectors import vector_writer
 
     generator, width, block = np.random.default_rng(0), 1024, 16_384
     slope = (np.arange(1, width + 1) ** -0.5).astype(np.float32)
     note = Provenance("benchmark")
-    with parquet.vector_writer(Path(path), "item_vectors", width, np.float16, note) as writer:
+    with vector_writer(Path(path), "item_vectors", width, np.float16, note) as writer:
         for start in range(0, int(n_rows), block):
             index = np.arange(start, min(start + block, int(n_rows)))
             rows = generator.standard_normal((len(index), width), dtype=np.float32) * slope
@@ -107,11 +107,11 @@ def write(path: str, n_rows: str) -> dict:
 
 def stream(path: str) -> dict:
     """One pass over the Parquet file and the solve, through the library."""
-    from ace_steps.io import parquet
+    from ace_steps.io.vectors import iter_vectors
     from ace_steps.refine import fit
 
     def once():
-        return fit((piece.matrix for piece in parquet.iter_vectors(Path(path))), K)
+        return fit((piece.matrix for piece in iter_vectors(Path(path))), K)
 
     found, measured = _timed(once, enough_s=0)
     found.save(f"{path}.map")

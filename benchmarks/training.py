@@ -129,7 +129,7 @@ def computed_in(precision: str, device: str) -> str:
 
 def keep_vectors(path: Path, work: Path) -> None:
     """Put the initial table into a NumPy file, which the peers' environments can read."""
-    from ace_steps.io.parquet import read_vectors
+    from ace_steps.io.vectors import read_vectors
 
     vectors = read_vectors(path)
     if vectors.matrix.shape[1] != WIDTH:

@@ -9,7 +9,7 @@ import polars as pl
 from safetensors import SafetensorError, safe_open
 
 from ace_steps.errors import InputError
-from ace_steps.io.parquet import Vectors
+from ace_steps.io.vectors import Vectors
 
 CHUNK_BYTES = 32 * 2**20
 IDS = "ids"  # array of a safetensors file

@@ -12,8 +12,9 @@ import polars as pl
 
 from ace_steps.embed.texts import Shard, distinct_texts
 from ace_steps.errors import InputError
-from ace_steps.io.parquet import Vectors, iter_vectors, read_provenance
+from ace_steps.io.parquet import read_provenance
 from ace_steps.io.provenance import Provenance
+from ace_steps.io.vectors import Vectors, iter_vectors
 
 CHUNK_ROWS = 16_384
 JOINED = {  # counts of the shards to that of the whole

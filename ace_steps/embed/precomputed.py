@@ -12,7 +12,7 @@ from ace_steps.embed.matrix_files import matrix_pieces
 from ace_steps.embed.merge import CHUNK_ROWS, reserve
 from ace_steps.embed.settings import PrecomputedSettings
 from ace_steps.errors import InputError
-from ace_steps.io.parquet import Vectors, iter_vectors
+from ace_steps.io.vectors import Vectors, iter_vectors
 
 EXAMPLES = 3  # ids that an error line names
 

@@ -21,8 +21,9 @@ from ace_steps.embed.settings import ApiEncoderSettings, EncoderSettings
 from ace_steps.errors import InputError
 from ace_steps.io.code_digest import code_digest
 from ace_steps.io.files import sha256_text
-from ace_steps.io.parquet import iter_vectors, opened, vector_writer
+from ace_steps.io.parquet import open_parquet
 from ace_steps.io.provenance import Provenance
+from ace_steps.io.vectors import iter_vectors, vector_writer
 
 CODE = (  # what decides what a vector is
     "ace_steps.embed.encode:encode",
@@ -127,7 +128,7 @@ class VectorStore:
     def _load_file(
         self, path: Path, wanted: pl.DataFrame, matrix: np.ndarray, is_known: np.ndarray
     ) -> None:
-        with opened(path) as file:
+        with open_parquet(path) as file:
             here = pl.from_arrow(file.read(columns=[KEY]))
         if here.join(wanted, on=KEY, how="semi").is_empty():
             return

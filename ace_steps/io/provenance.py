@@ -45,26 +45,28 @@ class Provenance:
             InputError: it is no such note.
         """
         try:
-            found = json.loads(text)
+            note = json.loads(text)
         except ValueError:
             raise InputError(f"{where}: its provenance is not JSON.") from None
-        if not isinstance(found, dict):
-            raise InputError(f"{where}: its provenance is {found!r:.40}, but an object is wanted.")
-        wanted = {part.name: str if part.type is str else dict for part in fields(cls)}
-        for name in sorted(wanted.keys() | found.keys()):
-            if name not in wanted:
-                raise InputError(f"{where}: its provenance holds '{name}', which is unknown.")
-            if not isinstance(found.get(name), wanted[name]):
+        if not isinstance(note, dict):
+            raise InputError(f"{where}: its provenance: expected an object, got {note!r:.40}.")
+        kinds = {part.name: str if part.type is str else dict for part in fields(cls)}
+        for name in sorted(kinds.keys() | note.keys()):
+            if name not in kinds:
+                raise InputError(f"{where}: its provenance has an unknown key '{name}'.")
+            if not isinstance(note.get(name), kinds[name]):
                 raise InputError(f"{where}: its provenance has no usable '{name}'.")
-        return cls(**found)
+        return cls(**note)
 
 
 def digests(**inputs: Path | list[Path]) -> dict[str, str]:
     """SHA-256 of each input file by name; several files of one name are numbered from 0."""
-    found = {}
+    files = {}
     for name, paths in inputs.items():
-        if isinstance(paths, Path):
-            found[name] = sha256_file(paths)
-        else:
-            found.update({f"{name}/{i}": sha256_file(path) for i, path in enumerate(paths)})
-    return found
+        named = (
+            {f"{name}/{i}": path for i, path in enumerate(paths)}
+            if isinstance(paths, list)
+            else {name: paths}
+        )
+        files |= named
+    return {name: sha256_file(path) for name, path in files.items()}

@@ -23,11 +23,15 @@ def _column(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
     return pa.field(name, kind, nullable=False, metadata={"meaning": meaning})
 
 
+def _table(name: str, key: tuple[str, ...], *columns: pa.Field) -> TableSpec:
+    return TableSpec(name, key, pa.schema(columns))
+
+
 _IDENTITY = {
     "dataset": _column("dataset", pa.string(), "Name of the dataset in the configuration."),
     "encoder": _column("encoder", pa.string(), "Name of the encoder in the configuration."),
-    "refinement": _column("refinement", pa.string(), "Refinement, with its point of the grid."),
-    "backbone": _column("backbone", pa.string(), "Backbone, with its point of the grid."),
+    "refinement": _column("refinement", pa.string(), "Refinement, with its grid point."),
+    "backbone": _column("backbone", pa.string(), "Backbone, with its grid point."),
     "seed": _column("seed", pa.int64(), "Seed of the run."),
 }
 RUN = tuple(_IDENTITY)  # what identifies a trained run
@@ -38,116 +42,84 @@ def _identity(*names: str) -> list[pa.Field]:
     return [_IDENTITY[name] for name in names]
 
 
-INTERACTIONS = TableSpec(
-    name="interactions",
-    key=("user", "position"),
-    schema=pa.schema(
-        [
-            _column("user", pa.int32(), "User index, dense from 0."),
-            _column("position", pa.int32(), "Place in the user's history, oldest is 0."),
-            _column("item", pa.int32(), "Item index, dense from 1; 0 is padding, never stored."),
-            _column("timestamp", pa.int64(), "Event time as the source gives it, in seconds."),
-            _column("split", pa.string(), "train, valid or test."),
-        ]
-    ),
+INTERACTIONS = _table(
+    "interactions",
+    ("user", "position"),
+    _column("user", pa.int32(), "User index, dense from 0."),
+    _column("position", pa.int32(), "Position in the user's history, oldest is 0."),
+    _column("item", pa.int32(), "Item index, dense from 1; 0 is padding, never stored."),
+    _column("timestamp", pa.int64(), "Event time as the source gives it, in seconds."),
+    _column("split", pa.string(), "train, valid or test."),
 )
 
-USERS = TableSpec(
-    name="users",
-    key=("user",),
-    schema=pa.schema(
-        [
-            _column("user", pa.int32(), "User index, dense from 0."),
-            _column("user_id", pa.string(), "The user's id in the source."),
-        ]
-    ),
+USERS = _table(
+    "users",
+    ("user",),
+    _column("user", pa.int32(), "User index, dense from 0."),
+    _column("user_id", pa.string(), "The user's id in the source."),
 )
 
-ITEMS = TableSpec(
-    name="items",
-    key=("item",),
-    schema=pa.schema(
-        [
-            _column("item", pa.int32(), "Item index, dense from 1."),
-            _column("item_id", pa.string(), "The item's id in the source."),
-            _column("text", pa.string(), "What the encoder reads."),
-            _column("text_sha256", pa.string(), "SHA-256 of the text's UTF-8 bytes, hexadecimal."),
-            _column("train_count", pa.int32(), "Events of the item in the train split."),
-        ]
-    ),
+ITEMS = _table(
+    "items",
+    ("item",),
+    _column("item", pa.int32(), "Item index, dense from 1."),
+    _column("item_id", pa.string(), "The item's id in the source."),
+    _column("text", pa.string(), "Text that the encoder encodes."),
+    _column("text_sha256", pa.string(), "SHA-256 of the text's UTF-8 bytes, hexadecimal."),
+    _column("train_count", pa.int32(), "Events of the item in the train split."),
 )
 
-DATA_REPORT = TableSpec(
-    name="data_report",
-    key=("statistic",),
-    schema=pa.schema(
-        [
-            _column("statistic", pa.string(), "What was counted."),
-            _column("value", pa.float64(), "The count or share."),
-        ]
-    ),
+DATA_REPORT = _table(
+    "data_report",
+    ("statistic",),
+    _column("statistic", pa.string(), "What was counted."),
+    _column("value", pa.float64(), "The count or share."),
 )
 
-SPECTRUM = TableSpec(
-    name="spectrum",
-    key=(*VECTORS, "component"),
-    schema=pa.schema(
-        [
-            *_identity(*VECTORS),
-            _column("component", pa.int32(), "Direction of the raw vectors, strongest is 1."),
-            _column("singular_value", pa.float64(), "Singular value s of the raw vectors."),
-            _column("gain", pa.float64(), "Singular value of the refined vectors before scaling."),
-        ]
-    ),
+SPECTRUM = _table(
+    "spectrum",
+    (*VECTORS, "component"),
+    *_identity(*VECTORS),
+    _column("component", pa.int32(), "Component of the raw vectors, strongest is 1."),
+    _column("singular_value", pa.float64(), "Singular value s of the raw vectors."),
+    _column("gain", pa.float64(), "Singular value of the refined vectors before scaling."),
 )
 
-GEOMETRY = TableSpec(
-    name="geometry",
-    key=(*VECTORS, "measure", "stage"),
-    schema=pa.schema(
-        [
-            *_identity(*VECTORS),
-            _column("measure", pa.string(), "Name of the geometry measure."),
-            _column("stage", pa.string(), "raw (the encoder's vectors) or refined."),
-            _column("value", pa.float64(), "The measure's value."),
-        ]
-    ),
+GEOMETRY = _table(
+    "geometry",
+    (*VECTORS, "measure", "stage"),
+    *_identity(*VECTORS),
+    _column("measure", pa.string(), "Name of the geometry measure."),
+    _column("stage", pa.string(), "raw (the encoder's vectors) or refined."),
+    _column("value", pa.float64(), "The measure's value."),
 )
 
-TRAINING_CURVE = TableSpec(
-    name="training_curve",
-    key=(*RUN, "epoch"),
-    schema=pa.schema(
-        [
-            *_identity(*RUN),
-            _column("epoch", pa.int32(), "Epoch, first is 1."),
-            _column("loss", pa.float64(), "Mean training loss per target, in nats."),
-            _column("seconds", pa.float64(), "Training time of the epoch."),
-            _column("targets_per_s", pa.float64(), "Training targets per second."),
-            _column("valid_recall_10", pa.float64(), "Recall@10 on the validation targets."),
-            _column("valid_recall_20", pa.float64(), "Recall@20 on the validation targets."),
-            _column("valid_ndcg_10", pa.float64(), "NDCG@10 on the validation targets."),
-            _column("valid_ndcg_20", pa.float64(), "NDCG@20 on the validation targets."),
-            _column("is_best", pa.bool_(), "True for the epoch whose weights were kept."),
-        ]
-    ),
+TRAINING_CURVE = _table(
+    "training_curve",
+    (*RUN, "epoch"),
+    *_identity(*RUN),
+    _column("epoch", pa.int32(), "Epoch, first is 1."),
+    _column("loss", pa.float64(), "Mean training loss per target, in nats."),
+    _column("seconds", pa.float64(), "Training time of the epoch."),
+    _column("targets_per_s", pa.float64(), "Training targets per second."),
+    _column("valid_recall_10", pa.float64(), "Recall@10 on the validation targets."),
+    _column("valid_recall_20", pa.float64(), "Recall@20 on the validation targets."),
+    _column("valid_ndcg_10", pa.float64(), "NDCG@10 on the validation targets."),
+    _column("valid_ndcg_20", pa.float64(), "NDCG@20 on the validation targets."),
+    _column("is_best", pa.bool_(), "True for the epoch whose weights were kept."),
 )
 
-RANKS = TableSpec(
-    name="ranks",
-    key=(*RUN, "split", "user"),
-    schema=pa.schema(
-        [
-            *_identity(*RUN),
-            _column("split", pa.string(), "valid or test."),
-            _column("user", pa.int32(), "User index, dense from 0."),
-            _column("item", pa.int32(), "The held-out target item."),
-            _column("rank", pa.float64(), "Rank of the target among all items, 1 is best."),
-            _column("n_ties", pa.int32(), "Other items with exactly the target's score."),
-            _column("history_length", pa.int32(), "Events before the target."),
-            _column("target_train_count", pa.int32(), "Events of the target in the train split."),
-        ]
-    ),
+RANKS = _table(
+    "ranks",
+    (*RUN, "split", "user"),
+    *_identity(*RUN),
+    _column("split", pa.string(), "valid or test."),
+    _column("user", pa.int32(), "User index, dense from 0."),
+    _column("item", pa.int32(), "The held-out target item."),
+    _column("rank", pa.float64(), "Rank of the target among all items, 1 is best."),
+    _column("n_ties", pa.int32(), "Other items with exactly the target's score."),
+    _column("history_length", pa.int32(), "Events before the target."),
+    _column("target_train_count", pa.int32(), "Events of the target in the train split."),
 )
 
 _SCORE = {
@@ -156,135 +128,129 @@ _SCORE = {
     "cutoff": _column("cutoff", pa.int32(), "K of metric@K."),
 }
 _ENTRIES = {
-    "refinement": _column(
-        "refinement_entry", pa.string(), "Name in the configuration's refinements."
-    ),
-    "backbone": _column("backbone_entry", pa.string(), "Name in the configuration's backbones."),
+    "refinement": _column("refinement_entry", pa.string(), "Name in the refinements' settings."),
+    "backbone": _column("backbone_entry", pa.string(), "Name in the backbones' settings."),
 }
 
-METRICS = TableSpec(
-    name="metrics",
-    key=(*RUN, "split", "slice", "metric", "cutoff"),
-    schema=pa.schema(
-        [
-            *_identity(*RUN),
-            _column("split", pa.string(), "valid or test."),
-            *_SCORE.values(),
-            _column("value", pa.float64(), "Mean over the slice's targets, in [0, 1]."),
-            _column(
-                "n_targets", pa.int32(), "Targets in the slice; a slice without any has no row."
-            ),
-        ]
-    ),
+METRICS = _table(
+    "metrics",
+    (*RUN, "split", "slice", "metric", "cutoff"),
+    *_identity(*RUN),
+    _column("split", pa.string(), "valid or test."),
+    *_SCORE.values(),
+    _column("value", pa.float64(), "Mean over the slice's targets, in [0, 1]."),
+    _column("n_targets", pa.int32(), "Targets in the slice; an empty slice has no row."),
 )
 
-RUNS = TableSpec(
-    name="runs",
-    key=RUN,
-    schema=pa.schema(
-        [
-            *_identity(*RUN),
-            *_ENTRIES.values(),
-            _column("refinement_point", pa.string(), "The grid values of the refinement, as JSON."),
-            _column("backbone_point", pa.string(), "The grid values of the backbone, as JSON."),
-            _column("is_chosen", pa.bool_(), "Of its grid's best point by validation."),
-        ]
-    ),
+RUNS = _table(
+    "runs",
+    RUN,
+    *_identity(*RUN),
+    *_ENTRIES.values(),
+    _column("refinement_point", pa.string(), "The grid values of the refinement, as JSON."),
+    _column("backbone_point", pa.string(), "The grid values of the backbone, as JSON."),
+    _column("is_chosen", pa.bool_(), "True for its grid's best by validation."),
 )
 
-SELECTION = TableSpec(
-    name="selection",
-    key=("dataset", "encoder", "refinement_entry", "backbone_entry", "refinement", "backbone"),
-    schema=pa.schema(
-        [
-            *_identity("dataset", "encoder"),
-            *_ENTRIES.values(),
-            *_identity("refinement", "backbone", "seed"),
-            *(_SCORE[name] for name in ("metric", "cutoff")),
-            _column("value", pa.float64(), "The metric on the validation targets, in [0, 1]."),
-            _column("is_chosen", pa.bool_(), "True for the one point that goes on to all seeds."),
-        ]
-    ),
+SELECTION = _table(
+    "selection",
+    ("dataset", "encoder", "refinement_entry", "backbone_entry", "refinement", "backbone"),
+    *_identity("dataset", "encoder"),
+    *_ENTRIES.values(),
+    *_identity("refinement", "backbone", "seed"),
+    *(_SCORE[name] for name in ("metric", "cutoff")),
+    _column("value", pa.float64(), "The metric on the validation targets, in [0, 1]."),
+    _column("is_chosen", pa.bool_(), "True for the grid point that goes on to all seeds."),
 )
 
-COMPARISONS = TableSpec(
-    name="comparisons",
-    key=(
+COMPARISONS = _table(
+    "comparisons",
+    (
         *("dataset", "encoder", "backbone_entry", "refinement_a", "refinement_b"),
         *("slice", "metric", "cutoff"),
     ),
-    schema=pa.schema(
-        [
-            *_identity("dataset", "encoder"),
-            _ENTRIES["backbone"],
-            _column("refinement_a", pa.string(), "Entry whose gain is asked for."),
-            _column("refinement_b", pa.string(), "Entry that it is compared with."),
-            _column("role", pa.string(), "What b is to a: baseline, best_baseline, or both."),
-            *_SCORE.values(),
-            _column("n_users", pa.int32(), "Test users of the slice, all ranked by both."),
-            _column(
-                "n_seeds", pa.int32(), "Seeds that both have; each user is averaged over them."
-            ),
-            _column("mean_a", pa.float64(), "The metric of a, mean over users and seeds."),
-            _column("mean_b", pa.float64(), "The metric of b, mean over users and seeds."),
-            _column("difference", pa.float64(), "mean_a - mean_b."),
-            _column("relative", pa.float64(), "mean_a / mean_b - 1; NaN where mean_b is 0."),
-            _column("low", pa.float64(), "Lower end of the difference's bootstrap interval."),
-            _column("high", pa.float64(), "Upper end of the difference's bootstrap interval."),
-            _column("p", pa.float64(), "Two-sided p of the sign-flip test over users."),
-            _column("p_holm", pa.float64(), "The same after Holm's correction over all rows."),
-            _column(
-                "seed_deviation",
-                pa.float64(),
-                "Sample deviation of the difference over seeds; NaN for one seed.",
-            ),
-            _column(
-                "p_seeds",
-                pa.float64(),
-                "Two-sided p of the paired t-test over seeds, uncorrected; NaN for one seed.",
-            ),
-        ]
-    ),
+    *_identity("dataset", "encoder"),
+    _ENTRIES["backbone"],
+    _column("refinement_a", pa.string(), "Entry whose gain is asked for."),
+    _column("refinement_b", pa.string(), "Entry that it is compared with."),
+    _column("role", pa.string(), "What b is to a: baseline, best_baseline, or both."),
+    *_SCORE.values(),
+    _column("n_users", pa.int32(), "Test users of the slice, all ranked by both."),
+    _column("n_seeds", pa.int32(), "Seeds that both have, averaged for each user."),
+    _column("mean_a", pa.float64(), "The metric of a, mean over users and seeds."),
+    _column("mean_b", pa.float64(), "The metric of b, mean over users and seeds."),
+    _column("difference", pa.float64(), "mean_a - mean_b."),
+    _column("relative", pa.float64(), "mean_a / mean_b - 1; NaN where mean_b is 0."),
+    _column("low", pa.float64(), "Lower end of the difference's bootstrap interval."),
+    _column("high", pa.float64(), "Upper end of the difference's bootstrap interval."),
+    _column("p", pa.float64(), "Two-sided p of the sign-flip test over users."),
+    _column("p_holm", pa.float64(), "The same after Holm's correction over all rows."),
+    _column("seed_deviation", pa.float64(), "Sample std of the difference over seeds, or NaN."),
+    _column("p_seeds", pa.float64(), "Two-sided p, paired t-test over seeds, uncorrected, or NaN."),
 )
 
-GAPS = TableSpec(
-    name="gaps",
-    key=RUN,
-    schema=pa.schema(
-        [
-            *_identity(*RUN),
-            _column("stage", pa.string(), "Step that the run stopped at: its output is not there."),
-            _column("reason", pa.string(), "Last line of that step's log; empty if it has none."),
-        ]
+GAPS = _table(
+    "gaps",
+    RUN,
+    *_identity(*RUN),
+    _column("stage", pa.string(), "Step that the run stopped at: its output is not there."),
+    _column("reason", pa.string(), "Last line of that step's log; empty if it has none."),
+)
+
+HISTORIES = _table(
+    "histories",
+    ("user_id", "position"),
+    _column("user_id", pa.string(), "Id of a user, of the caller's choice."),
+    _column("item_id", pa.string(), "The item's id in the source."),
+    _column("position", pa.int64(), "Order of the user's events, oldest is least."),
+)
+
+RECOMMENDATIONS = _table(
+    "recommendations",
+    ("user_id", "rank"),
+    USERS.schema.field("user_id"),
+    _column("rank", pa.int32(), "Rank in the user's list, 1 is the best."),
+    ITEMS.schema.field("item_id"),
+    _column("score", pa.float32(), "Inner product of the user's query and the item."),
+)
+
+COLD_ITEMS = _table(
+    "cold_items",
+    (*RUN, "vectors", "targets", "candidates", "metric", "cutoff"),
+    *_identity(*RUN),
+    _column(
+        "vectors",
+        pa.string(),
+        "What stands for new items: folded_in, mapped (from there by least squares to the "
+        "trained vectors), shuffled (another new item's), random.",
     ),
+    _column("targets", pa.string(), "new: items hidden from training; known: all others."),
+    _column("candidates", pa.string(), "What a target is ranked among: all or new items."),
+    _column("metric", pa.string(), "recall, ndcg or mrr."),
+    _column("cutoff", pa.int32(), "K of metric@K."),
+    _column("value", pa.float64(), "Mean over the test targets, in [0, 1]."),
+    _column("n_targets", pa.int32(), "Test targets that are averaged over."),
+    _column("n_candidates", pa.int32(), "Items that each is ranked among."),
 )
 
 
-def _vectors(name: str, key: str, fields: list[pa.Field], width: int, kind: pa.DataType):
+_VECTOR_COLUMNS = {
+    "item_vectors": [ITEMS.schema.field("item"), ITEMS.schema.field("item_id")],
+    "query_vectors": [USERS.schema.field("user_id")],
+    "text_vectors": [ITEMS.schema.field("text_sha256")],
+}
+
+
+def vector_table(name: str, dim: int, kind: pa.DataType) -> TableSpec:
+    """The table of one vector per item, query per user, or vector per distinct text.
+
+    Args:
+        name: ``item_vectors``, ``query_vectors`` or ``text_vectors``.
+        dim: Entries of one vector.
+        kind: float16 or float32.
+    """
     element = pa.field("element", kind, nullable=False)
     meaning = "The vector; unit length if the provenance says so."
-    vector = _column("vector", pa.list_(element, width), meaning)
-    return TableSpec(name=name, key=(key,), schema=pa.schema([*fields, vector]))
-
-
-def item_vectors(width: int, kind: pa.DataType) -> TableSpec:
-    """The table of one vector per item; ``kind`` is float16 or float32."""
-    fields = [ITEMS.schema.field("item"), ITEMS.schema.field("item_id")]
-    return _vectors("item_vectors", "item", fields, width, kind)
-
-
-def query_vectors(width: int, kind: pa.DataType) -> TableSpec:
-    """The table of one query per user; ``kind`` is float32."""
-    return _vectors("query_vectors", "user_id", [USERS.schema.field("user_id")], width, kind)
-
-
-def text_vectors(width: int, kind: pa.DataType) -> TableSpec:
-    """The table of one vector per distinct text, as shards of an embedding hold it."""
-    fields = [ITEMS.schema.field("text_sha256")]
-    return _vectors("text_vectors", "text_sha256", fields, width, kind)
-
-
-_DATA = (INTERACTIONS, USERS, ITEMS, DATA_REPORT)
-_REFINED = (SPECTRUM, GEOMETRY)
-_RESULTS = (TRAINING_CURVE, RANKS, METRICS, RUNS, SELECTION, COMPARISONS, GAPS)
-TABLES = {spec.name: spec for spec in (*_DATA, *_REFINED, *_RESULTS)}
+    vector = _column("vector", pa.list_(element, dim), meaning)
+    columns = _VECTOR_COLUMNS[name]
+    return _table(name, (columns[0].name,), *columns, vector)

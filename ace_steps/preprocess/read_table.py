@@ -10,7 +10,7 @@ from polars.exceptions import PolarsError
 from pydantic import Field
 
 from ace_steps.errors import InputError
-from ace_steps.io.parquet import opened
+from ace_steps.io.parquet import open_parquet
 from ace_steps.preprocess.raw_events import (
     LATEST_S,
     RawData,
@@ -130,7 +130,7 @@ def column_names(path: Path) -> list[str]:
         InputError: no such file, or not readable.
     """
     if is_parquet(path):
-        with opened(path) as file:
+        with open_parquet(path) as file:
             return file.schema_arrow.names
     return header(path, _separator(path))
 
@@ -142,7 +142,7 @@ def n_catalog_rows(path: Path) -> int:
         InputError: no such file, or not readable.
     """
     if is_parquet(path):
-        with opened(path) as file:
+        with open_parquet(path) as file:
             return file.metadata.num_rows
     return max(0, len(lines(path)) - 1)
 
@@ -173,7 +173,7 @@ def _read(
 def _read_parquet(
     path: Path, wanted: dict[str, str], numbers: tuple[str, ...], keep_others: bool
 ) -> pl.DataFrame:
-    with opened(path) as file:
+    with open_parquet(path) as file:
         names = file.schema_arrow.names
         require_columns(path, names, list(wanted))
         table = pl.from_arrow(file.read(columns=names if keep_others else list(wanted)))

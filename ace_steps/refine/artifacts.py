@@ -11,6 +11,7 @@ import polars as pl
 from ace_steps.errors import InputError
 from ace_steps.io import parquet, tensors
 from ace_steps.io.provenance import METADATA_KEY, Provenance
+from ace_steps.io.vectors import Vectors, iter_vectors
 from ace_steps.refine.factor import Factor
 from ace_steps.refine.moments import Moments
 from ace_steps.refine.partial import join
@@ -66,8 +67,8 @@ class VectorFile:
             yield Chunk(own if piece.index is None else piece.index, piece.ids, unit)
             first += len(unit)
 
-    def _pieces(self, n_rows: int, rows: range | None) -> Iterator[parquet.Vectors]:
-        return parquet.iter_vectors(
+    def _pieces(self, n_rows: int, rows: range | None) -> Iterator[Vectors]:
+        return iter_vectors(
             self.path,
             id_column=self.id_column,
             vector_column=self.vector_column,
@@ -78,7 +79,7 @@ class VectorFile:
 
 def _has_zero_items(path: Path) -> bool:
     """Whether import_vectors put zeros in the place of missing vectors; it says so in the file."""
-    with parquet.opened(path) as file:
+    with parquet.open_parquet(path) as file:
         note = (file.schema_arrow.metadata or {}).get(METADATA_KEY.encode())
     return note is not None and Provenance.from_json(note, path).facts.get("zero_items", 0) > 0
 

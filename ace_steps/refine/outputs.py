@@ -6,8 +6,9 @@ import numpy as np
 import polars as pl
 
 from ace_steps.errors import InputError
-from ace_steps.io import parquet, tensors
+from ace_steps.io import tensors
 from ace_steps.io.provenance import Provenance
+from ace_steps.io.vectors import vector_writer
 from ace_steps.refine.artifacts import Factored, UniqueIds, VectorFile
 from ace_steps.refine.measures import RefinedGeometry
 from ace_steps.refine.methods import plan
@@ -34,7 +35,7 @@ def write_refined(
         InputError: an id comes twice, or a row is NaN, infinite or all zero.
     """
     ids, geometry, refine = UniqueIds(file), RefinedGeometry(plan, factored.sample), plan.start()
-    with parquet.vector_writer(path, "item_vectors", plan.width, np.float32, note) as writer:
+    with vector_writer(path, "item_vectors", plan.width, np.float32, note) as writer:
         for chunk in file.chunks():
             ids.add(chunk.ids)
             rows = refine(chunk.rows)
@@ -59,7 +60,7 @@ def write_folded(path: Path, refinement: Refinement, file: VectorFile, note: Pro
             f"{width_in}."
         )
     ids, n_rows = UniqueIds(file), 0
-    with parquet.vector_writer(path, "item_vectors", width, np.float32, note) as writer:
+    with vector_writer(path, "item_vectors", width, np.float32, note) as writer:
         for chunk in file.chunks():
             ids.add(chunk.ids)
             writer.write({"item": chunk.index, "item_id": chunk.ids}, refinement.apply(chunk.rows))

@@ -14,6 +14,7 @@ from ace_steps.evaluation.results import in_order, spread
 from ace_steps.io.parquet import read_provenance, read_table
 from ace_steps.io.provenance import Provenance
 from ace_steps.io.tables import (
+    COLD_ITEMS,
     COMPARISONS,
     DATA_REPORT,
     GAPS,
@@ -25,7 +26,6 @@ from ace_steps.io.tables import (
     TRAINING_CURVE,
     TableSpec,
 )
-from ace_steps.io.tables_of_use import COLD_ITEMS
 
 BENCHMARK = {"s": "seconds", "max_rss": "memory_mb", "cpu_time": "cpu_s"}  # Snakemake's columns
 

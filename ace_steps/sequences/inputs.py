@@ -11,8 +11,9 @@ from torch import Tensor
 
 from ace_steps import command
 from ace_steps.errors import InputError
-from ace_steps.io.parquet import Vectors, read_provenance, read_table, read_vectors
+from ace_steps.io.parquet import read_provenance, read_table
 from ace_steps.io.tables import INTERACTIONS, ITEMS, RUN
+from ace_steps.io.vectors import Vectors, read_vectors
 from ace_steps.runtime import DEVICES
 from ace_steps.sequences.histories import Histories, read_histories
 

@@ -11,9 +11,10 @@ import torch
 from ace_steps.backbones.recommender import Recommender, build_recommender
 from ace_steps.backbones.registry import parse_backbone
 from ace_steps.errors import InputError
-from ace_steps.io.parquet import read_table, read_vectors
+from ace_steps.io.parquet import read_table
 from ace_steps.io.provenance import Provenance, digests
 from ace_steps.io.tables import INTERACTIONS, ITEMS, RUN
+from ace_steps.io.vectors import read_vectors
 from ace_steps.refine.methods import parse_settings
 from ace_steps.sequences.histories import Histories, held_out, read_histories
 from ace_steps.sequences.inputs import Inputs, item_matrix

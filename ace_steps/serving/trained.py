@@ -11,9 +11,10 @@ from ace_steps.backbones.recommender import Recommender, build_recommender
 from ace_steps.backbones.registry import parse_backbone
 from ace_steps.backbones.settings import BackboneSettings
 from ace_steps.errors import InputError
-from ace_steps.io.parquet import Vectors, read_provenance, read_vectors
+from ace_steps.io.parquet import read_provenance
 from ace_steps.io.provenance import Provenance, digests
 from ace_steps.io.tables import PADDING
+from ace_steps.io.vectors import Vectors, read_vectors
 from ace_steps.sequences.inputs import Inputs, item_matrix, read_inputs
 from ace_steps.serving.users import examples
 from ace_steps.training.checkpoints import read_weights

@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 
 from ace_steps.errors import InputError
-from ace_steps.io.parquet_pieces import read_own
-from ace_steps.io.tables_of_use import HISTORIES
+from ace_steps.io.parquet import read_foreign_table
+from ace_steps.io.tables import HISTORIES
 from ace_steps.sequences.histories import Histories, Targets
 
 EXAMPLES = 3  # ids that an error names
@@ -81,7 +81,7 @@ def given_users(path: Path, item_ids: pl.Series, *, skip_unknown: bool) -> Asked
         InputError: the file cannot be used, two events of a user have one position, an item is
             unknown (and not skipped), or no event is left.
     """
-    events = read_own(path, HISTORIES)
+    events = read_foreign_table(path, HISTORIES)
     if events.select(pl.struct("user_id", "position").is_duplicated().any()).item():
         twice = events.filter(pl.struct("user_id", "position").is_duplicated()).row(0, named=True)
         raise InputError(

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from ace_steps.errors import InputError
 from ace_steps.io import tensors
-from ace_steps.io.parquet import TABLE_KEY, opened
+from ace_steps.io.parquet import TABLE_KEY, open_parquet
 from ace_steps.io.provenance import METADATA_KEY
 from ace_steps.show import texts
 
@@ -41,7 +41,7 @@ def describe(path: Path, n_rows: int) -> dict:
 
 
 def _parquet(path: Path, n_rows: int) -> dict:
-    with opened(path) as file:
+    with open_parquet(path) as file:
         schema, footer = file.schema_arrow, file.metadata
         note = schema.metadata or {}
         first = next(file.iter_batches(max(n_rows, 1)), None)

@@ -14,7 +14,7 @@ import numpy as np
 
 from ace_steps import command
 from ace_steps.io.files import published_together
-from ace_steps.io.parquet import vector_writer
+from ace_steps.io.vectors import vector_writer
 from ace_steps.runtime import peak_memory_mb
 from ace_steps.serving.asking import add_options, ask
 from ace_steps.serving.lists import item_pieces, user_pieces

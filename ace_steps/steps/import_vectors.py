@@ -12,9 +12,10 @@ import numpy as np
 from ace_steps import command
 from ace_steps.embed.precomputed import join_vectors
 from ace_steps.embed.settings import PrecomputedSettings
-from ace_steps.io.parquet import read_table, vector_writer
+from ace_steps.io.parquet import read_table
 from ace_steps.io.provenance import Provenance, digests
 from ace_steps.io.tables import ITEMS
+from ace_steps.io.vectors import vector_writer
 from ace_steps.settings import parse
 
 log = logging.getLogger(__name__)

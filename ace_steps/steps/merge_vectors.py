@@ -11,9 +11,10 @@ import numpy as np
 
 from ace_steps import command
 from ace_steps.embed.merge import merged_facts, vectors_of_items
-from ace_steps.io.parquet import read_table, vector_writer
+from ace_steps.io.parquet import read_table
 from ace_steps.io.provenance import Provenance, digests
 from ace_steps.io.tables import ITEMS
+from ace_steps.io.vectors import vector_writer
 
 log = logging.getLogger(__name__)
 

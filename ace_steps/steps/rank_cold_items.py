@@ -13,7 +13,7 @@ from pathlib import Path
 from ace_steps import command
 from ace_steps.io.parquet import write_table
 from ace_steps.io.provenance import Provenance
-from ace_steps.io.tables_of_use import COLD_ITEMS
+from ace_steps.io.tables import COLD_ITEMS
 from ace_steps.runtime import peak_memory_mb, select_device
 from ace_steps.sequences.inputs import add_inputs
 from ace_steps.serving.cold_run import read_world, run_cold

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from ace_steps import command
 from ace_steps.errors import InputError
-from ace_steps.io.parquet_pieces import piece_writer
-from ace_steps.io.tables_of_use import RECOMMENDATIONS
+from ace_steps.io.parquet import table_writer
+from ace_steps.io.tables import RECOMMENDATIONS
 from ace_steps.runtime import peak_memory_mb
 from ace_steps.serving.asking import add_options, ask
 from ace_steps.serving.lists import list_pieces
@@ -31,7 +31,7 @@ def run(*, k: int, mask_seen: bool, recommendations: Path, **asked_for: object) 
         raise InputError(f"--k is {k}, but at least 1 is wanted.")
     trained, asked, note = ask("recommend_items", {"k": k, "mask_seen": mask_seen}, **asked_for)
     started = time.perf_counter()
-    with piece_writer(recommendations, RECOMMENDATIONS, note) as writer:
+    with table_writer(recommendations, RECOMMENDATIONS, note) as writer:
         for piece in list_pieces(trained, asked, k=k, mask_seen=mask_seen):
             writer.write(piece)
     seconds = time.perf_counter() - started

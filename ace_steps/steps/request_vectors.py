@@ -18,9 +18,10 @@ from ace_steps.embed.resolve import describe, origins_of_api, trace
 from ace_steps.embed.settings import RequestVectorsSettings
 from ace_steps.embed.store import VectorStore, api_store_key
 from ace_steps.embed.texts import Shard, distinct_texts, texts_of_shard
-from ace_steps.io.parquet import read_table, vector_writer
+from ace_steps.io.parquet import read_table
 from ace_steps.io.provenance import Provenance, digests
 from ace_steps.io.tables import ITEMS
+from ace_steps.io.vectors import vector_writer
 from ace_steps.settings import parse
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,9 @@ from ace_steps.embed import merge
 from ace_steps.embed.merge import merged_facts, vectors_of_items
 from ace_steps.embed.texts import Shard, distinct_texts, texts_of_shard
 from ace_steps.errors import InputError
-from ace_steps.io.parquet import read_provenance, vector_writer
+from ace_steps.io.parquet import read_provenance
 from ace_steps.io.provenance import Provenance
+from ace_steps.io.vectors import vector_writer
 from tests.embed.test_texts import items_of
 
 TEXTS = [f"text {number % 40}" for number in range(50)]  # ten texts have two items

@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from ace_steps.io.parquet import read_vectors
+from ace_steps.io.vectors import read_vectors
 from ace_steps.steps import embed_items, request_vectors
 from tests.conftest import ROOT
 from tests.embed.conftest import SETTINGS

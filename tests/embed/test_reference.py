@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ace_steps.io.files import sha256_text
-from ace_steps.io.parquet import read_vectors
+from ace_steps.io.vectors import read_vectors
 from ace_steps.steps import embed_items
 from tests.conftest import ROOT
 from tests.embed.conftest import SETTINGS

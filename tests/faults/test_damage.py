@@ -7,14 +7,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from ace_steps.errors import InputError
-from ace_steps.io import parquet, tensors
+from ace_steps.io import parquet, tensors, vectors
 from ace_steps.io.provenance import Provenance
 from ace_steps.io.tables import USERS
 from ace_steps.steps import train_backbone
 from tests.steps.made_training import train_options, write_inputs
 
-NOTE = Provenance("made", {"l2": 1.5}, {"a": "00"}, {"seed": 1})
-USERS_TABLE = pl.DataFrame({"user": range(40), "user_id": [f"u{i}" for i in range(40)]})
+NOTE = Provenance("step", {"l2": 1.5}, {"a": "00"}, {"seed": 1})
+USERS_TABLE = pl.DataFrame({"user": range(40), "user_id": [f"u{i % 7}" for i in range(40)]})
 ARRAYS = {"mean": np.arange(5.0), "count": np.array([7], np.int64)}
 
 
@@ -28,13 +28,13 @@ def read_table(path):
 
 def write_vectors(path):
     rng = np.random.default_rng(0)
-    with parquet.vector_writer(path, "item_vectors", 4, np.float32, NOTE) as writer:
+    with vectors.vector_writer(path, "item_vectors", 4, np.float32, NOTE) as writer:
         writer.write({"item": [1, 2], "item_id": ["a", "b"]}, rng.normal(size=(2, 4)))
 
 
 def read_vectors(path):
-    found = parquet.read_vectors(path)
-    rows = found.matrix.tobytes(), found.ids.to_list(), found.index.tolist()
+    read = vectors.read_vectors(path)
+    rows = read.matrix.tobytes(), read.ids.to_list(), read.index.tolist()
     return rows, parquet.read_provenance(path)
 
 
@@ -73,14 +73,13 @@ def test_no_flipped_bit_of_any_byte_is_read_as_another_content(tmp_path, write, 
     content, whole = path.read_bytes(), read(path)
     bits = np.random.default_rng(0).integers(0, 8, size=len(content))
     n_refused = 0
-    for place, bit in enumerate(bits):
+    for offset, bit in enumerate(bits):
         damaged = bytearray(content)
-        damaged[place] ^= 1 << int(bit)
-        path.unlink()  # another file, as after a copy
+        damaged[offset] ^= 1 << int(bit)
         path.write_bytes(damaged)
-        found = read_or_refuse(read, path)
-        assert found is None or found == whole, (place, bit)
-        n_refused += found is None
+        value = read_or_refuse(read, path)
+        assert value is None or value == whole, (offset, bit)
+        n_refused += value is None
     assert n_refused > 0.9 * len(content)
 
 
@@ -90,7 +89,6 @@ def test_no_cut_is_read(tmp_path, write, read):
     write(path)
     content = path.read_bytes()
     for size in range(0, len(content), 7):
-        path.unlink()
         path.write_bytes(content[:size])
         assert read_or_refuse(read, path) is None, size
 
@@ -99,17 +97,15 @@ def test_a_file_that_changes_while_a_process_lives_is_looked_at_again(tmp_path):
     path = tmp_path / "users.parquet"
     write_table(path)
     read_table(path)
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
+    flip(path)
     with pytest.raises(InputError, match=r"users\.parquet: damaged, its checksum differs; delete"):
         read_table(path)
 
 
-def test_a_table_of_someone_else_needs_no_seal(tmp_path):
-    theirs = pa.table({"user": pa.array(range(40), pa.int32()), "user_id": ["u"] * 40})
-    pq.write_table(theirs, tmp_path / "theirs")
-    assert len(parquet.read_table(tmp_path / "theirs", USERS)) == 40
+def test_a_table_of_someone_else_needs_no_digest(tmp_path):
+    table = pa.table({"user": pa.array(range(40), pa.int32()), "user_id": ["u"] * 40})
+    pq.write_table(table, tmp_path / "foreign")
+    assert len(parquet.read_table(tmp_path / "foreign", USERS)) == 40
 
 
 def flip(path):

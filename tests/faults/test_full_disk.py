@@ -10,23 +10,24 @@ import numpy as np
 import pytest
 
 from ace_steps import command
-from ace_steps.io import files, parquet, tensors
+from ace_steps.io import files, tensors
 from ace_steps.io.provenance import Provenance
+from ace_steps.io.vectors import vector_writer
 
 NOTE = Provenance("made")
-N_ROWS, WIDTH = 40_000, 16  # 2.5 MB, which do not compress
+N_ROWS, DIM = 40_000, 16  # 2.5 MB, which do not compress
 DISK_MB = 1
 
 
 def write_vectors(path):
     rng = np.random.default_rng(0)
-    with parquet.vector_writer(path, "item_vectors", WIDTH, np.float32, NOTE) as writer:
+    with vector_writer(path, "item_vectors", DIM, np.float32, NOTE) as writer:
         keys = {"item": np.arange(N_ROWS), "item_id": [str(i) for i in range(N_ROWS)]}
-        writer.write(keys, rng.normal(size=(N_ROWS, WIDTH)))
+        writer.write(keys, rng.normal(size=(N_ROWS, DIM)))
 
 
 def write_tensors(path):
-    arrays = {"a": np.random.default_rng(0).normal(size=(N_ROWS, WIDTH))}
+    arrays = {"a": np.random.default_rng(0).normal(size=(N_ROWS, DIM))}
     tensors.write_tensors(path, arrays, NOTE)
 
 

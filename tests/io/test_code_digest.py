@@ -417,7 +417,7 @@ def test_what_is_exempt_is_there():
 
 def test_a_fix_in_reading_vectors_is_of_the_steps_that_read_them(original, copied):
     changed = ("def iter_vectors(", "@fixed\ndef iter_vectors(")
-    edit(copied / "io" / "parquet.py", lambda text: text.replace(*changed))
+    edit(copied / "io" / "vectors.py", lambda text: text.replace(*changed))
     before, after = step_digests(original), step_digests(copied)
     steps = {step for step in STEPS if before[step] != after[step]}
     assert {"refine_vectors", "gram_vectors", "train_backbone"} <= steps

@@ -28,15 +28,26 @@ def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(tmp_path):
 
 
 def test_a_written_file_has_the_permissions_of_any_other(tmp_path):
-    files.write_text(tmp_path / "ours", "x")
+    files.write_text(tmp_path / "a", "x")
     (tmp_path / "plain").write_text("x")
-    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_digests_are_those_of_the_bytes(tmp_path):
     (tmp_path / "a").write_bytes("gauche \u00e9".encode())
     expected = hashlib.sha256("gauche \u00e9".encode()).hexdigest()
     assert files.sha256_file(tmp_path / "a") == files.sha256_text("gauche \u00e9") == expected
+
+
+def test_an_unchanged_file_is_read_once_for_its_digest_and_its_checksum(tmp_path):
+    path = tmp_path / "a"
+    for content, age_s in ((b"PAR1" * 2**20, 9), (b"2", 8), (b"33", 7)):
+        path.write_bytes(content)
+        os.utime(path, (time.time() - age_s,) * 2)
+        n_read = files._read_checksums.cache_info().misses
+        assert not files.has_wrong_checksum(path)
+        assert files.sha256_file(path) == hashlib.sha256(content).hexdigest()
+        assert files._read_checksums.cache_info().misses == n_read + 1
 
 
 def test_json_has_sorted_keys(tmp_path):
@@ -79,11 +90,11 @@ def test_a_live_writer_of_the_same_file_is_left_alone(tmp_path):
 def test_a_writer_on_another_machine_is_dead_when_it_was_silent_for_long(
     tmp_path, silent_s, is_removed
 ):
-    theirs = tmp_path / ".a.other-node-7-abcdefgh.tmp"
-    theirs.touch()
-    os.utime(theirs, (time.time() - silent_s,) * 2)
-    files.write_text(tmp_path / "a", "ours")
-    assert theirs.exists() != is_removed
+    foreign = tmp_path / ".a.other-node-7-abcdefgh.tmp"
+    foreign.touch()
+    os.utime(foreign, (time.time() - silent_s,) * 2)
+    files.write_text(tmp_path / "a", "own")
+    assert foreign.exists() != is_removed
 
 
 def test_files_of_one_block_appear_together_or_not_at_all(tmp_path):

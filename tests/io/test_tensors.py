@@ -1,7 +1,8 @@
-"""Safetensors with provenance and a checksum."""
+"""Safetensors with provenance and a checksum; the note of how an artifact was made."""
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +13,25 @@ from ace_steps.errors import InputError
 from ace_steps.io.files import sha256_text
 from ace_steps.io.provenance import Provenance
 from ace_steps.io.tensors import read_tensors, write_tensors
-from tests.io.test_provenance import UNUSABLE
 
-NOTE = Provenance(step="test", settings={"x": 1.5}, inputs={"a": "00"}, facts={"device": "cpu"})
+NOTE = Provenance(step="s", settings={"x": 1.5}, inputs={"a": "00"}, facts={"ä": [1]})
 ARRAYS = {"b": np.arange(6.0).reshape(2, 3), "a": np.array([1, 2], np.int64), "e": np.empty((0, 2))}
+USABLE_NOTE = {"step": "s", "settings": {}, "inputs": {}, "facts": {}, "version": "1"}
+UNUSABLE_NOTES = {  # what a file may carry under our key, and what its refusal names
+    "{}": "'facts'",
+    "[1]": "got [1]",
+    "null": "got None",
+    "x": "not JSON",
+    "": "not JSON",
+    json.dumps({**USABLE_NOTE, "when": "today"}): "'when'",
+    json.dumps({**USABLE_NOTE, "settings": [1]}): "'settings'",
+    json.dumps({**USABLE_NOTE, "version": 1}): "'version'",
+}
+
+
+def test_a_note_comes_back_from_text_and_bytes():
+    assert Provenance.from_json(NOTE.to_json(), Path("f")) == NOTE
+    assert Provenance.from_json(NOTE.to_json().encode(), Path("f")) == NOTE
 
 
 def test_arrays_and_provenance_come_back(tmp_path):
@@ -32,16 +48,6 @@ def test_the_same_arrays_give_the_same_bytes(tmp_path):
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
-def test_a_flipped_bit_is_refused(tmp_path):
-    path = tmp_path / "t.safetensors"
-    write_tensors(path, ARRAYS, NOTE)
-    content = bytearray(path.read_bytes())
-    content[-3] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(InputError, match="damaged, its checksum differs"):
-        read_tensors(path)
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [(None, "no such file"), (b"", "not a readable safetensors"), (b"x" * 99, "not a readable")],
@@ -54,27 +60,16 @@ def test_what_is_not_safetensors_is_refused_by_name(tmp_path, content, message):
         read_tensors(path)
 
 
-def test_a_truncated_file_is_refused(tmp_path):
-    path = tmp_path / "t.safetensors"
-    write_tensors(path, ARRAYS, NOTE)
-    path.write_bytes(path.read_bytes()[:-8])
-    with pytest.raises(InputError, match="not a readable safetensors"):
-        read_tensors(path)
-
-
-def test_anothers_file_and_a_missing_tensor_are_refused(tmp_path):
-    save_file({"a": np.zeros(2)}, tmp_path / "theirs")
-    with pytest.raises(InputError, match="without this package's provenance"):
-        read_tensors(tmp_path / "theirs")
+def test_a_missing_tensor_is_refused(tmp_path):
     write_tensors(tmp_path / "ours", ARRAYS, NOTE)
-    with pytest.raises(InputError, match="tensor 'mean' is missing; found a, b, e"):
+    with pytest.raises(InputError, match=r"ours: tensor 'mean' is missing; .* a, b, e"):
         read_tensors(tmp_path / "ours", "mean")
 
 
-@pytest.mark.parametrize("note", ["{}", "[1]", "null", '"x"', '{"sha256": "00"}'])
-def test_metadata_of_another_shape_is_no_provenance_of_ours(tmp_path, note):
+@pytest.mark.parametrize("note", [None, "{}", "[1]", "null", '"x"', '{"sha256": "00"}'])
+def test_a_file_without_a_note_of_ours_is_refused(tmp_path, note):
     path = tmp_path / "t.safetensors"
-    save_file({"a": np.zeros(2)}, path, metadata={"ace": note})
+    save_file({"a": np.zeros(2)}, path, metadata=note and {"ace": note})
     with pytest.raises(InputError, match=r"t\.safetensors: safetensors without this package's"):
         read_tensors(path)
 
@@ -86,13 +81,14 @@ def test_a_checksum_that_is_no_text_is_a_damaged_file(tmp_path):
         read_tensors(path)
 
 
-@pytest.mark.parametrize(("text", "message"), UNUSABLE.items())
+@pytest.mark.parametrize(("text", "message"), UNUSABLE_NOTES.items())
 def test_a_note_that_cannot_be_used_is_refused_by_the_files_name(tmp_path, text, message):
     path = tmp_path / "t.safetensors"
     write_tensors(path, ARRAYS, NOTE)
-    with safe_open(path, framework="numpy") as opened:
-        note = json.loads(opened.metadata()["ace"])
+    with safe_open(path, framework="numpy") as file:
+        note = json.loads(file.metadata()["ace"])
     note |= {"provenance": text, "provenance_sha256": sha256_text(text)}
     save_file(ARRAYS, path, metadata={"ace": json.dumps(note)})
-    with pytest.raises(InputError, match=re.escape(f"t.safetensors: its provenance {message}")):
+    with pytest.raises(InputError, match=rf"t\.safetensors: .*{re.escape(message)}") as refusal:
         read_tensors(path)
+    assert "\n" not in str(refusal.value)

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ace_steps.io import parquet
 from ace_steps.io.provenance import Provenance
+from ace_steps.io.vectors import vector_writer
 
 COLUMNS = ("--id-column", "sku", "--vector-column", "embedding")  # of ``write_foreign``
 SETTINGS = {  # one of each method, for vectors of at least 9 entries
@@ -43,7 +43,7 @@ def write_vectors(path: Path, vectors, *, dtype=np.float32, ids=None):
     """An item_vectors table of this package."""
     note = Provenance("embed_items")
     names = [f"i{row}" for row in range(len(vectors))] if ids is None else ids
-    with parquet.vector_writer(path, "item_vectors", vectors.shape[1], dtype, note) as writer:
+    with vector_writer(path, "item_vectors", vectors.shape[1], dtype, note) as writer:
         writer.write({"item": np.arange(1, len(vectors) + 1), "item_id": names}, vectors)
     return path
 

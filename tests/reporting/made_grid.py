@@ -11,8 +11,7 @@ from ace_steps.config import grid
 from ace_steps.evaluation.completeness import Gap
 from ace_steps.evaluation.metrics import CUTOFFS, METRICS, SLICES
 from ace_steps.io.provenance import Provenance
-from ace_steps.io.tables import RUN, VECTORS
-from ace_steps.io.tables_of_use import COLD_ITEMS
+from ace_steps.io.tables import COLD_ITEMS, RUN, VECTORS
 from ace_steps.reporting.artifacts import Artifacts
 from tests.reporting.made_results import made_config
 

@@ -10,7 +10,7 @@ import pytest
 from ace_steps.config.grid import Run
 from ace_steps.evaluation.metrics import CUTOFFS, METRICS
 from ace_steps.io.parquet import write_table
-from ace_steps.io.tables_of_use import COLD_ITEMS
+from ace_steps.io.tables import COLD_ITEMS
 from tests.reporting.made_report import CONFIG, make, text_of, write
 from tests.reporting.made_results import MADE, made_config
 

@@ -10,9 +10,10 @@ from safetensors.numpy import save_file
 
 from ace_steps.__main__ import main
 from ace_steps.io import tables
-from ace_steps.io.parquet import vector_writer, write_table
+from ace_steps.io.parquet import write_table
 from ace_steps.io.provenance import Provenance
 from ace_steps.io.tensors import write_tensors
+from ace_steps.io.vectors import vector_writer
 from tests.show.printing import shown
 
 NOTE = Provenance("made_by_hand", {"k": 3, "nothing": None}, {"raw": "12ab"}, {"seed": 7})

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from ace_steps.io.parquet import read_vectors
+from ace_steps.io.vectors import read_vectors
 from tests.embed.fault_server import WIDTH, vector_of
 
 TEXTS = [f"item number {number:02d}" for number in range(20)]

@@ -7,6 +7,7 @@ import polars as pl
 
 from ace_steps.io import parquet, tables
 from ace_steps.io.provenance import Provenance
+from ace_steps.io.vectors import vector_writer
 from tests.training.made import N_ITEMS, WIDTH, random_interactions, random_matrix, settings_json
 
 IDENTITY = {"dataset": "toy", "encoder": "e", "refinement": "ace", "backbone": "b", "seed": "1"}
@@ -46,7 +47,7 @@ def write_vectors(path: Path, *, ids: list[str], width: int, facts: dict) -> Non
     """Write vectors of the ids, in an order that is not the items'."""
     matrix = random_matrix(width)[1:].numpy()
     rows = [int(each.removeprefix("id")) for each in reversed(ids)]
-    with parquet.vector_writer(
+    with vector_writer(
         path, "item_vectors", width, np.float32, Provenance("made", facts=facts)
     ) as writer:
         keys = {"item": np.arange(1, len(rows) + 1), "item_id": list(reversed(ids))}

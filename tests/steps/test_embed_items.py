@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from ace_steps import runtime
-from ace_steps.io.parquet import read_provenance, read_vectors
+from ace_steps.io.parquet import read_provenance
+from ace_steps.io.vectors import read_vectors
 from ace_steps.steps import merge_vectors
 from tests.embed.conftest import SETTINGS
 from tests.steps.made_items import write_damaged_items, write_items

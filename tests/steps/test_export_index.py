@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from ace_steps.io import tables_of_use as tables
-from ace_steps.io.parquet import opened, read_provenance, read_table, read_vectors
+from ace_steps.io import tables
+from ace_steps.io.parquet import open_parquet, read_provenance, read_table
+from ace_steps.io.vectors import read_vectors
 from ace_steps.steps import export_index, recommend_items
 from tests.serving.made import KINDS, use_options, write_trained
 from tests.training.made import N_ITEMS, WIDTH
@@ -42,7 +43,7 @@ def test_plain_products_of_the_vectors_are_the_recommendations(exported):
 
 def test_the_bias_of_an_item_is_one_more_dimension(exported):
     folder, kind = exported
-    with opened(folder / "q.parquet") as file:
+    with open_parquet(folder / "q.parquet") as file:
         width = file.schema_arrow.field("vector").type.list_size
     queries = read_vectors(folder / "q.parquet", id_column="user_id").matrix
     if kind.startswith("bert4rec"):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ace_steps.io import parquet
+from ace_steps.io.vectors import read_vectors
 from ace_steps.refine import fit
 from tests.refine.made import COLUMNS, SETTINGS, refused, write_foreign, write_vectors
 from tests.refine.runs import VECTORS, factor, fold_in, refine, settings_of
@@ -30,8 +31,8 @@ def fitted(tmp_path):
 def test_folding_in_the_same_items_reproduces_their_table(folder, method):
     assert refine(folder, settings_of(method)) == 0
     assert fold_in(folder, folder / "vectors.parquet") == 0
-    refined = parquet.read_vectors(folder / "refined.parquet")
-    folded = parquet.read_vectors(folder / "folded.parquet")
+    refined = read_vectors(folder / "refined.parquet")
+    folded = read_vectors(folder / "folded.parquet")
     np.testing.assert_allclose(folded.matrix, refined.matrix, rtol=1e-5, atol=1e-8)
     notes = [parquet.read_provenance(folder / f) for f in ("refined.parquet", "folded.parquet")]
     assert notes[0].facts["item_encoder"] == notes[1].facts["item_encoder"]
@@ -41,8 +42,8 @@ def test_a_new_item_is_folded_in_without_the_others(folder):
     assert refine(folder, settings_of("ace")) == 0
     new = write_foreign(folder / "new.parquet", VECTORS[17:18])
     assert fold_in(folder, new, *COLUMNS) == 0
-    folded = parquet.read_vectors(folder / "folded.parquet")
-    wanted = parquet.read_vectors(folder / "refined.parquet").matrix[17]
+    folded = read_vectors(folder / "folded.parquet")
+    wanted = read_vectors(folder / "refined.parquet").matrix[17]
     assert (folded.ids.to_list(), folded.index.tolist()) == (["p0"], [1])
     np.testing.assert_allclose(folded.matrix[0], wanted, rtol=1e-4, atol=1e-6)  # float64 went in
 
@@ -73,7 +74,7 @@ def test_a_map_that_is_no_map_is_refused(folder, capfd):
 def test_a_map_saved_by_the_library_folds_items_in(fitted):
     vectors = write_vectors(fitted / "vectors.parquet", FLOAT32[:5])
     assert fold_in(fitted, vectors) == 0
-    found = parquet.read_vectors(fitted / "folded.parquet").matrix
+    found = read_vectors(fitted / "folded.parquet").matrix
     wanted = fit(FLOAT32, dim=6, lambda_=1.0).transform(FLOAT32[:5])
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
 
@@ -81,7 +82,7 @@ def test_a_map_saved_by_the_library_folds_items_in(fitted):
 def test_no_new_items_give_an_empty_table(fitted):
     vectors = write_vectors(fitted / "vectors.parquet", FLOAT32[:0])
     assert fold_in(fitted, vectors) == 0
-    assert parquet.read_vectors(fitted / "folded.parquet").matrix.shape == (0, 6)
+    assert read_vectors(fitted / "folded.parquet").matrix.shape == (0, 6)
 
 
 def test_a_new_item_without_a_direction_is_named(fitted, capfd):

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from ace_steps.io import parquet
+from ace_steps.io.vectors import read_vectors
 from tests.refine.made import SETTINGS, made_vectors
 from tests.refine.runs import factor, refine, settings_of
 from tests.steps.made_vectors import IDS, VECTORS, WIDTH, N, write_ids, write_npy, write_parquet
@@ -33,7 +34,7 @@ def test_parquet_is_joined_by_id_whatever_its_order(import_vectors, tmp_path, ki
     code, log = import_vectors(vectors=path)
     assert code == 0
     assert "30 items of dim 5 from" in log
-    found = parquet.read_vectors(tmp_path / "vectors.parquet")
+    found = read_vectors(tmp_path / "vectors.parquet")
     assert found.ids.to_list() == IDS
     np.testing.assert_array_equal(found.index, np.arange(1, N + 1))
     np.testing.assert_array_equal(found.matrix, VECTORS)
@@ -54,7 +55,7 @@ def test_an_npy_matrix_is_joined_by_the_ids_beside_it(import_vectors, tmp_path, 
     np.save(tmp_path / "mine.npy", VECTORS[ORDER].astype(dtype))
     ids = write_ids(tmp_path / f"ids.{suffix}", shuffled(IDS))
     assert import_vectors(vectors=str(tmp_path / "mine.npy"), ids=ids)[0] == 0
-    found = parquet.read_vectors(tmp_path / "vectors.parquet").matrix
+    found = read_vectors(tmp_path / "vectors.parquet").matrix
     np.testing.assert_array_equal(found, VECTORS.astype(dtype).astype(np.float32))
 
 
@@ -64,7 +65,7 @@ def test_a_safetensors_matrix_is_joined_by_the_ids_beside_it(import_vectors, tmp
     save_file({"anything": matrix}, tmp_path / "mine.safetensors")
     ids = write_ids(tmp_path / "ids.txt", shuffled(IDS))
     assert import_vectors(vectors=str(tmp_path / "mine.safetensors"), ids=ids)[0] == 0
-    found = parquet.read_vectors(tmp_path / "vectors.parquet").matrix
+    found = read_vectors(tmp_path / "vectors.parquet").matrix
     np.testing.assert_array_equal(found, torch.from_numpy(VECTORS).to(dtype).float().numpy())
 
 
@@ -78,7 +79,7 @@ def test_whole_numbers_are_ids_too(import_vectors, tmp_path):
     tensors = {"vector": torch.from_numpy(VECTORS), "ids": own, "other": torch.zeros(2, 2)}
     save_file(tensors, tmp_path / "mine.safetensors")
     assert import_vectors(vectors=str(tmp_path / "mine.safetensors"))[0] == 0
-    found = parquet.read_vectors(tmp_path / "vectors.parquet")
+    found = read_vectors(tmp_path / "vectors.parquet")
     np.testing.assert_array_equal(found.matrix, VECTORS)
     path = write_parquet(tmp_path / "mine.parquet", VECTORS, own.tolist())
     assert import_vectors(vectors=path)[0] == 0
@@ -91,7 +92,7 @@ def test_a_mark_before_the_first_id_is_none_of_it(import_vectors, tmp_path, suff
     write_ids(ids, IDS)
     ids.write_bytes(b"\xef\xbb\xbf" + ids.read_bytes())  # UTF-8's byte order mark
     assert import_vectors(**{**settings, "ids": str(ids)})[0] == 0
-    found = parquet.read_vectors(tmp_path / "vectors.parquet").matrix
+    found = read_vectors(tmp_path / "vectors.parquet").matrix
     np.testing.assert_array_equal(found, VECTORS)
 
 
@@ -120,7 +121,7 @@ def test_missing_items_are_zeros_where_the_configuration_says_so(import_vectors,
     code, log = import_vectors(vectors=path, missing_items="zero")
     assert code == 0
     assert "4 without a vector" in log
-    found = parquet.read_vectors(tmp_path / "vectors.parquet").matrix
+    found = read_vectors(tmp_path / "vectors.parquet").matrix
     np.testing.assert_array_equal(found[4:], VECTORS[4:])
     assert not found[:4].any()
     assert parquet.read_provenance(tmp_path / "vectors.parquet").facts["zero_items"] == 4
@@ -135,7 +136,7 @@ def test_every_refinement_takes_vectors_with_zeros_for_missing_items(
     assert import_vectors(vectors=path, missing_items="zero")[0] == 0
     assert factor(tmp_path) == 0
     assert refine(tmp_path, settings_of(method)) == 0
-    refined = parquet.read_vectors(tmp_path / "refined.parquet").matrix
+    refined = read_vectors(tmp_path / "refined.parquet").matrix
     assert np.isfinite(refined).all()
     if method in ("svd", "ace", "whitening"):  # linear and not centered: zero to zero
         assert not refined[:4].any()
@@ -164,5 +165,5 @@ def test_many_rows_are_joined_in_chunks(import_vectors, tmp_path, monkeypatch):
     monkeypatch.setattr("ace_steps.embed.matrix_files.CHUNK_BYTES", 1)
     path = write_parquet(tmp_path / "mine.parquet", VECTORS[ORDER], shuffled(IDS))
     assert import_vectors(vectors=path)[0] == 0
-    found = parquet.read_vectors(tmp_path / "vectors.parquet").matrix
+    found = read_vectors(tmp_path / "vectors.parquet").matrix
     np.testing.assert_array_equal(found, VECTORS)

@@ -8,7 +8,7 @@ import pytest
 
 from ace_steps.evaluation.metrics import CUTOFFS
 from ace_steps.io.parquet import read_provenance, read_table
-from ace_steps.io.tables_of_use import COLD_ITEMS
+from ace_steps.io.tables import COLD_ITEMS
 from ace_steps.serving.cold import starts
 from ace_steps.serving.hiding import Hidden, hide, without_hidden
 from ace_steps.steps import rank_cold_items

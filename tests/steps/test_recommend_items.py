@@ -7,10 +7,11 @@ import torch
 
 from ace_steps.backbones.recommender import build_recommender
 from ace_steps.backbones.registry import parse_backbone
-from ace_steps.io import tables_of_use as tables
-from ace_steps.io.parquet import read_provenance, read_table, vector_writer
+from ace_steps.io import tables
+from ace_steps.io.parquet import read_provenance, read_table
 from ace_steps.io.provenance import Provenance
 from ace_steps.io.tensors import read_tensors
+from ace_steps.io.vectors import vector_writer
 from ace_steps.sequences.inputs import read_inputs
 from ace_steps.serving import lists
 from ace_steps.steps import recommend_items
@@ -185,7 +186,7 @@ def test_histories_that_cannot_be_used_are_refused(sasrec, capsys, rows, message
 def test_a_missing_column_and_a_missing_file_are_named(sasrec, capsys):
     pl.DataFrame({"user": [1]}).write_parquet(sasrec / "bad.parquet")
     line = refused(capsys, sasrec, "--histories", str(sasrec / "bad.parquet"))
-    assert "bad.parquet: column 'user_id' is missing; found user." in line
+    assert "bad.parquet: column 'user_id' of the table 'histories' is missing; the file has user." in line
     assert "none.txt: no such file" in refused(capsys, sasrec, "--users", str(sasrec / "none.txt"))
 
 

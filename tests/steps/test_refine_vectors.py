@@ -12,6 +12,7 @@ import pytest
 from ace_steps.io import parquet
 from ace_steps.io.tables import GEOMETRY, SPECTRUM
 from ace_steps.io.tensors import read_tensors
+from ace_steps.io.vectors import read_vectors
 from ace_steps.refine import Refinement, fit
 from tests.refine.made import (
     COLUMNS,
@@ -36,7 +37,7 @@ def folder(tmp_path):
 @pytest.mark.parametrize("method", SETTINGS)
 def test_every_method_writes_vectors_map_spectrum_and_geometry(folder, method):
     assert refine(folder, settings_of(method)) == 0
-    refined = parquet.read_vectors(folder / "refined.parquet")
+    refined = read_vectors(folder / "refined.parquet")
     note = parquet.read_provenance(folder / "refined.parquet")
     np.testing.assert_array_equal(refined.index, np.arange(1, 91))
     assert refined.ids.to_list() == [f"i{row}" for row in range(90)]
@@ -54,7 +55,7 @@ def test_every_method_writes_vectors_map_spectrum_and_geometry(folder, method):
 
 def test_the_table_is_the_one_that_the_library_makes(folder):
     assert refine(folder, settings_of("ace")) == 0
-    refined = parquet.read_vectors(folder / "refined.parquet").matrix
+    refined = read_vectors(folder / "refined.parquet").matrix
     given = VECTORS.astype(np.float32)
     wanted = fit(given, dim=8, lambda_=2.0, gamma=0.1).transform(given)
     np.testing.assert_allclose(refined, wanted, rtol=1e-5, atol=1e-7)
@@ -65,7 +66,7 @@ def test_the_table_is_the_one_that_the_library_makes(folder):
 def test_the_geometry_is_that_of_the_rows_before_and_after(folder):
     assert refine(folder, settings_of("ace")) == 0
     geometry = parquet.read_table(folder / "geometry.parquet", GEOMETRY)
-    stages = {"raw": VECTORS, "refined": parquet.read_vectors(folder / "refined.parquet").matrix}
+    stages = {"raw": VECTORS, "refined": read_vectors(folder / "refined.parquet").matrix}
     for stage, rows in stages.items():
         values = np.linalg.svd(unit(rows) if stage == "raw" else rows, compute_uv=False)
         shares = values / values.sum()
@@ -87,7 +88,7 @@ def test_beyond_the_limit_neighbours_are_measured_within_a_seeded_sample(folder,
     monkeypatch.setattr("ace_steps.refine.geometry.SAMPLE_ROWS", 30)
     assert factor(folder) == refine(folder, settings_of("ace")) == 0
     arrays, _ = read_tensors(folder / "factor.safetensors")
-    refined = parquet.read_vectors(folder / "refined.parquet").matrix
+    refined = read_vectors(folder / "refined.parquet").matrix
     samples = [unit(rows[arrays["sample"]]) for rows in (VECTORS, refined)]
     nearest = [np.argsort(-rows @ rows.T)[:, 1:11] for rows in samples]  # first is the row itself
     wanted = np.mean([len({*one} & {*other}) / 10 for one, other in zip(*nearest, strict=True)])
@@ -132,19 +133,19 @@ def test_a_file_of_another_program_is_refined_by_its_own_columns(tmp_path, kind)
     rows = VECTORS.astype(np.float16) if "half" in str(kind) else VECTORS
     write_foreign(tmp_path / "vectors.parquet", rows, kind=kind)
     assert factor(tmp_path, *COLUMNS) == refine(tmp_path, settings_of("ace"), *COLUMNS) == 0
-    refined = parquet.read_vectors(tmp_path / "refined.parquet")
+    refined = read_vectors(tmp_path / "refined.parquet")
     assert refined.ids[89] == "p89"
     np.testing.assert_array_equal(refined.index, np.arange(1, 91))
 
 
 def test_many_row_groups_and_chunks_change_nothing_beyond_rounding(folder, monkeypatch):
     assert refine(folder, settings_of("ace")) == 0
-    whole = parquet.read_vectors(folder / "refined.parquet").matrix
+    whole = read_vectors(folder / "refined.parquet").matrix
     table = pl.read_parquet(folder / "vectors.parquet")
     table.write_parquet(folder / "vectors.parquet", row_group_size=17)
     monkeypatch.setattr("ace_steps.refine.artifacts.chunk_rows", lambda width: 7)
     assert factor(folder) == refine(folder, settings_of("ace")) == 0
-    split = parquet.read_vectors(folder / "refined.parquet").matrix
+    split = read_vectors(folder / "refined.parquet").matrix
     np.testing.assert_allclose(split, whole, rtol=1e-6, atol=1e-10)
 
 

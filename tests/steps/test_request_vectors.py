@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from ace_steps.io.parquet import read_provenance, read_vectors
+from ace_steps.io.parquet import read_provenance
+from ace_steps.io.vectors import read_vectors
 from ace_steps.steps import merge_vectors
 from tests.embed.fault_server import KEY, WIDTH, Reply
 from tests.steps.made_items import write_items

@@ -235,7 +235,7 @@ def test_users_with_one_event_are_trained_around(tmp_path):
 def test_another_table_is_refused(folder, capsys):
     (folder / "interactions.parquet").write_bytes((folder / "items.parquet").read_bytes())
     line = refused(capsys, folder)
-    assert "holds the table 'items', but 'interactions' is wanted" in line
+    assert "expected the table 'interactions', got 'items'" in line
 
 
 def test_a_mistyped_setting_is_refused(folder, capsys):

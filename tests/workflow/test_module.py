@@ -6,7 +6,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from ace_steps.io import parquet
+from ace_steps.io.vectors import read_vectors
 from tests.workflow.conftest import ACE_5, RESULTS
 from tests.workflow.same import tables_of
 
@@ -61,7 +61,7 @@ def run(finished, tmp_path):
 def test_its_rules_run_from_another_workflows_folder(run, finished, tmp_path):
     target = f"{RESULTS}/refine/toy/toy/{ACE_5}/item_vectors.parquet"
     run("", "--", target)
-    made, known = (parquet.read_vectors(folder / target) for folder in (tmp_path, finished.folder))
+    made, known = (read_vectors(folder / target) for folder in (tmp_path, finished.folder))
     assert made.ids.equals(known.ids)
     np.testing.assert_array_equal(made.matrix, known.matrix)
 

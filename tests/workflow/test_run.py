@@ -13,6 +13,7 @@ from ace_steps.evaluation.completeness import selection_path
 from ace_steps.evaluation.selection import chosen_run
 from ace_steps.io import parquet
 from ace_steps.io.tables import COMPARISONS, METRICS, RANKS, RUNS, SELECTION
+from ace_steps.io.vectors import read_vectors
 from tests.workflow.conftest import ACE_5, RESULTS
 from tests.workflow.same import tables_of
 
@@ -187,8 +188,8 @@ def test_editing_the_formula_reruns_refinement_and_not_embedding(copied):
     assert not kept & jobs.keys()
 
 
-def test_editing_how_parquet_is_read_reruns_what_read_it_and_embeds_no_text_anew(copied):
-    file = copied.folder / "ace_steps/io/parquet.py"
+def test_editing_how_vectors_are_read_reruns_what_read_it_and_embeds_no_text_anew(copied):
+    file = copied.folder / "ace_steps/io/vectors.py"
     text = file.read_text()
     start = text.index("def iter_vectors(")
     body = text.index('    """', text.index('"""', start) + 3)
@@ -244,12 +245,12 @@ def test_a_table_of_cold_items_that_appears_makes_the_report_anew_and_nothing_el
 
 def test_another_number_of_shards_gives_the_same_vectors(copied):
     path = copied.folder / "results/toy/embed/toy/toy/item_vectors.parquet"
-    before = parquet.read_vectors(path)
+    before = read_vectors(path)
     shutil.rmtree(copied.folder / "resources/vectors")  # nothing is taken from the first run
     target = "results/toy/embed/toy/toy/item_vectors.parquet"
     done = copied.snakemake("--set-scatter", "embed=3", "--forcerun", "embed_items", "--", target)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "points chosen" not in done.stdout  # an older report's table is not this run's
-    after = parquet.read_vectors(path)
+    after = read_vectors(path)
     assert after.ids.equals(before.ids)
     np.testing.assert_array_equal(after.matrix, before.matrix)
