@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from ace_steps.preprocess.splits import leave_one_out
+from ace_steps.preprocess.pipeline import leave_one_out
 from ace_steps.sequences.histories import Histories, read_histories
 
 

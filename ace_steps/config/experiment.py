@@ -17,8 +17,12 @@ from ace_steps.embed.resolve import resolve_encoder
 from ace_steps.embed.settings import EntrySettings, LocalEncoderSettings, entry_class
 from ace_steps.errors import InputError
 from ace_steps.io.files import expand_path
-from ace_steps.preprocess.registry import expected_counts, public_dataset
-from ace_steps.preprocess.settings import ORIGINS, DatasetSettings
+from ace_steps.preprocess.settings import (
+    ORIGINS,
+    DatasetSettings,
+    expected_counts,
+    public_dataset,
+)
 from ace_steps.registry import BACKBONES, READERS, REFINEMENTS, Entry
 from ace_steps.settings import Count, Seed, Settings, Share
 from ace_steps.validation import (

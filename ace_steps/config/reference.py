@@ -19,8 +19,7 @@ from ace_steps.config.experiment import DEFAULT_ENTRIES, KINDS, NAME, Experiment
 from ace_steps.embed.settings import ApiEncoderSettings, LocalEncoderSettings, PrecomputedSettings
 from ace_steps.errors import InputError
 from ace_steps.io.files import write_text
-from ace_steps.preprocess.registry import ROLES
-from ace_steps.preprocess.settings import DatasetSettings
+from ace_steps.preprocess.settings import ROLES, DatasetSettings
 from ace_steps.refine.settings import RefinementSettings
 from ace_steps.registry import BACKBONES, READERS, REFINEMENTS, Entry
 

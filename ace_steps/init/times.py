@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from ace_steps.preprocess.raw_json import seconds_of
+from ace_steps.preprocess.raw_data import seconds_of
 
 PER_SECOND = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 EARLIEST_S, LATEST_S = 315_532_800, 4_102_444_800  # 1980 to 2100: no two units overlap there

@@ -1,18 +1,22 @@
-"""From raw data to the four tables of a dataset."""
+"""From raw data to the four tables of a dataset: filter, order, split, number, describe."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
+from hashlib import sha256
 
 import numpy as np
 import polars as pl
 
 from ace_steps.errors import InputError
-from ace_steps.preprocess import filters, report, splits
-from ace_steps.preprocess.item_text import ItemTexts, TextRules, write_texts
-from ace_steps.preprocess.raw_events import N_EXAMPLES, RawData
-from ace_steps.preprocess.report import Report
-from ace_steps.preprocess.settings import DatasetSettings
+from ace_steps.preprocess.item_text import write_texts
+from ace_steps.preprocess.raw_data import N_EXAMPLES, RawData
+from ace_steps.preprocess.settings import Counts, DatasetSettings
 from ace_steps.runtime import derive_seed
+
+SHORTEST_SPLIT = 3  # one event each to train, to validate and to test on
+TOP_PERCENT = (1, 2, 5, 10, 20, 50)
+
+Statistics = dict[str, float]  # the table data_report, in its order
 
 
 @dataclass(frozen=True)
@@ -26,15 +30,6 @@ class Dataset:
     warnings: list[str]
 
 
-@dataclass(frozen=True)
-class _Coded:
-    """A log whose ids are places in sorted lists of raw ids; events in file order."""
-
-    events: pl.DataFrame
-    user_ids: pl.Series
-    item_ids: pl.Series
-
-
 def build_dataset(raw: RawData, settings: DatasetSettings, name: str) -> Dataset:
     """Filter, order, split and number a log, and write its items' texts.
 
@@ -42,54 +37,84 @@ def build_dataset(raw: RawData, settings: DatasetSettings, name: str) -> Dataset
     order, duplicates, k-core, sample of users (and the k-core again), split. Users and items are
     numbered by their raw ids in ascending text order, so no order of the raw lines changes them.
 
+    Statistics of the report are named ``<counted>_<when>``: ``users``, ``items``, ``events`` alone
+    are the final counts, ``users_raw``, ``users_after_core`` and so on those after each filter that
+    was applied. Memory: about 100 bytes an event at the peak, besides the raw ids.
+
     Args:
-        raw: What a reader gave.
+        raw: What a reader returned.
         settings: The dataset's settings.
         name: The dataset's name, for the text template.
 
     Raises:
         InputError: nothing is left, items lack a text row, a text is blank, the split is empty.
-
-    Cost:
-        About 100 bytes an event at the peak, besides the raw ids; time grows as the sorting of
-        the events does.
     """
-    found = Report()
-    coded, catalogue = _coded(_in_scope(raw, settings, found)), raw.items
+    statistics: Statistics = {}
+    events, catalog = _in_scope(raw, settings, statistics), raw.items
     del raw  # the ids as text are most of the memory
-    events = _filtered(coded, settings, found)
-    events = _split(events, settings, found)
-    users, items, events = _numbered(events, coded)
-    items, texts = _with_texts(items, catalogue, settings, name)
-    items = _with_train_counts(items, events)
-    events = events.with_columns(
-        position=pl.int_range(pl.len(), dtype=pl.Int32).over("user"),
+    ids = {kind: events[f"{kind}_id"].unique().sort() for kind in ("user", "item")}
+    events = events.select(
+        *(
+            pl.col(f"{k}_id").cast(pl.Enum(ids[k])).to_physical().cast(pl.Int32).alias(k)
+            for k in ids
+        ),
+        "timestamp",
     )
-    found.describe(events, items)
-    found.texts(items, texts)
-    warnings = found.compare(settings.expected)
-    stored = events.with_columns(pl.col("timestamp").floor().cast(pl.Int64))
-    return Dataset(stored, users, items, found.table(), warnings)
+    events = _filtered(events, settings, statistics)
+    events = _split(events, settings, statistics)
+    users, events = _numbered("user", events, ids["user"], first=0)
+    items, events = _numbered("item", events, ids["item"], first=1)
+    events = events.with_columns(position=pl.int_range(pl.len(), dtype=pl.Int32).over("user"))
+    missing = items.join(catalog, on="item_id", how="anti", maintain_order="left")["item_id"]
+    if len(missing):
+        raise InputError(
+            f"{len(missing)} items of the log have no row in the items file, e.g. "
+            f"{', '.join(missing[:N_EXAMPLES])}; set missing_items to 'drop' to leave them out."
+        )
+    catalog = catalog.join(items, on="item_id", how="semi")
+    texts, text_counts = write_texts(catalog, name, settings)
+    train = events.filter(pl.col("split") == "train")["item"].to_numpy()
+    train_counts = np.bincount(train, minlength=len(items) + 1)[1:]
+    items = items.join(texts, on="item_id", how="left", maintain_order="left")
+    items = items.with_columns(
+        text_sha256=pl.Series([sha256(text.encode()).hexdigest() for text in items["text"]]),
+        train_count=pl.Series(train_counts, dtype=pl.Int32),
+    )
+    _describe(events, train_counts, statistics)
+    lengths = items["text"].str.len_chars()
+    statistics |= text_counts
+    statistics["duplicate_texts"] = len(items) - items["text"].n_unique()
+    statistics |= {"text_chars_mean": lengths.mean(), "text_chars_max": lengths.max()}
+    warnings = _deviations(statistics, settings.expected)
+    report = pl.DataFrame(
+        {"statistic": list(statistics), "value": [float(v) for v in statistics.values()]},
+        schema={"statistic": pl.String, "value": pl.Float64},
+    )
+    events = events.with_columns(pl.col("timestamp").floor().cast(pl.Int64))
+    return Dataset(events, users, items, report, warnings)
 
 
-def _in_scope(raw: RawData, settings: DatasetSettings, found: Report) -> pl.DataFrame:
+def _in_scope(raw: RawData, settings: DatasetSettings, statistics: Statistics) -> pl.DataFrame:
+    """The events that rating, time window and catalog leave."""
     events = raw.events
-    found.count("raw", events, "user_id", "item_id")
+    _count(statistics, "raw", events, "user_id", "item_id")
     if settings.min_rating is not None:
         if events["rating"].null_count():
             raise InputError("min_rating is set, but the log has events without a rating.")
         events = events.filter(pl.col("rating") >= settings.min_rating)
-        found.count("after_rating", events, "user_id", "item_id")
+        _count(statistics, "after_rating", events, "user_id", "item_id")
     if settings.time_start or settings.time_end:
-        start, end = _second(settings.time_start), _second(settings.time_end)
+        start, end = (
+            datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() if day else None
+            for day in (settings.time_start, settings.time_end)
+        )
         time = pl.col("timestamp")
         events = events.filter((time >= (start or 0)) & (time < (end or float("inf"))))
-        found.count("after_window", events, "user_id", "item_id")
+        _count(statistics, "after_window", events, "user_id", "item_id")
     if settings.missing_items == "drop":
-        events = events.join(
-            raw.items.select("item_id"), on="item_id", how="semi", maintain_order="left"
-        )
-        found.count("after_missing_items", events, "user_id", "item_id")
+        item_ids = raw.items.select("item_id")
+        events = events.join(item_ids, on="item_id", how="semi", maintain_order="left")
+        _count(statistics, "after_missing_items", events, "user_id", "item_id")
     if events.is_empty():
         raise InputError(
             f"no events are left after the rating and time filters and the items without a row; "
@@ -98,118 +123,277 @@ def _in_scope(raw: RawData, settings: DatasetSettings, found: Report) -> pl.Data
     return events.drop("rating")
 
 
-def _second(day: str | None) -> float | None:
-    """Midnight UTC at which a day begins, in seconds from 1970."""
-    if day is None:
-        return None
-    return datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC).timestamp()
-
-
-def _coded(events: pl.DataFrame) -> _Coded:
-    user_ids, item_ids = (events[name].unique().sort() for name in ("user_id", "item_id"))
-    coded = events.select(
-        pl.col("user_id").cast(pl.Enum(user_ids)).to_physical().cast(pl.Int32).alias("user"),
-        pl.col("item_id").cast(pl.Enum(item_ids)).to_physical().cast(pl.Int32).alias("item"),
-        "timestamp",
-    )
-    return _Coded(coded, user_ids, item_ids)
-
-
-def _filtered(coded: _Coded, settings: DatasetSettings, found: Report) -> pl.DataFrame:
+def _filtered(
+    events: pl.DataFrame, settings: DatasetSettings, statistics: Statistics
+) -> pl.DataFrame:
+    """The events in order, without duplicates as the settings say, in the k-core, sampled."""
     seed = derive_seed(settings.seed, "ties")
-    events = filters.chronological(coded.events, tie_rule=settings.tie_rule, seed=seed)
+    events = chronological(events, tie_rule=settings.tie_rule, seed=seed)
     keep = "last" if settings.duplicates == "last" else "first"
-    distinct = filters.without_duplicates(events, keep=keep)
-    found.add("duplicate_events", len(events) - len(distinct))
+    distinct = without_duplicates(events, keep=keep)
+    statistics["duplicate_events"] = len(events) - len(distinct)
     if settings.duplicates != "all":
         events = distinct
-        found.count("after_duplicates", events, "user", "item")
+        _count(statistics, "after_duplicates", events)
     del distinct
-    events = _core(events, settings, found, "after_core")
+    events = _core(events, settings)
+    _count(statistics, "after_core", events)
     if settings.max_users is not None:
         generator = np.random.default_rng(derive_seed(settings.seed, "users"))
-        sampled = filters.sample_users(events["user"].to_numpy(), settings.max_users, generator)
-        events = _core(events.filter(sampled), settings, found, "after_sample")
+        sampled = sample_users(events["user"].to_numpy(), settings.max_users, generator)
+        events = _core(events.filter(sampled), settings)
+        _count(statistics, "after_sample", events)
     return events
 
 
-def _core(
-    events: pl.DataFrame, settings: DatasetSettings, found: Report, stage: str
-) -> pl.DataFrame:
-    mask = filters.core(
-        events["user"].to_numpy(),
-        events["item"].to_numpy(),
-        min_user=settings.min_user_events,
-        min_item=settings.min_item_events,
-    )
-    kept = events.filter(mask)
-    found.count(stage, kept, "user", "item")
+def _core(events: pl.DataFrame, settings: DatasetSettings) -> pl.DataFrame:
+    min_user, min_item = settings.min_user_events, settings.min_item_events
+    users, items = events["user"].to_numpy(), events["item"].to_numpy()
+    kept = events.filter(core(users, items, min_user=min_user, min_item=min_item))
     if kept.is_empty():
         raise InputError(
             f"no users and items are left of {len(events)} events: none have at least "
-            f"{settings.min_user_events} events a user and {settings.min_item_events} an item."
+            f"{min_user} events a user and {min_item} an item."
         )
     return kept
 
 
-def _split(events: pl.DataFrame, settings: DatasetSettings, found: Report) -> pl.DataFrame:
+def _split(events: pl.DataFrame, settings: DatasetSettings, statistics: Statistics) -> pl.DataFrame:
     if settings.split == "leave_one_out":
-        labelled = splits.leave_one_out(events)
+        labeled = leave_one_out(events)
     else:
-        valid_at, test_at = splits.time_bounds(
+        valid_at, test_at = time_bounds(
             events["timestamp"].to_numpy(),
             valid_share=settings.valid_share,
             test_share=settings.test_share,
         )
-        labelled = splits.global_time(events, valid_at=valid_at, test_at=test_at)
-        found.add("split_valid_from", valid_at)
-        found.add("split_test_from", test_at)
-        found.count("after_split", labelled, "user", "item")
+        labeled = global_time(events, valid_at=valid_at, test_at=test_at)
+        statistics |= {"split_valid_from": valid_at, "split_test_from": test_at}
+        _count(statistics, "after_split", labeled)
     for split in ("train", "valid", "test"):
-        n_events = int((labelled["split"] == split).sum())
+        n_events = int((labeled["split"] == split).sum())
         if not n_events:
             raise InputError(f"the split '{settings.split}' leaves no {split} events.")
-        found.add(f"events_{split}", n_events)
-    return labelled
+        statistics[f"events_{split}"] = n_events
+    return labeled
 
 
 def _numbered(
-    events: pl.DataFrame, coded: _Coded
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Dense numbers: users from 0, items from 1, both by ascending raw id."""
-    tables, numbers = [], []
-    for kind, ids, first in (("user", coded.user_ids, 0), ("item", coded.item_ids, 1)):
-        codes = events[kind].unique().sort()
-        lookup = np.zeros(len(ids), np.int32)
-        lookup[codes.to_numpy()] = np.arange(first, first + len(codes), dtype=np.int32)
-        numbers.append(pl.Series(kind, lookup[events[kind].to_numpy()]))
-        index = pl.int_range(first, first + len(codes), dtype=pl.Int32, eager=True)
-        tables.append(pl.DataFrame({kind: index, f"{kind}_id": ids.gather(codes)}))
-    return tables[0], tables[1], events.with_columns(numbers)
+    kind: str, events: pl.DataFrame, ids: pl.Series, *, first: int
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The table of users or items that are left, and the events with their dense numbers."""
+    codes = events[kind].unique().sort()
+    numbers = pl.int_range(first, first + len(codes), dtype=pl.Int32, eager=True)
+    lookup = np.zeros(len(ids), np.int32)
+    lookup[codes.to_numpy()] = numbers.to_numpy()
+    table = pl.DataFrame({kind: numbers, f"{kind}_id": ids.gather(codes)})
+    return table, events.with_columns(pl.Series(kind, lookup[events[kind].to_numpy()]))
 
 
-def _with_texts(
-    items: pl.DataFrame, catalogue: pl.DataFrame, settings: DatasetSettings, name: str
-) -> tuple[pl.DataFrame, ItemTexts]:
-    missing = items.join(catalogue, on="item_id", how="anti", maintain_order="left")["item_id"]
-    if len(missing):
-        raise InputError(
-            f"{len(missing)} items of the log have no row in the items file, e.g. "
-            f"{', '.join(missing[:N_EXAMPLES])}; set missing_items to 'drop' to leave them out."
-        )
-    rules = TextRules(
-        template=settings.template,
-        columns=settings.text_columns,
-        clean_html=settings.clean_html,
-        max_field_chars=settings.max_field_chars,
-        placeholder=settings.placeholder if settings.blank_text == "placeholder" else None,
+# Filters and order
+
+
+def core(users: np.ndarray, items: np.ndarray, *, min_user: int, min_item: int) -> np.ndarray:
+    """Which events belong to the largest log where every user and item has enough events.
+
+    Rounds of dropping users and items that have too few events, until nothing changes; the result
+    does not depend on the order of the drops.
+
+    Args:
+        users: (n_events,) integer user codes from 0.
+        items: (n_events,) integer item codes from 0.
+        min_user: Events that a user needs.
+        min_item: Events that an item needs.
+
+    Returns:
+        (n_events,) bool; all False where no such log exists.
+    """
+    kept = np.arange(len(users))
+    while True:
+        user_counts = np.bincount(users[kept])
+        item_counts = np.bincount(items[kept])
+        stays = (user_counts[users[kept]] >= min_user) & (item_counts[items[kept]] >= min_item)
+        if stays.all():
+            break
+        kept = kept[stays]
+    mask = np.zeros(len(users), dtype=bool)
+    mask[kept] = True
+    return mask
+
+
+def chronological(events: pl.DataFrame, *, tie_rule: str, seed: int) -> pl.DataFrame:
+    """The events (user, item, timestamp) sorted by user, then time, then the tie rule.
+
+    Equal times of one user keep the order of the file (``file_order``), or follow a hash of seed,
+    user and item (``hashed``), which no order of the file can change. Neither sorts by item: that
+    would put an item's place in the catalog into the held-out items.
+    """
+    if tie_rule == "hashed":
+        keys = tie_hash(events["user"].to_numpy(), events["item"].to_numpy(), seed)
+        events = events.with_columns(tie=keys).sort("tie", maintain_order=True).drop("tie")
+    # Stable sorts, the least important key first: twice as fast here as one sort by two keys.
+    return events.sort("timestamp", maintain_order=True).sort("user", maintain_order=True)
+
+
+def tie_hash(users: np.ndarray, items: np.ndarray, seed: int) -> np.ndarray:
+    """(n_events,) uint64: a hash of seed, user and item that every platform computes alike.
+
+    Source:
+        The finalizer of SplitMix64, Steele, Lea and Flood, OOPSLA 2014.
+    """
+    state = _mix(users.astype(np.uint64) + np.uint64(seed % 2**64))
+    return _mix(state ^ items.astype(np.uint64))
+
+
+def _mix(state: np.ndarray) -> np.ndarray:
+    state = state + np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))
+
+
+def without_duplicates(events: pl.DataFrame, *, keep: str) -> pl.DataFrame:
+    """The ``first`` or the ``last`` event of each pair of user and item, of events in order."""
+    pair = pl.col("user").cast(pl.Int64) * 2**31 + pl.col("item")
+    return events.filter(pair.is_first_distinct() if keep == "first" else pair.is_last_distinct())
+
+
+def sample_users(users: np.ndarray, n_users: int, generator: np.random.Generator) -> np.ndarray:
+    """(n_events,) bool: events of ``n_users`` users drawn without replacement, or of all if fewer.
+
+    Args:
+        users: (n_events,) integer user codes.
+        n_users: Users to keep.
+        generator: Source of the draw.
+    """
+    present = np.unique(users)
+    if len(present) <= n_users:
+        return np.ones(len(users), dtype=bool)
+    return np.isin(users, generator.choice(present, n_users, replace=False))
+
+
+# Splits
+
+
+def leave_one_out(events: pl.DataFrame) -> pl.DataFrame:
+    """The events with a column split: a user's last is test, the one before valid, others train.
+
+    A user with fewer than three events cannot be split and is trained on only.
+
+    Args:
+        events: Column user at least, sorted by user, then time.
+    """
+    length = pl.len().over("user")
+    from_end = length - 1 - pl.int_range(pl.len()).over("user")
+    return events.with_columns(
+        split=pl.when((length < SHORTEST_SPLIT) | (from_end >= 2))
+        .then(pl.lit("train"))
+        .when(from_end == 1)
+        .then(pl.lit("valid"))
+        .otherwise(pl.lit("test"))
     )
-    texts = write_texts(catalogue.join(items, on="item_id", how="semi"), name, rules)
-    joined = items.join(texts.items, on="item_id", how="left", maintain_order="left")
-    return joined.with_columns(text_sha256=report.text_digests(joined["text"])), texts
 
 
-def _with_train_counts(items: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
-    in_train = events.filter(pl.col("split") == "train")["item"].to_numpy()
-    counts = np.bincount(in_train, minlength=len(items) + 1)[1:]
-    return items.with_columns(train_count=pl.Series(counts, dtype=pl.Int32))
+def time_bounds(
+    timestamps: np.ndarray, *, valid_share: float, test_share: float
+) -> tuple[float, float]:
+    """First times of the validation and of the test period, which have these shares of the events.
+
+    Each is an event's own time: whoever shares it is in that period.
+    """
+    ordered = np.sort(timestamps)
+    n_test = max(1, round(len(ordered) * test_share))
+    n_valid = max(1, round(len(ordered) * valid_share))
+    valid_at = ordered[max(0, len(ordered) - n_test - n_valid)]
+    return float(valid_at), float(ordered[len(ordered) - n_test])
+
+
+def global_time(events: pl.DataFrame, *, valid_at: float, test_at: float) -> pl.DataFrame:
+    """The events with a column split, where nothing trained on is later than anything held out.
+
+    Train is what happened before ``valid_at``. A user's first event of the validation period is the
+    validation item, the first of the test period the test item. The later events of a period are
+    dropped: to train on them would let the future in, and a history that holds them would not be
+    the one the item was chosen in. Users without an event before ``valid_at`` are dropped.
+
+    Args:
+        events: Columns user and timestamp at least, sorted by user, then time.
+        valid_at: First time of the validation period.
+        test_at: First time of the test period.
+    """
+    split = (
+        pl.when(pl.col("timestamp") < valid_at)
+        .then(pl.lit("train"))
+        .when(pl.col("timestamp") < test_at)
+        .then(pl.lit("valid"))
+        .otherwise(pl.lit("test"))
+    )
+    labeled = events.with_columns(split=split)
+    rank = pl.int_range(pl.len()).over("user", "split")
+    has_past = (pl.col("split") == "train").any().over("user")
+    return labeled.filter(has_past & ((pl.col("split") == "train") | (rank == 0)))
+
+
+# Statistics of the data report
+
+
+def _count(
+    statistics: Statistics, stage: str, events: pl.DataFrame, user: str = "user", item: str = "item"
+) -> None:
+    """Note the users, items and events after a stage; the columns of ids are named."""
+    statistics[f"events_{stage}"] = len(events)
+    statistics[f"users_{stage}"] = events[user].n_unique()
+    statistics[f"items_{stage}"] = events[item].n_unique()
+
+
+def _describe(events: pl.DataFrame, train_counts: np.ndarray, statistics: Statistics) -> None:
+    """Note the final counts, histories, ties, popularity, and held-out items unseen in training.
+
+    Args:
+        events: Final interactions, sorted by user and position, timestamps unrounded.
+        train_counts: (n_items,) training events of each item.
+        statistics: They are added here.
+    """
+    lengths = events.group_by("user").len()["len"].to_numpy()
+    n_held_out = events.filter(pl.col("split") != "train")["user"].n_unique()
+    statistics |= {
+        "users": len(lengths),
+        "items": len(train_counts),
+        "events": len(events),
+        "density": len(events) / (len(lengths) * len(train_counts)),
+        "users_train_only": len(lengths) - n_held_out,
+        "history_length_min": lengths.min(),
+        "history_length_mean": lengths.mean(),
+        "history_length_median": np.median(lengths),
+        "history_length_max": lengths.max(),
+    }
+    bins = np.bincount(np.frexp(lengths)[1] - 1)  # [1, 2), [2, 4), [4, 8), ...
+    for power in np.flatnonzero(bins):
+        low, high = 2**power, 2 ** (power + 1) - 1
+        statistics[f"users_with_history_{low:06d}_to_{high:06d}"] = bins[power]
+    # An event is tied if it shares its user and time with the one before or after it.
+    is_same = (pl.col(name) == pl.col(name).shift(1) for name in ("user", "timestamp"))
+    tied = events.select("split", earlier=pl.all_horizontal(is_same).fill_null(False))
+    later = pl.col("earlier").shift(-1, fill_value=False)
+    statistics["tied_events_share"] = tied.select((pl.col("earlier") | later).mean()).item()
+    test = tied.filter(pl.col("split") == "test")
+    statistics["tied_test_targets_share"] = test["earlier"].mean()
+    curve = np.cumsum(np.sort(train_counts)[::-1])
+    for percent in TOP_PERCENT:
+        share = curve[max(1, round(len(curve) * percent / 100)) - 1] / curve[-1]
+        statistics[f"train_share_of_top_{percent:02d}_percent_items"] = share
+    statistics["items_unseen_in_train"] = (train_counts == 0).sum()
+    for split in ("valid", "test"):
+        held_out = events.filter(pl.col("split") == split)["item"].to_numpy()
+        statistics[f"{split}_targets_unseen_share"] = (train_counts[held_out - 1] == 0).mean()
+
+
+def _deviations(statistics: Statistics, expected: Counts | None) -> list[str]:
+    """Note every final count that differs from the expected one; a sentence for each."""
+    warnings = []
+    for name, count in (expected.as_json() if expected else {}).items():
+        if statistics[name] != count:
+            statistics[f"warning_{name}_expected"] = count
+            statistics[f"warning_{name}_found"] = statistics[name]
+            warnings.append(f"expected {count} {name}, got {statistics[name]}")
+    return warnings

@@ -11,14 +11,14 @@ from typing import Literal
 import polars as pl
 
 from ace_steps.errors import InputError
-from ace_steps.preprocess.raw_events import (
+from ace_steps.preprocess.raw_data import (
     RawData,
     checked_events,
     checked_items,
     lines,
+    read_json_lines,
     require_columns,
 )
-from ace_steps.preprocess.raw_json import read_json_lines
 from ace_steps.preprocess.settings import DatasetSettings
 
 REVIEW = {
@@ -37,38 +37,34 @@ class Amazon2014Settings(DatasetSettings):
     reader: Literal["amazon_2014"] = "amazon_2014"
 
 
-def catalog_columns(items: Path | None, settings: Amazon2014Settings) -> list[str]:
+def catalog_columns(_items: Path | None, _settings: Amazon2014Settings) -> list[str]:
     """Text columns of the catalog, the same for every file of the format."""
-    del items, settings
     return list(TEXTS)
 
 
-def read(interactions: Path, items: Path, settings: Amazon2014Settings | None = None) -> RawData:
-    """The log of a 5-core review file and the catalogue of its metadata file."""
-    del settings  # the format fixes them
+def read(interactions: Path, items: Path, _settings: Amazon2014Settings) -> RawData:
+    """The log of a 5-core review file and the catalog of its metadata file."""
     events = read_json_lines(interactions, REVIEW)
     events = checked_events(events, interactions, first_line=1)
-    catalogue = _catalogue(items, events["item_id"].unique())
-    return RawData(events, checked_items(catalogue, items))
+    return RawData(events, checked_items(_catalog(items, events["item_id"].unique()), items))
 
 
-def _catalogue(path: Path, wanted: pl.Series) -> pl.DataFrame:
-    """Text columns of the items that the log has.
+def _catalog(path: Path, item_ids: pl.Series) -> pl.DataFrame:
+    """Text columns of these items.
 
     A literal has to be parsed line by line. The metadata cover the whole shop, so the lines of
-    items that the log does not have are left out first, by their id alone.
+    other items are left out first, by their id alone.
     """
-    found = lines(path).with_columns(number=pl.int_range(pl.len()) + 1)
     asin = pl.col("line").str.extract(_ASIN)
-    kept = found.filter((pl.col("line") != "") & (asin.is_null() | asin.is_in(wanted.implode())))
-    rows = [_row(path, number, line) for line, number in kept.iter_rows()]
+    numbered = lines(path).with_row_index("number", 1).filter(pl.col("line") != "")
+    numbered = numbered.filter(asin.is_null() | asin.is_in(item_ids.implode()))
+    rows = [_row(path, number, line) for number, line in numbered.rows()]
     schema = dict.fromkeys(("item_id", *TEXTS), pl.String)
-    return pl.DataFrame(rows, schema=schema, orient="row").filter(
-        pl.col("item_id").is_in(wanted.implode())
-    )
+    catalog = pl.DataFrame(rows, schema=schema, orient="row")
+    return catalog.filter(pl.col("item_id").is_in(item_ids.implode()))
 
 
-def _row(path: Path, number: int, line: str) -> tuple[str | None, ...]:
+def _row(path: Path, number: int, line: str) -> list[str | None]:
     try:
         fields = ast.literal_eval(line)
     except (ValueError, SyntaxError, MemoryError, RecursionError) as refusal:
@@ -77,16 +73,12 @@ def _row(path: Path, number: int, line: str) -> tuple[str | None, ...]:
     if not isinstance(fields, dict):
         raise InputError(f"{path}: line {number} is not a Python dictionary.")
     require_columns(path, [str(name) for name in fields], ["asin"])
-    return (str(fields["asin"]), *(_flat(fields.get(name)) for name in TEXTS))
+    # Nested lists become one text, each entry once.
+    texts = [", ".join(dict.fromkeys(_leaves(fields.get(name)))) for name in TEXTS]
+    return [str(fields["asin"]), *(text or None for text in texts)]
 
 
-def _flat(value: object) -> str | None:
-    """Text of a value; nested lists flattened, each entry once, parted by commas."""
-    leaves = [str(leaf) for leaf in _leaves(value) if leaf is not None]
-    return ", ".join(dict.fromkeys(leaves)) or None
-
-
-def _leaves(value: object) -> list[object]:
-    if not isinstance(value, list | tuple):
-        return [value]
-    return [leaf for entry in value for leaf in _leaves(entry)]
+def _leaves(value: object) -> list[str]:
+    if isinstance(value, list | tuple):
+        return [leaf for entry in value for leaf in _leaves(entry)]
+    return [] if value is None else [str(value)]

@@ -8,8 +8,14 @@ from typing import Literal
 
 import polars as pl
 
-from ace_steps.preprocess.raw_events import RawData, checked_events, checked_items
-from ace_steps.preprocess.raw_json import TEXT_LIST, joined, read_json_lines
+from ace_steps.preprocess.raw_data import (
+    TEXT_LIST,
+    RawData,
+    checked_events,
+    checked_items,
+    joined,
+    read_json_lines,
+)
 from ace_steps.preprocess.settings import DatasetSettings
 
 REVIEW = {
@@ -18,15 +24,12 @@ REVIEW = {
     "timestamp": ("timestamp", pl.Float64()),
     "rating": ("rating", pl.Float64()),
 }
+TEXTS = ("title", "store", "price", "main_category")
+LISTS = ("categories", "features", "description")
 METADATA = {
     "parent_asin": ("item_id", pl.String()),
-    "title": ("title", pl.String()),
-    "store": ("store", pl.String()),
-    "price": ("price", pl.String()),
-    "main_category": ("main_category", pl.String()),
-    "categories": ("categories", TEXT_LIST),
-    "features": ("features", TEXT_LIST),
-    "description": ("description", TEXT_LIST),
+    **{name: (name, pl.String()) for name in TEXTS},
+    **{name: (name, TEXT_LIST) for name in LISTS},
 }
 
 
@@ -36,21 +39,14 @@ class Amazon2023Settings(DatasetSettings):
     reader: Literal["amazon_2023"] = "amazon_2023"
 
 
-def catalog_columns(items: Path | None, settings: Amazon2023Settings) -> list[str]:
+def catalog_columns(_items: Path | None, _settings: Amazon2023Settings) -> list[str]:
     """Text columns of the catalog, the same for every file of the format."""
-    del items, settings
-    return [name for name, _ in METADATA.values() if name != "item_id"]
+    return [*TEXTS, *LISTS]
 
 
-def read(interactions: Path, items: Path, settings: Amazon2023Settings | None = None) -> RawData:
-    """The log of a review file and the catalogue of its metadata file."""
-    del settings  # the format fixes them
-    events = read_json_lines(interactions, REVIEW)
-    events = events.with_columns(pl.col("timestamp") / 1000)
-    catalogue = read_json_lines(items, METADATA)
-    catalogue = catalogue.with_columns(
-        joined(name) for name, kind in METADATA.values() if kind == TEXT_LIST
-    )
-    return RawData(
-        checked_events(events, interactions, first_line=1), checked_items(catalogue, items)
-    )
+def read(interactions: Path, items: Path, _settings: Amazon2023Settings) -> RawData:
+    """The log of a review file and the catalog of its metadata file."""
+    events = read_json_lines(interactions, REVIEW).with_columns(pl.col("timestamp") / 1000)
+    catalog = read_json_lines(items, METADATA).with_columns(map(joined, LISTS))
+    events = checked_events(events, interactions, first_line=1)
+    return RawData(events, checked_items(catalog, items))

@@ -1,13 +1,15 @@
 """Reader of MovieLens in GroupLens' own formats, told apart by what stands in the first line.
 
-| release | log | catalogue |
+| release | log | catalog |
 |---|---|---|
 | 100K | u.data, tabs | u.item, bars, a column a genre, Latin-1 |
 | 1M, 10M | ratings.dat, double colons | movies.dat, double colons, Latin-1 (1M) or UTF-8 |
 | 20M, 25M, latest | ratings.csv | movies.csv, titles quoted, UTF-8 |
 """
 
+import gzip
 import io
+import zlib
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +17,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from ace_steps.errors import InputError
-from ace_steps.preprocess.raw_events import (
+from ace_steps.preprocess.raw_data import (
     NUMBERS,
     RawData,
     checked_events,
@@ -25,13 +27,12 @@ from ace_steps.preprocess.raw_events import (
     require_columns,
     unreadable,
 )
-from ace_steps.preprocess.raw_json import whole
 from ace_steps.preprocess.settings import DatasetSettings
 
 LOG = {"userId": "user_id", "movieId": "item_id", "rating": "rating", "timestamp": "timestamp"}
+TAB = ["user_id", "item_id", "rating", "timestamp"]
 # "1::1193::5::978300760" read with a single colon has an empty field between two values.
 DOUBLE_COLON = ["user_id", "_1", "item_id", "_2", "rating", "_3", "timestamp"]
-TAB = ["user_id", "item_id", "rating", "timestamp"]
 # Columns of u.item from the sixth on, in order; "unknown" is no genre.
 GENRES = (
     *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime"),
@@ -47,70 +48,68 @@ class MovielensSettings(DatasetSettings):
     reader: Literal["movielens"] = "movielens"
 
 
-def catalog_columns(items: Path | None, settings: MovielensSettings) -> list[str]:
+def catalog_columns(_items: Path | None, _settings: MovielensSettings) -> list[str]:
     """Text columns of the catalog, the same for every file of the format."""
-    del items, settings
     return ["title", "genres"]
 
 
-def read(interactions: Path, items: Path, settings: MovielensSettings | None = None) -> RawData:
-    """The log of a ratings file and the catalogue of its movies file."""
-    del settings  # the format fixes them
-    return RawData(_events(interactions), checked_items(_catalogue(items), items))
-
-
-def _events(path: Path) -> pl.DataFrame:
-    first = "".join(lines(path, n_rows=1)["line"])
+def read(interactions: Path, items: Path, _settings: MovielensSettings) -> RawData:
+    """The log of a ratings file and the catalog of its movies file."""
+    first = "".join(lines(interactions, n_rows=1)["line"])
     if first.startswith("userId"):
-        events = read_delimited(path, LOG, separator=",", quote='"', numbers=NUMBERS)
-        return checked_events(events, path, first_line=2)
-    if "::" not in first and "\t" not in first:
-        raise InputError(f"{path}: no MovieLens log begins with '{first[:60]}'.")
-    separator, names = (":", DOUBLE_COLON) if "::" in first else ("\t", TAB)
-    wanted = {name: name for name in TAB}
-    events = read_delimited(path, wanted, separator=separator, names=names, numbers=NUMBERS)
-    return checked_events(events, path, first_line=1)
+        events = read_delimited(interactions, LOG, separator=",", quote='"', numbers=NUMBERS)
+    elif "::" in first or "\t" in first:
+        separator, names = (":", DOUBLE_COLON) if "::" in first else ("\t", TAB)
+        columns = {name: name for name in TAB}
+        events = read_delimited(
+            interactions, columns, separator=separator, names=names, numbers=NUMBERS
+        )
+    else:
+        raise InputError(f"{interactions}: no MovieLens log begins with '{first[:60]}'.")
+    first_line = 2 if first.startswith("userId") else 1
+    events = checked_events(events, interactions, first_line=first_line)
+    return RawData(events, checked_items(_catalog(items), items))
 
 
-def _catalogue(path: Path) -> pl.DataFrame:
-    text = _decoded(whole(path))
+def _catalog(path: Path) -> pl.DataFrame:
+    text = _text(path)
     first = text.partition("\n")[0]
     if first.startswith("movieId"):
-        table = _csv(path, text)
+        try:
+            table = pl.read_csv(io.BytesIO(text.encode()), infer_schema=False)
+        except PolarsError as refusal:
+            raise unreadable(path, refusal) from None
+        require_columns(path, table.columns, ["movieId", "title", "genres"])
         genres = pl.col("genres").replace(NO_GENRES, None).str.replace_all("|", ", ", literal=True)
         return table.select(pl.col("movieId").alias("item_id"), "title", genres)
-    separator = "::" if "::" in first else "|"
-    rows = pl.DataFrame({"line": text.splitlines()}).with_columns(
-        number=pl.int_range(pl.len()) + 1, field=pl.col("line").str.split(separator)
-    )
-    rows = rows.filter(pl.col("line") != "")
-    n_fields = 3 if separator == "::" else 5 + len(GENRES)
-    wrong = rows.filter(pl.col("field").list.len() != n_fields)
-    if not wrong.is_empty():
-        raise InputError(
-            f"{path}: line {wrong['number'][0]} has {len(wrong['field'][0])} fields parted by "
-            f"'{separator}', but a MovieLens catalogue has {n_fields}."
-        )
-    field = pl.col("field").list
-    genres = field.get(2).str.replace_all("|", ", ", literal=True)
-    if separator == "|":
-        places = {name: 5 + i for i, name in enumerate(GENRES) if name != "unknown"}
-        flags = [pl.when(field.get(i) == "1").then(pl.lit(n)) for n, i in places.items()]
-        genres = pl.concat_str(flags, separator=", ", ignore_nulls=True)
-    return rows.select(item_id=field.get(0), title=field.get(1), genres=genres)
+    separator, n_fields = ("::", 3) if "::" in first else ("|", 5 + len(GENRES))
+    rows = [line.split(separator) for line in text.splitlines()]
+    for number, row in enumerate(rows, start=1):
+        if len(row) != n_fields and row != [""]:
+            raise InputError(
+                f"{path}: line {number}: expected {n_fields} fields of a MovieLens catalog between "
+                f"'{separator}', got {len(row)}."
+            )
+    schema = dict.fromkeys(("item_id", "title", "genres"), pl.String)
+    catalog = [(*row[:2], _genres(row)) for row in rows if row != [""]]
+    return pl.DataFrame(catalog, schema=schema, orient="row")
 
 
-def _csv(path: Path, text: str) -> pl.DataFrame:
+def _genres(row: list[str]) -> str:
+    """``Animation, Comedy`` of a row of movies.dat, or of the flags in a row of u.item."""
+    if len(row) == 3:
+        return row[2].replace("|", ", ")
+    flags = zip(GENRES[1:], row[6:], strict=True)
+    return ", ".join(genre for genre, flag in flags if flag == "1")
+
+
+def _text(path: Path) -> str:
+    """UTF-8 if it is that, else Latin-1, as the older releases are; plain or gzip."""
     try:
-        table = pl.read_csv(io.BytesIO(text.encode()), infer_schema=False)
-    except PolarsError as refusal:
-        raise unreadable(path, refusal) from None
-    require_columns(path, table.columns, ["movieId", "title", "genres"])
-    return table
-
-
-def _decoded(content: bytes) -> str:
-    """UTF-8 if it is that, else Latin-1, as the older releases are; carriage returns taken out."""
+        content = path.read_bytes()
+        content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+    except (OSError, EOFError, zlib.error) as damage:
+        raise unreadable(path, damage) from None
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:

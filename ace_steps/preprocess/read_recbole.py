@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from ace_steps.errors import InputError
-from ace_steps.preprocess.raw_events import (
+from ace_steps.preprocess.raw_data import (
     NUMBERS,
     RawData,
     checked_events,
@@ -16,12 +16,13 @@ from ace_steps.preprocess.raw_events import (
     header,
     lines,
     read_delimited,
+    require_columns,
 )
 from ace_steps.preprocess.settings import DatasetSettings
 from ace_steps.validation import Mistake
 
 KINDS = ("token", "token_seq", "float", "float_seq")
-EVENT_FIELDS = ("user_id", "item_id", "timestamp")
+EVENT_FIELDS = ["user_id", "item_id", "timestamp"]
 
 
 class RecboleSettings(DatasetSettings):
@@ -30,14 +31,15 @@ class RecboleSettings(DatasetSettings):
     reader: Literal["recbole"] = "recbole"
 
 
-def catalog_columns(items: Path | None, settings: RecboleSettings) -> list[str] | None:
+def catalog_columns(items: Path | None, _settings: RecboleSettings) -> list[str] | None:
     """Text columns of the .item file; None where there is none to look at.
 
     Raises:
         InputError: not readable, or no such header.
     """
-    del settings
-    return None if items is None else [n for n in _all_fields(items).values() if n != "item_id"]
+    if items is None:
+        return None
+    return [name for name in _fields(items, ["item_id"]).values() if name != "item_id"]
 
 
 def n_catalog_rows(path: Path) -> int:
@@ -45,45 +47,31 @@ def n_catalog_rows(path: Path) -> int:
     return max(0, len(lines(path)) - 1)
 
 
-def check_log(interactions: Path, settings: RecboleSettings) -> list[Mistake]:
+def check_log(interactions: Path, _settings: RecboleSettings) -> list[Mistake]:
     """What is wrong with the log's header."""
-    del settings
-    _fields(interactions, EVENT_FIELDS, ())
+    _fields(interactions, EVENT_FIELDS)
     return []
 
 
-def read(interactions: Path, items: Path, settings: RecboleSettings | None = None) -> RawData:
-    """The log of the .inter file and the catalogue of the .item file."""
-    del settings  # the header says it
-    wanted = _fields(interactions, EVENT_FIELDS, ("rating",))
-    events = read_delimited(interactions, wanted, separator="\t", numbers=NUMBERS)
-    catalogue = read_delimited(items, _all_fields(items), separator="\t")
-    return RawData(
-        checked_events(events, interactions, first_line=2), checked_items(catalogue, items)
-    )
+def read(interactions: Path, items: Path, _settings: RecboleSettings | None = None) -> RawData:
+    """The log of the .inter file and the catalog of the .item file."""
+    fields = _fields(interactions, EVENT_FIELDS)
+    fields = {raw: name for raw, name in fields.items() if name in (*EVENT_FIELDS, "rating")}
+    events = read_delimited(interactions, fields, separator="\t", numbers=NUMBERS)
+    catalog = read_delimited(items, _fields(items, ["item_id"]), separator="\t")
+    events = checked_events(events, interactions, first_line=2)
+    return RawData(events, checked_items(catalog, items))
 
 
-def _fields(path: Path, wanted: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, str]:
-    typed = {name: raw for raw, name in _typed_header(path).items()}
-    for name in wanted:
-        if name not in typed:
-            found = ", ".join(typed.values())
-            raise InputError(f"{path}: column '{name}' is missing; found {found}.")
-    return {typed[name]: name for name in (*wanted, *optional) if name in typed}
-
-
-def _all_fields(path: Path) -> dict[str, str]:
-    _fields(path, ("item_id",), ())
-    return _typed_header(path)
-
-
-def _typed_header(path: Path) -> dict[str, str]:
+def _fields(path: Path, required: list[str]) -> dict[str, str]:
     """Each column as it stands in the header, with its name."""
     names = header(path, "\t")
     for name in names:
         if name.rpartition(":")[2] not in KINDS:
             raise InputError(
-                f"{path}: header field '{name}' is not name:kind with kind one of "
+                f"{path}: header field '{name}': expected name:kind with kind one of "
                 f"{', '.join(KINDS)}."
             )
-    return {name: name.rpartition(":")[0] for name in names}
+    fields = {name: name.rpartition(":")[0] for name in names}
+    require_columns(path, list(fields.values()), required)
+    return fields

@@ -11,18 +11,21 @@ from pydantic import Field
 
 from ace_steps.errors import InputError
 from ace_steps.io.parquet import open_parquet
-from ace_steps.preprocess.raw_events import (
+from ace_steps.preprocess.raw_data import (
     LATEST_S,
+    NUMBERS,
     RawData,
     checked_events,
     checked_items,
     header,
+    joined,
     lines,
     read_delimited,
     require_columns,
+    starts_with,
+    timed,
     unreadable,
 )
-from ace_steps.preprocess.raw_json import joined, timed
 from ace_steps.preprocess.settings import DatasetSettings
 from ace_steps.settings import Settings
 from ace_steps.validation import Mistake
@@ -103,24 +106,22 @@ def _no_column(column: str, path: Path, names: list[str]) -> str:
 def read(interactions: Path, items: Path, settings: TableSettings) -> RawData:
     """The log and the catalog of two tables, each CSV, TSV or Parquet by its content."""
     columns = settings.columns
-    wanted = {columns.user: "user_id", columns.item: "item_id", columns.timestamp: "timestamp"}
+    names = {columns.user: "user_id", columns.item: "item_id", columns.timestamp: "timestamp"}
     if columns.rating is not None:
-        wanted[columns.rating] = "rating"
-    first_line = 1 if is_parquet(interactions) else 2
+        names[columns.rating] = "rating"
+    first_line = 1 if starts_with(interactions, PARQUET_MAGIC) else 2
     unit = columns.timestamp_unit
     if unit == "auto":
         unit = _unit_of(interactions, columns.timestamp)
-    is_text = unit == "iso"
-    events = _read(interactions, wanted, ("rating",) if is_text else ("timestamp", "rating"))
-    if is_text:
+    if unit == "iso":
+        events = _read(interactions, names, ("rating",))
         events = timed(events, interactions, first_line=first_line)
-    elif unit != "seconds":
+    else:
+        events = _read(interactions, names, NUMBERS)
         events = events.with_columns(pl.col("timestamp") / PER_SECOND[unit])
-    catalogue = _read(items, {columns.catalog_id(): "item_id"}, (), keep_others=True)
-    return RawData(
-        checked_events(events, interactions, first_line=first_line),
-        checked_items(catalogue, items),
-    )
+    events = checked_events(events, interactions, first_line=first_line)
+    catalog = _read(items, {columns.catalog_id(): "item_id"}, (), keep_others=True)
+    return RawData(events, checked_items(catalog, items))
 
 
 def column_names(path: Path) -> list[str]:
@@ -129,7 +130,7 @@ def column_names(path: Path) -> list[str]:
     Raises:
         InputError: no such file, or not readable.
     """
-    if is_parquet(path):
+    if starts_with(path, PARQUET_MAGIC):
         with open_parquet(path) as file:
             return file.schema_arrow.names
     return header(path, _separator(path))
@@ -141,7 +142,7 @@ def n_catalog_rows(path: Path) -> int:
     Raises:
         InputError: no such file, or not readable.
     """
-    if is_parquet(path):
+    if starts_with(path, PARQUET_MAGIC):
         with open_parquet(path) as file:
             return file.metadata.num_rows
     return max(0, len(lines(path)) - 1)
@@ -149,11 +150,11 @@ def n_catalog_rows(path: Path) -> int:
 
 def _unit_of(path: Path, column: str) -> str:
     """The unit of a column of times: iso where none of them is a number, else by the latest."""
-    times = _read(path, {column: "timestamp"}, ())["timestamp"]
-    numbers = times.cast(pl.Float64, strict=False)
-    if numbers.count() == 0:
+    latest = (
+        _read(path, {column: "timestamp"}, ())["timestamp"].cast(pl.Float64, strict=False).max()
+    )
+    if latest is None:
         return "iso"
-    latest = numbers.max()
     fitting = (unit for unit, scale in PER_SECOND.items() if latest / scale <= LATEST_S)
     unit = next(fitting, "nanoseconds")
     log.info("%s: column '%s' is in %s, by its latest value %.15g", path, column, unit, latest)
@@ -161,24 +162,19 @@ def _unit_of(path: Path, column: str) -> str:
 
 
 def _read(
-    path: Path, wanted: dict[str, str], numbers: tuple[str, ...], *, keep_others: bool = False
+    path: Path, names: dict[str, str], numbers: tuple[str, ...], *, keep_others: bool = False
 ) -> pl.DataFrame:
-    if is_parquet(path):
-        return _read_parquet(path, wanted, numbers, keep_others)
-    names = header(path, separator := _separator(path))
-    others = {name: name for name in names if name not in wanted} if keep_others else {}
-    return read_delimited(path, wanted | others, separator=separator, quote='"', numbers=numbers)
-
-
-def _read_parquet(
-    path: Path, wanted: dict[str, str], numbers: tuple[str, ...], keep_others: bool
-) -> pl.DataFrame:
+    """The columns under their names in the result; numbers are float64, all others text."""
+    if not starts_with(path, PARQUET_MAGIC):
+        separator = _separator(path)
+        if keep_others:
+            names = names | {name: name for name in header(path, separator) if name not in names}
+        return read_delimited(path, names, separator=separator, quote='"', numbers=numbers)
     with open_parquet(path) as file:
-        names = file.schema_arrow.names
-        require_columns(path, names, list(wanted))
-        table = pl.from_arrow(file.read(columns=names if keep_others else list(wanted)))
-    table = table.rename(wanted)
-    table = table.with_columns(
+        columns = file.schema_arrow.names
+        require_columns(path, columns, list(names))
+        table = pl.from_arrow(file.read(columns=columns if keep_others else list(names)))
+    table = table.rename(names).with_columns(
         cs.datetime().dt.strftime(ISO), cs.duration().dt.to_string("iso"), cs.array().arr.to_list()
     )
     lists = [name for name, kind in table.schema.items() if kind == pl.List]
@@ -188,11 +184,11 @@ def _read_parquet(
                 f"{path}: column '{name}': expected a value or a list of values a row, got lists "
                 "of lists; write it as text or leave it out"
             )
-    table = table.with_columns(pl.col(lists).cast(pl.List(pl.String)))
-    table = table.with_columns(joined(name) for name in lists)
-    kinds = {name: pl.Float64 if name in numbers else pl.String for name in table.columns}
+    table = table.with_columns(pl.col(lists).cast(pl.List(pl.String))).with_columns(
+        map(joined, lists)
+    )
     try:
-        return table.cast(kinds)
+        return table.cast({n: pl.Float64 if n in numbers else pl.String for n in table.columns})
     except PolarsError as refusal:
         raise unreadable(path, refusal) from None
 
@@ -202,17 +198,6 @@ def _separator(path: Path) -> str:
     for separator in SEPARATORS:
         if separator in first:
             return separator
-    raise InputError(f"{path}: no tab, semicolon or comma in the header line '{first[:60]}'.")
-
-
-def is_parquet(path: Path) -> bool:
-    """Whether a file begins as Parquet does.
-
-    Raises:
-        InputError: no such file, or not readable.
-    """
-    try:
-        with path.open("rb") as begun:
-            return begun.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
-    except OSError as damage:
-        raise unreadable(path, damage) from None
+    raise InputError(
+        f"{path}: expected a tab, semicolon or comma in the header line, got '{first[:60]}'."
+    )

@@ -8,8 +8,13 @@ from typing import Literal
 
 import polars as pl
 
-from ace_steps.preprocess.raw_events import RawData, checked_events, checked_items
-from ace_steps.preprocess.raw_json import read_json_lines, timed
+from ace_steps.preprocess.raw_data import (
+    RawData,
+    checked_events,
+    checked_items,
+    read_json_lines,
+    timed,
+)
 from ace_steps.preprocess.settings import DatasetSettings
 
 REVIEW = {
@@ -18,14 +23,8 @@ REVIEW = {
     "date": ("timestamp", pl.String()),
     "stars": ("rating", pl.Float64()),
 }
-BUSINESS = {
-    "business_id": ("item_id", pl.String()),
-    "name": ("name", pl.String()),
-    "address": ("address", pl.String()),
-    "city": ("city", pl.String()),
-    "state": ("state", pl.String()),
-    "categories": ("categories", pl.String()),
-}
+TEXTS = ("name", "address", "city", "state", "categories")
+BUSINESS = {"business_id": ("item_id", pl.String()), **{t: (t, pl.String()) for t in TEXTS}}
 
 
 class YelpSettings(DatasetSettings):
@@ -34,17 +33,13 @@ class YelpSettings(DatasetSettings):
     reader: Literal["yelp"] = "yelp"
 
 
-def catalog_columns(items: Path | None, settings: YelpSettings) -> list[str]:
+def catalog_columns(_items: Path | None, _settings: YelpSettings) -> list[str]:
     """Text columns of the catalog, the same for every file of the format."""
-    del items, settings
-    return [name for name, _ in BUSINESS.values() if name != "item_id"]
+    return list(TEXTS)
 
 
-def read(interactions: Path, items: Path, settings: YelpSettings | None = None) -> RawData:
-    """The log of the review file and the catalogue of the business file."""
-    del settings  # the format fixes them
+def read(interactions: Path, items: Path, _settings: YelpSettings) -> RawData:
+    """The log of the review file and the catalog of the business file."""
     events = timed(read_json_lines(interactions, REVIEW), interactions, first_line=1)
-    catalogue = read_json_lines(items, BUSINESS)
-    return RawData(
-        checked_events(events, interactions, first_line=1), checked_items(catalogue, items)
-    )
+    events = checked_events(events, interactions, first_line=1)
+    return RawData(events, checked_items(read_json_lines(items, BUSINESS), items))

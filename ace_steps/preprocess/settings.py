@@ -1,13 +1,23 @@
-"""Settings of a dataset; a reader's own settings class stands in its file."""
+"""Settings of a dataset, and the public datasets that they may name.
+
+A reader's own settings class stands in its file. A dry run imports this module: no polars, no
+torch.
+"""
 
 from datetime import date
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, FiniteFloat, field_validator, model_validator
 
+from ace_steps.io.fetch import Source, look_up, read_registry
+from ace_steps.io.files import own_path
 from ace_steps.settings import Count, Seed, Settings, Share
 
-ORIGINS = ("source", "interactions", "items")  # keys that say where the raw files are
+ROLES = ("interactions", "items")
+ORIGINS = ("source", *ROLES)  # keys that say where the raw files are
+
+Text = Annotated[str, Field(min_length=1)]
 
 
 class Counts(Settings):
@@ -26,21 +36,18 @@ class DatasetSettings(Settings):
     """
 
     reader: str
-    source: str | None = Field(
+    source: Text | None = Field(
         None,
-        min_length=1,
         description="Name of a public dataset in data/datasets.yaml, fetched and checked by the "
         "rule fetch_dataset; instead of interactions and items.",
     )
-    interactions: str | None = Field(
+    interactions: Text | None = Field(
         None,
-        min_length=1,
         description="Path of the log; it may hold ${NAME}, replaced from the environment.",
     )
-    items: str | None = Field(None, min_length=1, description="Path of the catalog, likewise.")
-    min_rating: float | None = Field(
+    items: Text | None = Field(None, description="Path of the catalog, likewise.")
+    min_rating: FiniteFloat | None = Field(
         None,
-        allow_inf_nan=False,
         description="Events rated lower are left out, in the unit of the log's ratings; null keeps "
         "all.",
     )
@@ -98,9 +105,8 @@ class DatasetSettings(Settings):
         description="Share of the events in the test period; for the split global_time alone, "
         "where null is 0.1.",
     )
-    template: str = Field(
+    template: Text = Field(
         "The {dataset} item has the following attributes: \n {attributes}",
-        min_length=1,
         description="What the encoder gets of an item. {title} is the catalog's column title, "
         '{attributes} lists text_columns as "title: Red lamp; price: 3;", {dataset} is the '
         "dataset's name here.",
@@ -123,9 +129,7 @@ class DatasetSettings(Settings):
         description="What happens to an item of which every field in the template is empty: error, "
         "or the text of placeholder. The report counts them.",
     )
-    placeholder: str = Field(
-        "unknown item", min_length=1, description="Text of an item without any."
-    )
+    placeholder: Text = Field("unknown item", description="Text of an item without any.")
     expected: Counts | None = Field(
         None,
         description="Counts that the dataset should have; a deviation is a warning in the report. "
@@ -171,3 +175,71 @@ class DatasetSettings(Settings):
                 "would be left to train on"
             )
         return self
+
+
+class RawFiles(Settings):
+    """Where both raw files of a public dataset come from."""
+
+    interactions: Source
+    items: Source
+
+
+class PublicDataset(Settings):
+    """A public dataset of ``data/datasets.yaml``.
+
+    Attributes:
+        title: Its full name.
+        reader: The reader of its files.
+        homepage: Where a person reads about it and can download it.
+        license: What its publisher allows, in a few words.
+        files: Where the raw files come from.
+        expected: Counts it should have after its filters, None where none are published.
+        expected_with: The settings that ``expected`` holds for; the counts are compared only when
+            an entry has all of them.
+    """
+
+    title: str
+    reader: str
+    homepage: str
+    license: str
+    files: RawFiles
+    expected: Counts | None
+    expected_with: dict[str, str | int | float | None]
+
+    def advice(self, role: str) -> str:
+        """What a person should do who needs a file that cannot be fetched."""
+        member = getattr(self.files, role).member
+        inside = f" (the file {member} in it is used)" if member else ""
+        return f"Get it from {self.homepage}{inside}; license: {self.license}."
+
+
+def public_dataset(name: str, registry: Path) -> PublicDataset:
+    """The registry's entry.
+
+    Raises:
+        InputError: the registry cannot be read, or has no such entry.
+    """
+    return look_up(read_registry(registry, PublicDataset), name, registry)
+
+
+def expected_counts(source: str, settings: dict, registry: Path) -> Counts | None:
+    """The counts that a public dataset should have with these settings, where they are known."""
+    public = public_dataset(source, registry)
+    is_alike = all(settings.get(key) == value for key, value in public.expected_with.items())
+    return public.expected if is_alike else None
+
+
+def raw_files(settings: DatasetSettings) -> dict[str, str]:
+    """Both raw files of a dataset: those that it names, or where fetch_dataset puts them.
+
+    Raises:
+        InputError: a path names a variable that is not set, or a file that is not there.
+    """
+    if settings.source:
+        return {role: f"<resources>/datasets/{settings.source}/{role}" for role in ROLES}
+    return {role: own_path(getattr(settings, role)) for role in ROLES}
+
+
+def step_settings(settings: DatasetSettings) -> dict:
+    """What the step preprocess_dataset needs to know: all but where the raw files are."""
+    return {key: value for key, value in settings.as_json().items() if key not in ORIGINS}

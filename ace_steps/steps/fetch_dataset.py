@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ace_steps import command
 from ace_steps.io.fetch import deliver
-from ace_steps.preprocess.registry import ROLES, public_dataset
+from ace_steps.preprocess.settings import ROLES, public_dataset
 
 log = logging.getLogger(__name__)
 

@@ -4,30 +4,25 @@ import polars as pl
 import pytest
 
 from ace_steps.errors import InputError
-from ace_steps.preprocess.item_text import TextRules, write_texts
+from ace_steps.preprocess.item_text import write_texts
+from tests.preprocess.conftest import dataset_settings
 
 AUTHORS = "The {dataset} item has the following attributes: \n {attributes}"
 
 
 def texts(items, **changes):
-    rules = {
-        "template": "{attributes}",
-        "columns": None,
-        "clean_html": True,
-        "max_field_chars": None,
-        "placeholder": None,
-    }
-    return write_texts(pl.DataFrame(items), "Shop", TextRules(**{**rules, **changes}))
+    rules = {"template": "{attributes}", "blank_text": "error", **changes}
+    return write_texts(pl.DataFrame(items), "Shop", dataset_settings(**rules))
 
 
 def one(title, **changes):
-    found = texts({"item_id": ["a"], "title": [title]}, template="{title}", **changes)
-    return found.items["text"][0]
+    written, _ = texts({"item_id": ["a"], "title": [title]}, template="{title}", **changes)
+    return written["text"][0]
 
 
 def test_the_authors_template_lists_every_attribute_that_is_there():
     items = {"item_id": ["a", "b"], "title": ["Lamp", "Vase"], "price": ["3.5", None]}
-    assert texts(items, template=AUTHORS).items["text"].to_list() == [
+    assert texts(items, template=AUTHORS)[0]["text"].to_list() == [
         "The Shop item has the following attributes: \n title: Lamp; price: 3.5;",
         "The Shop item has the following attributes: \n title: Vase;",
     ]
@@ -35,13 +30,13 @@ def test_the_authors_template_lists_every_attribute_that_is_there():
 
 def test_chosen_columns_are_listed_in_the_order_given():
     items = {"item_id": ["a"], "title": ["Lamp"], "brand": ["Lux"], "price": ["3"]}
-    found = texts(items, columns=["price", "title"])
-    assert found.items["text"][0] == "price: 3; title: Lamp;"
+    written, _ = texts(items, text_columns=["price", "title"])
+    assert written["text"][0] == "price: 3; title: Lamp;"
 
 
 def test_a_template_names_columns_directly():
     items = {"item_id": ["a"], "title": ["Lamp"], "brand": ["Lux"]}
-    assert texts(items, template="{brand}: {title}!").items["text"][0] == "Lux: Lamp!"
+    assert texts(items, template="{brand}: {title}!")[0]["text"][0] == "Lux: Lamp!"
 
 
 @pytest.mark.parametrize(
@@ -69,9 +64,9 @@ def test_without_cleaning_only_white_space_changes():
 
 def test_long_fields_are_cut_by_characters_and_counted():
     items = {"item_id": ["a", "b"], "title": ["éééé éé", "abc"], "brand": ["123456", None]}
-    found = texts(items, max_field_chars=5)
-    assert found.items["text"].to_list() == ["title: éééé; brand: 12345;", "title: abc;"]
-    assert found.n_shortened == 2
+    written, counts = texts(items, max_field_chars=5)
+    assert written["text"].to_list() == ["title: éééé; brand: 12345;", "title: abc;"]
+    assert counts["shortened_fields"] == 2
 
 
 def test_a_blank_text_is_an_error_with_examples():
@@ -82,16 +77,16 @@ def test_a_blank_text_is_an_error_with_examples():
 
 def test_a_blank_text_becomes_the_placeholder_and_is_counted():
     items = {"item_id": ["a", "b"], "title": ["<br>", "Lamp"]}
-    found = texts(items, template=AUTHORS, placeholder="unknown item")
-    assert found.items["text"][0] == "unknown item"
-    assert found.n_blank == 1
+    written, counts = texts(items, template=AUTHORS, blank_text="placeholder")
+    assert written["text"][0] == "unknown item"
+    assert counts["blank_texts"] == 1
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"template": "{titel}"}, "template: unknown place 'titel'; did you mean 'title'"),
-        ({"columns": ["titel"]}, "text_columns: unknown text column 'titel'; did you mean 'title'"),
+        ({"template": "{titel}"}, "template: unknown column 'titel'; did you mean 'title'"),
+        ({"text_columns": ["titel"]}, "text_columns: unknown column 'titel'; did you mean 'title'"),
     ],
 )
 def test_a_name_that_is_no_column_is_refused(changes, message):

@@ -1,22 +1,177 @@
-"""The whole of preprocessing: hand-counted, stable under row order, faithful to the raw ids."""
+"""Filters and splits against naive loops; the whole of preprocessing on logs counted by hand."""
 
 import hashlib
 import runpy
+from collections import Counter
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ace_steps.errors import InputError
-from ace_steps.preprocess.pipeline import build_dataset
-from ace_steps.preprocess.raw_events import RawData
+from ace_steps.preprocess.pipeline import (
+    build_dataset,
+    chronological,
+    core,
+    global_time,
+    leave_one_out,
+    sample_users,
+    tie_hash,
+    time_bounds,
+    without_duplicates,
+)
+from ace_steps.preprocess.raw_data import RawData
 from ace_steps.preprocess.read_recbole import read
 from ace_steps.preprocess.settings import Counts
 from tests.conftest import ROOT
-from tests.preprocess.settings import dataset_settings
+from tests.preprocess.conftest import dataset_settings
 
 OPEN = {"min_user_events": 1, "min_item_events": 1, "template": "{title}"}
+PAIRS = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), min_size=1, max_size=60)
+CODES = st.lists(
+    st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=40
+)
+TIMES = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 20)), min_size=1, max_size=60)
+LOGS = st.lists(
+    st.tuples(st.sampled_from("uvwxyz"), st.sampled_from("abcde"), st.integers(0, 3)),
+    min_size=4,
+    max_size=40,
+)
+
+
+def naive_core(pairs, min_user, min_item):
+    """Drop one user or item at a time, as the definition says; rows of the events left."""
+    left = dict(enumerate(pairs))
+    while True:
+        users = Counter(user for user, _ in left.values())
+        items = Counter(item for _, item in left.values())
+        bad_user = next((u for u, n in users.items() if n < min_user), None)
+        bad_item = next((i for i, n in items.items() if n < min_item), None)
+        if bad_user is None and bad_item is None:
+            return set(left)
+        left = {
+            row: (user, item)
+            for row, (user, item) in left.items()
+            if (user != bad_user if bad_user is not None else item != bad_item)
+        }
+
+
+@given(PAIRS, st.integers(1, 4), st.integers(1, 4))
+def test_the_core_is_what_dropping_one_by_one_leaves(pairs, min_user, min_item):
+    users, items = np.array(pairs).T
+    mask = core(users, items, min_user=min_user, min_item=min_item)
+    assert set(np.flatnonzero(mask)) == naive_core(pairs, min_user, min_item)
+
+
+def test_the_core_goes_on_until_nothing_changes():
+    # Item 2 goes (1 event), so user 1 goes (1 left), so item 1 goes, so user 0 has 1 and goes.
+    users, items = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 2])
+    assert not core(users, items, min_user=2, min_item=2).any()
+
+
+def log(rows):
+    schema = {"user": pl.Int32, "item": pl.Int32, "timestamp": pl.Float64}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+@given(CODES)
+def test_equal_times_keep_the_order_of_the_file(rows):
+    ordered = chronological(log(rows), tie_rule="file_order", seed=0).rows()
+    expected = sorted(((u, i, float(t)) for u, i, t in rows), key=lambda row: (row[0], row[2]))
+    assert ordered == expected  # Python's sort is stable
+
+
+@given(CODES, st.randoms(use_true_random=False))
+def test_hashed_ties_do_not_depend_on_the_order_of_the_file(rows, random):
+    shuffled = random.sample(rows, len(rows))
+    one, other = (chronological(log(r), tie_rule="hashed", seed=3) for r in (rows, shuffled))
+    assert one.rows() == other.rows()
+
+
+def test_hashed_ties_do_not_sort_by_item_and_differ_by_seed():
+    rows = [(0, item, 0.0) for item in range(50)]
+    one, other = (chronological(log(rows), tie_rule="hashed", seed=s)["item"] for s in (0, 1))
+    assert one.to_list() != sorted(one)
+    assert one.to_list() != other.to_list()
+
+
+def test_the_tie_hash_is_splitmix64():
+    def mix(state):
+        state = (state + 0x9E3779B97F4A7C15) % 2**64
+        state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        state = (state ^ state >> 27) * 0x94D049BB133111EB % 2**64
+        return state ^ state >> 31
+
+    assert mix(0) == 0xE220A8397B1DCDAF  # the published first output of SplitMix64 for seed 0
+    hashes = tie_hash(np.array([5, 7]), np.array([2, 3]), 11)
+    assert hashes.tolist() == [mix(mix(16) ^ 2), mix(mix(18) ^ 3)]
+
+
+@pytest.mark.parametrize(("keep", "times"), [("first", [1, 2]), ("last", [3, 4])])
+def test_of_repeated_events_the_first_or_the_last_is_kept(keep, times):
+    rows = [(0, 9, 1.0), (0, 8, 2.0), (0, 8, 3.0), (0, 9, 4.0)]
+    assert without_duplicates(log(rows), keep=keep)["timestamp"].to_list() == times
+
+
+def test_a_sample_has_the_given_number_of_users_with_all_their_events():
+    users = np.repeat(np.arange(10), 3)
+    mask = sample_users(users, 4, np.random.default_rng(0))
+    assert sorted(Counter(users[mask]).values()) == [3, 3, 3, 3]
+    assert (mask == sample_users(users, 4, np.random.default_rng(0))).all()
+    assert sample_users(users, 99, np.random.default_rng(0)).all()
+
+
+def timeline(rows):
+    schema = {"user": pl.Int32, "timestamp": pl.Float64}
+    return pl.DataFrame(sorted(rows), schema=schema, orient="row").with_row_index("event")
+
+
+@given(TIMES)
+def test_leave_one_out_is_disjoint_complete_and_ordered(rows):
+    events = timeline(rows)
+    split = leave_one_out(events)
+    assert split.drop("split").equals(events)  # each event once, under one label
+    for _, history in split.group_by("user"):
+        labels = history["split"].to_list()
+        n_held_out = 1 if len(labels) >= 3 else 0
+        assert labels == ["train"] * (len(labels) - 2 * n_held_out) + ["valid", "test"] * n_held_out
+
+
+def test_time_bounds_are_the_times_that_shares_of_the_events_have():
+    # Ten events at 0..9: the last two are tested on, the two before are validated on.
+    assert time_bounds(np.arange(10.0), valid_share=0.2, test_share=0.2) == (6.0, 8.0)
+
+
+def test_a_global_split_takes_each_users_first_event_of_a_period():
+    rows = [(0, 1), (0, 6), (0, 7), (0, 8), (0, 9), (1, 7), (1, 9), (2, 2), (2, 8)]
+    split = global_time(timeline(rows), valid_at=6.0, test_at=8.0)
+    assert split.select("user", "timestamp", "split").rows() == [
+        (0, 1.0, "train"),
+        (0, 6.0, "valid"),
+        (0, 8.0, "test"),
+        (2, 2.0, "train"),  # user 1 has nothing before time 6 and is left out
+        (2, 8.0, "test"),
+    ]
+
+
+@given(TIMES, st.floats(0.05, 0.4), st.floats(0.05, 0.4))
+def test_nothing_trained_on_is_later_than_anything_held_out(rows, valid_share, test_share):
+    events = timeline(rows)
+    times = events["timestamp"].to_numpy()
+    valid_at, test_at = time_bounds(times, valid_share=valid_share, test_share=test_share)
+    split = global_time(events, valid_at=valid_at, test_at=test_at)
+    times = {name: split.filter(pl.col("split") == name)["timestamp"] for name in ("train", "test")}
+    held_out = split.filter(pl.col("split") != "train")
+    if len(held_out) and len(times["train"]):
+        assert times["train"].max() < held_out["timestamp"].min()
+    for _, history in split.group_by("user"):
+        labels = history["split"].to_list()
+        assert labels.count("valid") <= 1
+        assert labels.count("test") <= 1
+        assert labels == sorted(labels, key=["train", "valid", "test"].index)
+        assert labels[0] == "train"
 
 
 def raw_data(events, titles=None):
@@ -41,15 +196,15 @@ def histories(dataset):
     """Each raw user's raw items in order, with their split."""
     joined = dataset.interactions.join(dataset.users, on="user").join(dataset.items, on="item")
     rows = joined.sort("user", "position").select("user_id", "item_id", "timestamp", "split").rows()
-    found = {}
+    by_user = {}
     for user, *event in rows:
-        found.setdefault(user, []).append(tuple(event))
-    return found
+        by_user.setdefault(user, []).append(tuple(event))
+    return by_user
 
 
 def test_the_toy_has_the_counts_that_its_rule_says():
     raw = read(ROOT / "data/toy/toy.inter", ROOT / "data/toy/toy.item")
-    found = report(build_dataset(raw, dataset_settings(), "toy"))
+    statistics = report(build_dataset(raw, dataset_settings(), "toy"))
     expected = {
         "events_raw": 8 * (4 + 5 + 6 + 7 + 8) + 4,
         "users_raw": 41,
@@ -70,7 +225,7 @@ def test_the_toy_has_the_counts_that_its_rule_says():
         "blank_texts": 0,
         "duplicate_texts": 0,
     }
-    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert {name: statistics[name] for name in expected} == pytest.approx(expected)
 
 
 def test_the_committed_toy_is_what_its_rule_writes(tmp_path):
@@ -92,41 +247,41 @@ def test_every_number_of_the_report_on_a_log_counted_by_hand():
     titles = {"a": "same", "b": "same", "c": "", "d": "long title", "e": "e"}
     limits = {"min_rating": 2, "time_start": "1970-01-01", "time_end": "1970-01-02"}
     texts = {"blank_text": "placeholder", "max_field_chars": 4}
-    found = report(build(events, titles, **limits, **texts))
-    assert found["events_raw"] == 10
-    assert found["events_after_rating"] == 9
-    assert found["events_after_window"] == 9  # second 99 is still on the first day
-    assert found["users_train_only"] == 1  # w has two events
-    assert found["events_train"] == 2 + 1 + 2
-    assert found["duplicate_events"] == 1  # v has a twice
-    assert found["tied_events_share"] == pytest.approx(3 / 9)
-    assert found["tied_test_targets_share"] == 0.5  # u's last shares its time, v's does not
+    statistics = report(build(events, titles, **limits, **texts))
+    assert statistics["events_raw"] == 10
+    assert statistics["events_after_rating"] == 9
+    assert statistics["events_after_window"] == 9  # second 99 is still on the first day
+    assert statistics["users_train_only"] == 1  # w has two events
+    assert statistics["events_train"] == 2 + 1 + 2
+    assert statistics["duplicate_events"] == 1  # v has a twice
+    assert statistics["tied_events_share"] == pytest.approx(3 / 9)
+    assert statistics["tied_test_targets_share"] == 0.5  # u's last shares its time, v's does not
     # Held out for the test: d of u, never trained on, and b of v, which u is trained on.
-    assert found["test_targets_unseen_share"] == 0.5
+    assert statistics["test_targets_unseen_share"] == 0.5
     # For validation: c of u, never trained on, and v's second a.
-    assert found["valid_targets_unseen_share"] == 0.5
-    assert found["items_unseen_in_train"] == 2
-    assert found["blank_texts"] == 1
-    assert found["duplicate_texts"] == 1
-    assert found["shortened_fields"] == 1
-    assert found["history_length_mean"] == 3
-    assert found["users_with_history_000002_to_000003"] == 2
-    assert found["users_with_history_000004_to_000007"] == 1
+    assert statistics["valid_targets_unseen_share"] == 0.5
+    assert statistics["items_unseen_in_train"] == 2
+    assert statistics["blank_texts"] == 1
+    assert statistics["duplicate_texts"] == 1
+    assert statistics["shortened_fields"] == 1
+    assert statistics["history_length_mean"] == 3
+    assert statistics["users_with_history_000002_to_000003"] == 2
+    assert statistics["users_with_history_000004_to_000007"] == 1
     # Training events of a, b, e: 3, 1, 1; a alone is the top 20 % of five items.
-    assert found["train_share_of_top_20_percent_items"] == pytest.approx(3 / 5)
-    assert found["density"] == pytest.approx(9 / 15)
+    assert statistics["train_share_of_top_20_percent_items"] == pytest.approx(3 / 5)
+    assert statistics["density"] == pytest.approx(9 / 15)
 
 
 def test_the_time_window_takes_its_first_day_and_not_its_last():
     day = 86_400
     events = [("u", "a", 0), ("u", "b", day), ("u", "c", 2 * day - 1), ("u", "d", 2 * day)]
-    found = build([*events, ("u", "a", day + 1)], time_start="1970-01-02", time_end="1970-01-03")
-    assert [item for item, *_ in histories(found)["u"]] == ["b", "a", "c"]
+    dataset = build([*events, ("u", "a", day + 1)], time_start="1970-01-02", time_end="1970-01-03")
+    assert [item for item, *_ in histories(dataset)["u"]] == ["b", "a", "c"]
 
 
 def test_equal_times_keep_file_order_and_unequal_ones_do_not():
-    found = build([("u", "z", 5), ("u", "a", 5), ("u", "m", 1), ("u", "b", 5)])
-    assert [(i, s) for i, _, s in histories(found)["u"]] == [
+    dataset = build([("u", "z", 5), ("u", "a", 5), ("u", "m", 1), ("u", "b", 5)])
+    assert [(i, s) for i, _, s in histories(dataset)["u"]] == [
         ("m", "train"),
         ("z", "train"),
         ("a", "valid"),
@@ -135,26 +290,21 @@ def test_equal_times_keep_file_order_and_unequal_ones_do_not():
 
 
 def test_fractions_of_a_second_order_events_and_are_stored_rounded_down():
-    found = build([("u", "a", 5.75), ("u", "b", 5.25), ("u", "c", 6)])
-    assert [(i, t) for i, t, _ in histories(found)["u"]] == [("b", 5), ("a", 5), ("c", 6)]
-    assert report(found)["tied_events_share"] == 0
+    dataset = build([("u", "a", 5.75), ("u", "b", 5.25), ("u", "c", 6)])
+    assert [(i, t) for i, t, _ in histories(dataset)["u"]] == [("b", 5), ("a", 5), ("c", 6)]
+    assert report(dataset)["tied_events_share"] == 0
 
 
 def test_texts_and_their_digests_belong_to_their_items():
-    found = build([("u", item, i) for i, item in enumerate("cab")], {"b": "B", "c": "C", "a": "A"})
-    assert found.items.select("item", "item_id", "text").rows() == [
+    dataset = build(
+        [("u", item, i) for i, item in enumerate("cab")], {"b": "B", "c": "C", "a": "A"}
+    )
+    assert dataset.items.select("item", "item_id", "text").rows() == [
         (1, "a", "A"),
         (2, "b", "B"),
         (3, "c", "C"),
     ]
-    assert found.items["text_sha256"][2] == hashlib.sha256(b"C").hexdigest()
-
-
-LOGS = st.lists(
-    st.tuples(st.sampled_from("uvwxyz"), st.sampled_from("abcde"), st.integers(0, 3)),
-    min_size=4,
-    max_size=40,
-)
+    assert dataset.items["text_sha256"][2] == hashlib.sha256(b"C").hexdigest()
 
 
 @settings(suppress_health_check=[HealthCheck.filter_too_much], max_examples=40)
@@ -175,18 +325,18 @@ def test_no_order_of_the_raw_lines_changes_anything(events, random, duplicates):
 @given(LOGS)
 def test_ids_are_dense_and_lead_back_to_the_raw_events(events):
     try:
-        found = build(events)
+        dataset = build(events)
     except InputError:
         return
-    assert found.users["user"].to_list() == list(range(len(found.users)))
-    assert found.items["item"].to_list() == list(range(1, len(found.items) + 1))
-    assert found.users["user_id"].is_sorted()
-    assert found.items["item_id"].is_sorted()
+    assert dataset.users["user"].to_list() == list(range(len(dataset.users)))
+    assert dataset.items["item"].to_list() == list(range(1, len(dataset.items) + 1))
+    assert dataset.users["user_id"].is_sorted()
+    assert dataset.items["item_id"].is_sorted()
     expected = {}
     for user, item, time in sorted(events, key=lambda event: event[2]):
         expected.setdefault(user, []).append((item, time))
-    assert {u: [e[:2] for e in h] for u, h in histories(found).items()} == expected
-    for _, history in found.interactions.group_by("user"):
+    assert {u: [e[:2] for e in h] for u, h in histories(dataset).items()} == expected
+    for _, history in dataset.interactions.group_by("user"):
         assert sorted(history["position"]) == list(range(len(history)))
 
 
@@ -204,13 +354,13 @@ def test_a_sample_of_users_keeps_the_core_and_is_drawn_by_seed():
 
 def test_a_global_split_leaves_no_future_in_training_and_counts_what_it_drops():
     events = [(user, "abcde"[s], 10 * s + k) for k, user in enumerate("uvwxyz") for s in range(5)]
-    found = build(events, split="global_time", valid_share=0.2, test_share=0.2)
-    by_split = {s: found.interactions.filter(pl.col("split") == s) for s in ("train", "valid")}
+    dataset = build(events, split="global_time", valid_share=0.2, test_share=0.2)
+    by_split = {s: dataset.interactions.filter(pl.col("split") == s) for s in ("train", "valid")}
     assert by_split["train"]["timestamp"].max() < by_split["valid"]["timestamp"].min()
-    assert report(found)["split_valid_from"] == 30
-    assert report(found)["split_test_from"] == 40
-    assert report(found)["events_after_split"] == 30
-    assert report(found)["users_train_only"] == 0
+    assert report(dataset)["split_valid_from"] == 30
+    assert report(dataset)["split_test_from"] == 40
+    assert report(dataset)["events_after_split"] == 30
+    assert report(dataset)["users_train_only"] == 0
 
 
 def test_items_without_a_row_are_an_error_with_count_and_examples():
@@ -221,9 +371,9 @@ def test_items_without_a_row_are_an_error_with_count_and_examples():
 
 def test_items_without_a_row_are_dropped_and_counted_if_asked():
     events = [("u", item, i) for i, item in enumerate("abcde")]
-    found = build(events, {"a": "A", "c": "C", "e": "E"}, missing_items="drop")
-    assert report(found)["events_after_missing_items"] == 3
-    assert [item for item, *_ in histories(found)["u"]] == ["a", "c", "e"]
+    dataset = build(events, {"a": "A", "c": "C", "e": "E"}, missing_items="drop")
+    assert report(dataset)["events_after_missing_items"] == 3
+    assert [item for item, *_ in histories(dataset)["u"]] == ["a", "c", "e"]
 
 
 def test_an_item_that_the_core_drops_needs_no_row():
@@ -232,19 +382,19 @@ def test_an_item_that_the_core_drops_needs_no_row():
     assert len(build(events, titles, min_item_events=2).items) == 3
 
 
-@pytest.mark.parametrize("n_wanted", [4, 2])
-def test_a_deviation_from_the_expected_counts_is_a_warning_with_both_numbers(n_wanted):
+@pytest.mark.parametrize("n_items", [4, 2])
+def test_a_deviation_from_the_expected_counts_is_a_warning_with_both_numbers(n_items):
     events = [("u", item, i) for i, item in enumerate("abc")]
     raw = raw_data(events)
-    wanted = {"users": 1, "items": n_wanted, "events": 3}
+    expected = Counts(users=1, items=n_items, events=3)
     plain = dataset_settings(**OPEN)
     assert not build_dataset(raw, plain, "shop").warnings
-    changed = plain.model_copy(update={"expected": Counts(**wanted)})
-    found = build_dataset(raw, changed, "shop")
-    assert found.warnings == [f"3 items found, but {n_wanted} expected"]
-    assert report(found)["warning_items_expected"] == n_wanted
-    assert report(found)["warning_items_found"] == 3
-    assert "warning_users_found" not in report(found)
+    changed = plain.model_copy(update={"expected": expected})
+    dataset = build_dataset(raw, changed, "shop")
+    assert dataset.warnings == [f"expected {n_items} items, got 3"]
+    assert report(dataset)["warning_items_expected"] == n_items
+    assert report(dataset)["warning_items_found"] == 3
+    assert "warning_users_found" not in report(dataset)
 
 
 @pytest.mark.parametrize(
@@ -274,13 +424,13 @@ def test_a_log_of_which_nothing_is_left_is_refused(changes, message):
 
 def test_amazon_beauty_has_the_published_counts(amazon_beauty):
     files = (amazon_beauty / f"amazon-beauty.{kind}" for kind in ("inter", "item"))
-    wanted = dataset_settings(min_user_events=5, min_item_events=5, blank_text="placeholder")
-    found = build_dataset(read(*files), wanted, "amazon-beauty")
-    assert (len(found.users), len(found.items), len(found.interactions)) == (
+    five_core = dataset_settings(min_user_events=5, min_item_events=5, blank_text="placeholder")
+    dataset = build_dataset(read(*files), five_core, "amazon-beauty")
+    assert (len(dataset.users), len(dataset.items), len(dataset.interactions)) == (
         22_363,
         12_101,
         198_502,
     )
-    splits = dict(found.interactions.group_by("split").len().iter_rows())
+    splits = dict(dataset.interactions.group_by("split").len().iter_rows())
     assert splits == {"train": 198_502 - 2 * 22_363, "valid": 22_363, "test": 22_363}
-    assert report(found)["blank_texts"] == 7
+    assert report(dataset)["blank_texts"] == 7

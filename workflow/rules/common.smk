@@ -15,7 +15,7 @@ from ace_steps.evaluation.selection import chosen_run
 from ace_steps.io.files import sha256_file, sha256_text
 from ace_steps.io.code_digest import PACKAGE, code_digest
 from ace_steps.io.parquet import read_table
-from ace_steps.preprocess import registry
+from ace_steps.preprocess.settings import raw_files, step_settings
 from ace_steps.io.tables import SELECTION
 
 STARTED = time.time()  # seconds since 1970, when this run read its rules
@@ -33,7 +33,7 @@ def one_of(names):
 
 ENCODERS = EXPERIMENT.encoders
 API_ENCODERS = [name for name, entry in ENCODERS.items() if entries.kind_of(entry) == entries.API]
-RAW = {name: registry.raw_files(entry) for name, entry in EXPERIMENT.datasets.items()}
+RAW = {name: raw_files(entry) for name, entry in EXPERIMENT.datasets.items()}
 MODELS = {
     name: entries.model_folder(entry, REGISTRIES.encoders) for name, entry in ENCODERS.items()
 }
@@ -43,7 +43,7 @@ HUBS = {
     if hub
 }
 SETTINGS = {
-    "dataset": {n: registry.step_settings(entry) for n, entry in EXPERIMENT.datasets.items()},
+    "dataset": {n: step_settings(entry) for n, entry in EXPERIMENT.datasets.items()},
     "encoder": {name: entries.step_settings(entry, {}) for name, entry in ENCODERS.items()},
     "refinement": {name: point.settings for name, point in PLAN.refinements.items()},
     "backbone": {name: point.settings for name, point in PLAN.backbones.items()},

@@ -7,18 +7,18 @@ import pytest
 from ace_steps.config.experiment import Registries, draft
 from ace_steps.errors import InputError
 from ace_steps.io.fetch import read_registry
-from ace_steps.preprocess.registry import (
+from ace_steps.preprocess.settings import (
+    DatasetSettings,
     PublicDataset,
     expected_counts,
     public_dataset,
     raw_files,
     step_settings,
 )
-from ace_steps.preprocess.settings import DatasetSettings
 from ace_steps.registry import READERS
 from ace_steps.settings import parse_named
 from tests.conftest import ROOT
-from tests.preprocess.settings import dataset_settings
+from tests.preprocess.conftest import dataset_settings
 
 REGISTRY = ROOT / "data/datasets.yaml"
 ML_100K = {"users": 943, "items": 1349, "events": 99287}
@@ -34,9 +34,9 @@ def drafted(**entry):
 
 def dataset(**entry):
     """The entry's settings, defaults filled in."""
-    made = drafted(**entry)
-    assert not made.mistakes
-    return made.experiment.datasets["shop"]
+    experiment = drafted(**entry)
+    assert not experiment.mistakes
+    return experiment.experiment.datasets["shop"]
 
 
 @pytest.mark.parametrize("name", read_registry(REGISTRY, PublicDataset))
@@ -87,9 +87,9 @@ def test_ones_own_files_are_tables_if_nothing_is_said():
 
 def test_a_step_is_not_told_where_the_raw_files_are():
     for settings in (dataset(source="ml-100k"), dataset(**FILES)):
-        found = step_settings(settings)
-        assert not {"source", "interactions", "items"} & found.keys()
-        parse_named(READERS, "reader", json.dumps(found), "--settings")
+        stated = step_settings(settings)
+        assert not {"source", "interactions", "items"} & stated.keys()
+        parse_named(READERS, "reader", json.dumps(stated), "--settings")
 
 
 def test_raw_files_are_ones_own_or_those_that_are_fetched(tmp_path, monkeypatch):
