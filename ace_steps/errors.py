@@ -4,7 +4,7 @@
 class InputError(ValueError):
     """Input that cannot be used: a file, a table, a setting, a value.
 
-    The message is one line that says where, what was found and what was wanted; a step prints it
+    The message is one line that says where, what was expected and what was there; a step prints it
     without a traceback and ends with exit code 2.
     """
 

@@ -14,7 +14,7 @@ Piece = TypeVar("Piece")
 
 
 class Progress:
-    """How much of a long work is done, shown while the ``with`` block lasts.
+    """How much of a long work is complete, shown while the ``with`` block lasts.
 
     Args:
         total: Amount of work, in ``unit``.
@@ -25,37 +25,30 @@ class Progress:
 
     def __init__(self, total: int, unit: str, log: logging.Logger, title: str = "") -> None:
         self._total, self._unit, self._log, self._title = total, unit, log, title
-        self._is_terminal = sys.stderr.isatty()
+        self._amount, self._begun = 0, time.monotonic()
+        self._logged = self._begun
+        options = {"total": total, "desc": title or None, "unit": f" {unit}", "unit_scale": True}
+        self._bar = tqdm(**options, disable=not sys.stderr.isatty())
 
     def __enter__(self) -> Self:
-        self._done, self._begun = 0, time.monotonic()
-        self._told = self._begun
-        self._bar = tqdm(
-            total=self._total,
-            desc=self._title or None,
-            unit=f" {self._unit}",
-            unit_scale=True,
-            disable=not self._is_terminal,
-        )
         return self
 
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
     def add(self, amount: int) -> None:
-        """Count some more as done."""
-        self._done += amount
+        """Count some more as complete."""
+        self._amount += amount
         self._bar.update(amount)
         now = time.monotonic()
-        if self._is_terminal or now - self._told < LINE_EVERY_S or not self._done:
+        if not self._bar.disable or now - self._logged < LINE_EVERY_S or not self._amount:
             return
-        self._told = now
-        rate = self._done / (now - self._begun)
-        self._log.info(
-            "%s%d of %d %s, %.0f a second, %.0f s to go",
-            f"{self._title}: " if self._title else "",
-            *(self._done, self._total, self._unit, rate, max(0, self._total - self._done) / rate),
-        )
+        self._logged = now
+        rate = self._amount / (now - self._begun)
+        title = f"{self._title}: " if self._title else ""
+        counts = (self._amount, self._total, self._unit)
+        seconds = max(0, self._total - self._amount) / rate
+        self._log.info("%s%d of %d %s, %.0f a second, %.0f s to go", title, *counts, rate, seconds)
 
 
 def counted(

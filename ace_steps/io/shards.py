@@ -4,8 +4,6 @@ import re
 
 from ace_steps.errors import InputError
 
-SHARD = re.compile(r"([1-9][0-9]*)-of-([1-9][0-9]*)")
-
 
 def parse_shard(text: str) -> tuple[int, int]:
     """``2-of-4`` as (2, 4).
@@ -13,10 +11,10 @@ def parse_shard(text: str) -> tuple[int, int]:
     Raises:
         InputError: another form, or a number beyond the last.
     """
-    found = SHARD.fullmatch(text)
-    number, n_shards = (int(part) for part in found.groups()) if found else (1, 0)
+    match = re.fullmatch(r"([1-9][0-9]*)-of-([1-9][0-9]*)", text)
+    number, n_shards = map(int, match.groups()) if match else (1, 0)
     if number > n_shards:
-        raise InputError(f"shard '{text}': a shard like 2-of-4 is wanted, counted from 1.")
+        raise InputError(f"shard: expected one like 2-of-4, counted from 1, got '{text}'.")
     return number, n_shards
 
 
@@ -32,16 +30,13 @@ def require_all_shards(shards: list[str]) -> None:
     Raises:
         InputError: names the shard that is missing, repeated, or of another split.
     """
-    parsed = [parse_shard(shard) for shard in shards]
-    n_shards = parsed[0][1]
-    strange = [shard for shard, (_, n) in zip(shards, parsed, strict=True) if n != n_shards]
-    if strange:
-        raise InputError(f"shard {strange[0]} does not belong to a split into {n_shards}.")
-    repeated = sorted({shard for shard in shards if shards.count(shard) > 1})
-    if repeated:
-        raise InputError(f"shard {repeated[0]} is given more than once.")
-    missing = sorted(set(range(1, n_shards + 1)) - {number for number, _ in parsed})
-    if missing:
-        raise InputError(
-            f"shard {missing[0]}-of-{n_shards} is missing; {len(shards)} of {n_shards} are given."
-        )
+    n_shards = parse_shard(shards[0])[1]
+    expected = [f"{number}-of-{n_shards}" for number in range(1, n_shards + 1)]
+    for i, shard in enumerate(shards):
+        if shard not in expected:
+            raise InputError(f"shard {shard} does not belong to a split into {n_shards}.")
+        if shard in shards[:i]:
+            raise InputError(f"shard {shard} is given more than once.")
+    for shard in expected:
+        if shard not in shards:
+            raise InputError(f"shard {shard} is missing; got {len(shards)} of {n_shards}.")

@@ -9,7 +9,6 @@ from ace_steps.backbones.settings import BackboneSettings, TrainingSettings
 from ace_steps.errors import InputError
 from ace_steps.evaluation.metrics import mean_metric
 from ace_steps.evaluation.ranking import rank_targets
-from ace_steps.runtime import keep_large_blocks_apart
 from ace_steps.sequences.histories import Histories, Targets, held_out
 from ace_steps.training.optimizers import (
     load_optimizer,
@@ -54,7 +53,6 @@ def train(
     Raises:
         InputError: there is no validation target, or the loss is not finite.
     """
-    keep_large_blocks_apart()
     training = settings.training
     targets = held_out(histories, "valid")
     if not len(targets.user):

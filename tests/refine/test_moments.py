@@ -68,7 +68,7 @@ def test_joining_in_another_order_gives_the_same_bytes():
 @pytest.mark.parametrize(
     ("shards", "message"),
     [
-        (["1-of-3", "3-of-3"], "shard 2-of-3 is missing; 2 of 3 are given"),
+        (["1-of-3", "3-of-3"], "shard 2-of-3 is missing"),
         (["1-of-2", "1-of-2"], "shard 1-of-2 is given more than once"),
         (["1-of-2", "2-of-3"], "shard 2-of-3 does not belong to a split into 2"),
     ],
@@ -80,7 +80,7 @@ def test_a_set_of_shards_that_is_not_whole_is_refused(shards, message):
 
 @pytest.mark.parametrize("text", ["", "2", "3-of-2", "0-of-2", "1-of-0", "a-of-b", "1-of-2x"])
 def test_a_shard_of_another_form_is_refused(text):
-    with pytest.raises(InputError, match="a shard like 2-of-4 is wanted"):
+    with pytest.raises(InputError, match="like 2-of-4"):
         parse_shard(text)
 
 

@@ -22,7 +22,9 @@ rule train_backbone:
         code=code("train_backbone", "backbone"),
         settings=settings("backbone"),
         state=lambda wildcards, output: Path(output.best).parent / "state",
+    # glibc maps blocks from 1 MB on by themselves: freed, they leave no holes (docs/training.md).
     shell:
+        "MALLOC_MMAP_THRESHOLD_=1048576 "
         "python -m ace_steps.steps.train_backbone"
         " --interactions {input.interactions:q}"
         " --items {input.item_table:q}"
