@@ -3,6 +3,12 @@
 import errno
 import logging
 import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Literal
 
 import pytest
 
@@ -10,75 +16,128 @@ from ace_steps import command
 from ace_steps.errors import InputError
 
 
-def _options(argv):
-    options = command.parser("Do a thing.\n\npython -m thing --size 3\n")
-    options.add_argument("--size", type=int, required=True)
-    return options.parse_args(argv)
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    size: Annotated[int, "how large"]
+    colors: Annotated[Sequence[str], "which"] = ()
 
 
-def test_a_good_run_ends_with_zero_and_gets_its_options():
-    seen = []
-    assert command.execute(lambda size: seen.append(size), _options(["--size", "3"])) == 0
-    assert seen == [3]
+class Deed:
+    """A step that notes what it is called with."""
+
+    def __init__(self):
+        self.calls = []
+
+    def main(self, *argv, monkeypatch):
+        def run(
+            file: Annotated[Path, "what to read"],
+            *,
+            shared: Shared,
+            kind: Annotated[Literal["a", "b"], "which kind"] = "a",
+            is_dry: Annotated[bool, "write nothing"] = False,
+            mask: Annotated[bool, "hide 50 % of it"],
+            left_out: Annotated[int | None, "how many"] = None,
+        ) -> None:
+            self.calls.append((file, shared, kind, is_dry, mask, left_out))
+
+        module = ModuleType("deed", "Do a thing.\n\npython -m deed x --size 3 --mask\n")
+        module.__file__ = "/somewhere/deed.py"
+        monkeypatch.setitem(sys.modules, "deed", module)
+        run.__module__ = "deed"
+        return command.main_of(run)(list(argv))
 
 
-def test_a_callers_mistake_is_one_line_and_two(capfd):
-    def run(size):
-        raise InputError(f"size {size} is\ntoo small")
+@pytest.fixture
+def call(monkeypatch):
+    """Parse a command line; what the step was called with."""
+    deed = Deed()
 
-    assert command.execute(run, _options(["--size", "3"])) == 2
+    def call(*argv):
+        assert deed.main(*argv, monkeypatch=monkeypatch) == 0
+        return deed.calls.pop()
+
+    return call
+
+
+def test_options_are_the_parameters_and_defaults_make_them_optional(call):
+    expected = (Path("x"), Shared(size=3), "a", False, True, None)
+    assert call("x", "--size", "3", "--mask") == expected
+    more = ("--kind", "b", "--is-dry", "--left-out", "4", "--colors", "red", "blue")
+    shared = Shared(size=3, colors=["red", "blue"])
+    assert call("--no-mask", "--size", "3", *more, "--", "x") == (
+        *(Path("x"), shared, "b", True, False, 4),
+    )
+    assert call("x", "--size", "3", "--mask", "--colors")[1].colors == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "option"),
+    [
+        ("x --mask", "--size"),
+        ("x --size 3", "--mask"),
+        ("--size 3 --mask", "file"),
+        ("x --mask --size three", "--size"),
+        ("x --mask --size 3 --kind c", "'a', 'b'"),
+        ("x --mask --size 3 --color red", "--color"),
+        ("x --mask --siz 3", "--siz"),
+    ],
+)
+def test_a_wrong_or_shortened_option_is_one_line_that_names_it_and_two(call, capfd, argv, option):
+    with pytest.raises(SystemExit) as ending:
+        call(*argv.split())
+    assert ending.value.code == 2
     printed = capfd.readouterr().err
     assert printed.count("\n") == 1
-    assert "size 3 is too small" in printed
+    assert printed.startswith("deed: ")
+    assert option in printed
 
 
-def test_a_full_disk_is_one_line_and_two(capfd):
-    def run(size):
-        raise OSError(errno.ENOSPC, "No space left on device", "out.parquet")
+def test_help_shows_summary_options_defaults_and_the_example(call, capsys):
+    with pytest.raises(SystemExit):
+        call("--help")
+    printed = capsys.readouterr().out
+    for part in ("Do a thing.", "how large", "(default: a)", "hide 50 % of it"):
+        assert part in printed
+    assert "example:\n  python -m deed x --size 3" in printed
 
-    assert command.execute(run, _options(["--size", "3"])) == 2
-    assert "out.parquet: No space left on device" in capfd.readouterr().err
+
+def failing(error):
+    def run():
+        raise error
+
+    return run
 
 
-def test_a_warning_says_that_it_is_one_and_other_lines_name_time_and_step_alone(capfd):
-    def run(size):
-        logging.getLogger("ace_steps.thing").warning("%d is little", size)
-        logging.getLogger("ace_steps.thing").info("%d done", size)
+FAILURES = {
+    "a mistake": (InputError("size 3 is\ntoo small"), 2, "size 3 is too small"),
+    "a full disk": (
+        OSError(errno.ENOSPC, "No space left on device", "out.parquet"),
+        *(2, "out.parquet: No space left on device"),
+    ),
+    "an interrupt": (KeyboardInterrupt(), 130, "run the same command to go on"),
+}
 
-    assert command.execute(run, _options(["--size", "3"])) == 0
-    time = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}"
-    lines = capfd.readouterr().err.splitlines()
-    assert re.fullmatch(rf"{time} ace_steps: warning: 3 is little", lines[0])
-    assert re.fullmatch(rf"{time} ace_steps: 3 done", lines[1])
+
+@pytest.mark.parametrize(("error", "code", "message"), FAILURES.values(), ids=FAILURES)
+def test_what_the_caller_can_mend_is_one_line_and_a_code(capfd, error, code, message):
+    assert command.execute(failing(error)) == code
+    printed = capfd.readouterr().err
+    assert printed.count("\n") == 1
+    assert message in printed
 
 
 def test_a_defect_of_ours_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError):
-        command.execute(lambda size: size / 0, _options(["--size", "3"]))
+        command.execute(failing(ZeroDivisionError()))
 
 
-def test_an_interrupted_run_says_that_it_can_go_on(capfd):
-    def run(size):
-        raise KeyboardInterrupt
+def test_a_warning_says_that_it_is_one_and_other_lines_name_time_and_step_alone(capfd):
+    def run():
+        logging.getLogger("ace_steps.thing").warning("%d is little", 3)
+        command.log.info("%d done", 3)
 
-    assert command.execute(run, _options(["--size", "3"])) == 130
-    assert "run the same command to go on" in capfd.readouterr().err
-
-
-@pytest.mark.parametrize("argv", [[], ["--size", "x"], ["--size", "3", "--colour", "red"]])
-def test_wrong_options_are_one_line_and_two(argv, capfd):
-    with pytest.raises(SystemExit) as ending:
-        _options(argv)
-    assert ending.value.code == 2
-    assert capfd.readouterr().err.count("\n") == 1
-
-
-def test_an_option_cannot_be_shortened(capfd):
-    with pytest.raises(SystemExit):
-        _options(["--siz", "3"])
-
-
-def test_help_shows_the_example(capsys):
-    with pytest.raises(SystemExit):
-        _options(["--help"])
-    assert "example:\n  python -m thing --size 3" in capsys.readouterr().out
+    assert command.execute(run, "thing") == 0
+    time = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}"
+    lines = capfd.readouterr().err.splitlines()
+    assert re.fullmatch(rf"{time} thing: warning: 3 is little", lines[0])
+    assert re.fullmatch(rf"{time} thing: 3 done", lines[1])

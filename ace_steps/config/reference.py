@@ -7,7 +7,7 @@ python -m ace_steps.config.reference
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import yaml
 from pydantic import BaseModel
@@ -381,7 +381,11 @@ def files(introduction: str) -> dict[str, str]:
     return {SCHEMA: text + "\n", PAGE: page(introduction)}
 
 
-def run(*, check: bool, root: Path) -> None:
+def run(
+    *,
+    check: Annotated[bool, "write nothing; 1 where a file differs"] = False,
+    root: Annotated[Path, "the checkout"] = ROOT,
+) -> None:
     """Write both files, or look whether they are as they would be written.
 
     Args:
@@ -406,13 +410,8 @@ def run(*, check: bool, root: Path) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parse the options and run; the exit code."""
-    options = command.parser(__doc__)
-    options.add_argument(
-        "--check", action="store_true", help="write nothing; 1 where a file differs"
-    )
-    options.add_argument("--root", type=Path, default=ROOT, help="the checkout (this one)")
-    return 1 if command.execute(run, options.parse_args(argv)) else 0
+    """Parse the options and run; 1 where a file differs."""
+    return 1 if command.main_of(run)(argv) else 0
 
 
 if __name__ == "__main__":

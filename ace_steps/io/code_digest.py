@@ -2,8 +2,8 @@
 
 The code of the package is read with ``ast`` and never imported. From an entry, every top-level
 definition that is named on the way counts, through imports and re-exports. Comments, docstrings,
-formatting, descriptions of settings, help of options, and definitions that no entry reaches change
-no digest.
+formatting, descriptions of settings, help of options (texts in Annotated), and definitions that no
+entry reaches change no digest.
 
 Where names do not tell exactly, too much counts: a local variable that is named like a definition
 of its module counts as that definition, a module that is handed on as a value counts whole, and so

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 # Arguments that are words for people, by the function that they are given to.
-WORDS = {"Field": {"description", "title"}, "add_argument": {"help", "metavar"}}
+WORDS = {"Field": {"description", "title"}}
 FOLLOWING = {"ctx", "type_comment"}  # fields of a node that follow from where it stands
 TYPES = {"annotation", "returns"}  # fields in which a text is the name of a type
 
@@ -181,6 +181,8 @@ def _without_words(node: ast.AST, name: str, value: object) -> object:
     """The value of a node's field without docstrings and without words for people."""
     if name == "body" and isinstance(value, list):
         return [one for one in value if not _is_text(one)]
+    if name == "slice" and _last_name(node.value) == "Annotated":  # the help of an option
+        return [one for one in value.elts if not isinstance(getattr(one, "value", None), str)]
     if name == "keywords" and isinstance(node, ast.Call):
         words = WORDS.get(_last_name(node.func), ())
         return [keyword for keyword in value if keyword.arg not in words]

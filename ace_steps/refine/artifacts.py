@@ -1,6 +1,5 @@
 """Files of the refinement: vectors streamed in, partial Gram matrices, the factor."""
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -216,9 +215,3 @@ def read_partials(paths: list[Path], file: VectorFile, vectors_sha256: str) -> M
             (note.facts["shard"], [Moments(*part) for part in zip(*columns, strict=True)])
         )
     return join(shards)
-
-
-def add_columns(options: argparse.ArgumentParser) -> None:
-    """Add the options that name the columns of a vector file."""
-    options.add_argument("--id-column", default="item_id", help="column of ids (item_id)")
-    options.add_argument("--vector-column", default="vector", help="column of vectors (vector)")

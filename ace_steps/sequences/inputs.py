@@ -1,15 +1,14 @@
 """What training and ranking read: histories, and item vectors joined by the items' own ids."""
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
 
-from ace_steps import command
 from ace_steps.errors import InputError
 from ace_steps.io.parquet import read_provenance, read_table
 from ace_steps.io.tables import INTERACTIONS, ITEMS, RUN
@@ -37,14 +36,30 @@ class Inputs:
     item_encoder: dict
 
 
-def add_inputs(options: argparse.ArgumentParser) -> None:
-    """Add what training and ranking share: three tables, settings, device and the identity."""
-    options.add_argument("--interactions", type=Path, required=True, help="table interactions")
-    options.add_argument("--items", type=Path, required=True, help="table items")
-    options.add_argument("--vectors", type=Path, required=True, help="refined item_vectors")
-    options.add_argument("--settings", required=True, help="the backbone's settings, JSON")
-    options.add_argument("--device", choices=DEVICES, default="auto", help="default: auto")
-    command.add_identity(options, *RUN)
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What every step of one run is given; command lines and their help are made of it."""
+
+    interactions: Annotated[Path, "table interactions"]
+    items: Annotated[Path, "table items"]
+    vectors: Annotated[Path, "refined item_vectors"]
+    settings: Annotated[str, "the backbone's settings, JSON"]
+    device: Annotated[Literal[*DEVICES], "where to compute"] = "auto"
+    dataset: Annotated[str, "the run's dataset"]
+    encoder: Annotated[str, "the run's encoder"]
+    refinement: Annotated[str, "the run's refinement"]
+    backbone: Annotated[str, "the run's backbone"]
+    seed: Annotated[int, "the run's seed"]
+
+    @property
+    def identity(self) -> dict[str, str | int]:
+        """The run's dataset, encoder, refinement, backbone and seed."""
+        return {name: getattr(self, name) for name in RUN}
+
+    @property
+    def tables(self) -> dict[str, Path]:
+        """The three files, as ``read_inputs`` takes them."""
+        return {name: getattr(self, name) for name in ("interactions", "items", "vectors")}
 
 
 def read_inputs(interactions: Path, items: Path, vectors: Path) -> Inputs:

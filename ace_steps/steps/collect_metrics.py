@@ -5,12 +5,12 @@ python -m ace_steps.steps.collect_metrics --config workflow/config/config.yaml \
     --selection selection.parquet --gaps gaps.parquet
 """
 
-import logging
 from pathlib import Path
+from typing import Annotated
 
 import polars as pl
 
-from ace_steps import command
+from ace_steps.command import log, main_of
 from ace_steps.config import loading
 from ace_steps.config.grid import Plan, Run
 from ace_steps.evaluation.completeness import finished_runs, ranks_path
@@ -21,18 +21,16 @@ from ace_steps.io.parquet import write_table
 from ace_steps.io.provenance import Provenance, digests
 from ace_steps.io.tables import GAPS, METRICS, RUNS, SELECTION
 
-log = logging.getLogger(__name__)
-
 
 def run(
     *,
-    config: str,
-    results: Path,
-    logs: Path,
-    metrics: Path,
-    runs: Path,
-    selection: Path,
-    gaps: Path,
+    config: Annotated[str, "run configuration, a file or JSON"],
+    results: Annotated[Path, "folder of results"],
+    logs: Annotated[Path, "folder of logs"],
+    metrics: Annotated[Path, "table metrics to write"],
+    runs: Annotated[Path, "table runs to write"],
+    selection: Annotated[Path, "table selection to write"],
+    gaps: Annotated[Path, "table gaps to write"],
 ) -> None:
     """Find the runs, read the ranks of one after the other, measure, write the tables."""
     settings = loading.load(config).as_json()
@@ -64,16 +62,7 @@ def measure(paths: dict[Run, Path], shares: dict[str, float]) -> pl.DataFrame:
     )
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Parse the options and run the step; the exit code."""
-    options = command.parser(__doc__)
-    options.add_argument("--config", required=True, help="run configuration, a file or JSON")
-    options.add_argument("--results", type=Path, required=True, help="folder of results")
-    options.add_argument("--logs", type=Path, required=True, help="folder of logs")
-    for table in ("metrics", "runs", "selection", "gaps"):
-        options.add_argument(f"--{table}", type=Path, required=True, help=f"table {table} to write")
-    return command.execute(run, options.parse_args(argv))
-
+main = main_of(run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

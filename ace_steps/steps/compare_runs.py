@@ -5,12 +5,12 @@ python -m ace_steps.steps.compare_runs --config workflow/config/config.yaml --re
     --comparisons comparisons.parquet
 """
 
-import logging
 from pathlib import Path
+from typing import Annotated
 
 import polars as pl
 
-from ace_steps import command
+from ace_steps.command import log, main_of
 from ace_steps.config import loading
 from ace_steps.config.grid import Plan, Run
 from ace_steps.evaluation.comparisons import SETUP, RanksBySeed, compare, corrected, pairs
@@ -22,10 +22,15 @@ from ace_steps.io.parquet import read_table, write_table
 from ace_steps.io.provenance import Provenance, digests
 from ace_steps.io.tables import COMPARISONS, METRICS, RUN, RUNS
 
-log = logging.getLogger(__name__)
 
-
-def run(*, config: str, results: Path, metrics: Path, runs: Path, comparisons: Path) -> None:
+def run(
+    *,
+    config: Annotated[str, "run configuration, a file or JSON"],
+    results: Annotated[Path, "folder of results"],
+    metrics: Annotated[Path, "table metrics"],
+    runs: Annotated[Path, "table runs"],
+    comparisons: Annotated[Path, "table to write"],
+) -> None:
     """Read the ranks of one setup after the other, compare, correct over all, write."""
     settings = loading.load(config).as_json()
     plan, shares = Plan(settings), slice_shares(settings)
@@ -61,16 +66,7 @@ def read_setup(
     return ranks, sliced
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Parse the options and run the step; the exit code."""
-    options = command.parser(__doc__)
-    options.add_argument("--config", required=True, help="run configuration, a file or JSON")
-    options.add_argument("--results", type=Path, required=True, help="folder of results")
-    options.add_argument("--metrics", type=Path, required=True, help="table metrics")
-    options.add_argument("--runs", type=Path, required=True, help="table runs")
-    options.add_argument("--comparisons", type=Path, required=True, help="table to write")
-    return command.execute(run, options.parse_args(argv))
-
+main = main_of(run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -5,13 +5,13 @@ python -m ace_steps.steps.embed_items --items items.parquet --model resources/en
     --settings '{"pooling": "mean", "max_tokens": 512}'
 """
 
-import logging
 import shutil
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 
-from ace_steps import command
+from ace_steps.command import log, main_of
 from ace_steps.embed.catalogue import embed_texts
 from ace_steps.embed.models import load_encoder, model_facts, settings_on
 from ace_steps.embed.resolve import describe, fill_in, trace
@@ -25,18 +25,16 @@ from ace_steps.io.vectors import vector_writer
 from ace_steps.runtime import DEVICES, select_device
 from ace_steps.settings import parse
 
-log = logging.getLogger(__name__)
-
 
 def run(
     *,
-    items: Path,
-    model: Path,
-    settings: str,
-    shard: str,
-    vectors: Path,
-    store: Path | None,
-    device: str,
+    items: Annotated[Path, "table items"],
+    model: Annotated[Path, "folder of the model"],
+    settings: Annotated[str, "the encoder's settings, JSON; the rest is the model's own"],
+    shard: Annotated[str, "which part of the texts, e.g. 2-of-4"],
+    vectors: Annotated[Path, "text_vectors to write"],
+    store: Annotated[Path | None, "folder of vectors made before"] = None,
+    device: Annotated[Literal[*DEVICES], "where to compute"],
 ) -> None:
     """Read the items, embed this shard's texts, write their vectors."""
     given, place = parse(EmbedItemsSettings, settings, "--settings"), select_device(device)
@@ -61,28 +59,7 @@ def run(
     log.info("%s on %s", found, place)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Parse the options and run the step; the exit code."""
-    options = command.parser(__doc__)
-    options.add_argument("--items", type=Path, required=True, help="table items")
-    options.add_argument("--model", type=Path, required=True, help="folder of the model")
-    options.add_argument(
-        "--settings",
-        required=True,
-        help="the encoder's settings as JSON; what they leave out is taken from the model's own "
-        "files",
-    )
-    options.add_argument("--shard", required=True, help="which part of the texts, e.g. 2-of-4")
-    options.add_argument("--vectors", type=Path, required=True, help="text_vectors to write")
-    options.add_argument("--device", choices=DEVICES, required=True, help="where to compute")
-    options.add_argument(
-        "--store",
-        type=Path,
-        help="folder of vectors made before, by text; without it those of a broken run are kept "
-        "beside the output and reused by the next",
-    )
-    return command.execute(run, options.parse_args(argv))
-
+main = main_of(run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -4,11 +4,11 @@ python -m ace_steps.steps.estimate_requests --items items.parquet --store resour
     --settings "$(cat encoder.json)" --estimate estimate.json
 """
 
-import logging
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
-from ace_steps import command
+from ace_steps.command import log, main_of
 from ace_steps.embed.api_catalogue import estimate as estimate_texts
 from ace_steps.embed.settings import RequestVectorsSettings
 from ace_steps.embed.store import VectorStore, api_store_key
@@ -18,10 +18,14 @@ from ace_steps.io.parquet import read_table
 from ace_steps.io.tables import ITEMS
 from ace_steps.settings import parse
 
-log = logging.getLogger(__name__)
 
-
-def run(*, items: Path, settings: str, store: Path, estimate: Path) -> None:
+def run(
+    *,
+    items: Annotated[Path, "table items"],
+    settings: Annotated[str, "the encoder's settings as JSON"],
+    store: Annotated[Path, "folder of vectors that were paid for before"],
+    estimate: Annotated[Path, "JSON to write"],
+) -> None:
     """Read the items, count what is not in the store, write the numbers."""
     wanted = parse(RequestVectorsSettings, settings, "--settings").plain()
     texts = distinct_texts(read_table(items, ITEMS))
@@ -30,17 +34,7 @@ def run(*, items: Path, settings: str, store: Path, estimate: Path) -> None:
     log.info("nothing sent: %s", found)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Parse the options and run the step; the exit code."""
-    options = command.parser(__doc__)
-    options.add_argument("--items", type=Path, required=True, help="table items")
-    options.add_argument("--settings", required=True, help="the encoder's settings as JSON")
-    options.add_argument(
-        "--store", type=Path, required=True, help="folder of vectors that were paid for before"
-    )
-    options.add_argument("--estimate", type=Path, required=True, help="JSON to write")
-    return command.execute(run, options.parse_args(argv))
-
+main = main_of(run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -7,24 +7,27 @@ python -m ace_steps.steps.export_index --interactions interactions.parquet \
     --index-items index_items.parquet --index-queries index_queries.parquet
 """
 
-import logging
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
-from ace_steps import command
+from ace_steps.command import log, main_of
 from ace_steps.io.files import published_together
 from ace_steps.io.vectors import vector_writer
 from ace_steps.runtime import peak_memory_mb
-from ace_steps.serving.asking import add_options, ask
+from ace_steps.serving.asking import RecommendOptions, ask
 from ace_steps.serving.lists import item_pieces, user_pieces
 
-log = logging.getLogger(__name__)
 
-
-def run(*, index_items: Path, index_queries: Path, **asked_for: object) -> None:
+def run(
+    *,
+    index_items: Annotated[Path, "item_vectors to write"],
+    index_queries: Annotated[Path, "query_vectors to write"],
+    options: RecommendOptions,
+) -> None:
     """Read tables and weights, write both tables of vectors in pieces."""
-    trained, asked, note = ask("export_index", {}, **asked_for)
+    trained, asked, note = ask("export_index", {}, options)
     scored = trained.scored_items()
     dim = scored.shape[1]
     with published_together():
@@ -38,14 +41,7 @@ def run(*, index_items: Path, index_queries: Path, **asked_for: object) -> None:
     log.info("exported %d items and %d queries of dim %d, %.0f MB", *found)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Parse the options and run the step; the exit code."""
-    options = command.parser(__doc__)
-    add_options(options)
-    options.add_argument("--index-items", type=Path, required=True, help="item_vectors to write")
-    options.add_argument("--index-queries", type=Path, required=True, help="query_vectors to write")
-    return command.execute(run, options.parse_args(argv))
-
+main = main_of(run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

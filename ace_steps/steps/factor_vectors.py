@@ -4,26 +4,25 @@ python -m ace_steps.steps.factor_vectors --vectors item_vectors.parquet \
     --factor factor.safetensors
 """
 
-import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Literal
 
-from ace_steps import command
+from ace_steps.command import log, main_of
 from ace_steps.io.provenance import Provenance, digests
-from ace_steps.refine.artifacts import VectorFile, add_columns, read_partials, write_factored
+from ace_steps.refine.artifacts import VectorFile, read_partials, write_factored
 from ace_steps.refine.factoring import factor_file
 from ace_steps.runtime import DEVICES
-
-log = logging.getLogger(__name__)
 
 
 def run(
     *,
-    vectors: Path,
-    grams: list[Path],
-    factor: Path,
-    device: str,
-    id_column: str,
-    vector_column: str,
+    vectors: Annotated[Path, "table item_vectors"],
+    grams: Annotated[Sequence[Path], "sums of every shard, from gram_vectors"] = (),
+    factor: Annotated[Path, "factor to write"],
+    device: Annotated[Literal[*DEVICES], "where to compute"] = "auto",
+    id_column: Annotated[str, "column of ids"] = "item_id",
+    vector_column: Annotated[str, "column of vectors"] = "vector",
 ) -> None:
     """Sum the Gram matrix, or join the shards' sums, and solve for both factors."""
     inputs = digests(vectors=vectors)
@@ -44,18 +43,7 @@ def run(
         log.info("rank deficient: %d of %d directions hold nothing", dim - raw.rank, dim)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Parse the options and run the step; the exit code."""
-    options = command.parser(__doc__)
-    options.add_argument("--vectors", type=Path, required=True, help="table item_vectors")
-    options.add_argument(
-        "--grams", type=Path, nargs="*", default=[], help="sums of every shard, from gram_vectors"
-    )
-    options.add_argument("--factor", type=Path, required=True, help="factor to write")
-    options.add_argument("--device", choices=DEVICES, default="auto", help="where to compute")
-    add_columns(options)
-    return command.execute(run, options.parse_args(argv))
-
+main = main_of(run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

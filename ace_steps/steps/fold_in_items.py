@@ -4,19 +4,24 @@ python -m ace_steps.steps.fold_in_items --vectors new_vectors.parquet \
     --map refinement.safetensors --refined new_refined.parquet
 """
 
-import logging
 from pathlib import Path
+from typing import Annotated
 
-from ace_steps import command
+from ace_steps.command import log, main_of
 from ace_steps.io.provenance import Provenance, digests
 from ace_steps.refine import outputs
-from ace_steps.refine.artifacts import VectorFile, add_columns
+from ace_steps.refine.artifacts import VectorFile
 from ace_steps.refine.refinement import Refinement
 
-log = logging.getLogger(__name__)
 
-
-def run(*, vectors: Path, map: Path, refined: Path, id_column: str, vector_column: str) -> None:
+def run(
+    *,
+    vectors: Annotated[Path, "vectors of the new items"],
+    map: Annotated[Path, "what refine_vectors wrote"],
+    refined: Annotated[Path, "item_vectors to write"],
+    id_column: Annotated[str, "column of ids"] = "item_id",
+    vector_column: Annotated[str, "column of vectors"] = "vector",
+) -> None:
     """Stream the vectors through the map."""
     refinement = Refinement.load(map)
     note = Provenance("fold_in_items", {}, digests(vectors=vectors, map=map), refinement.facts)
@@ -25,15 +30,7 @@ def run(*, vectors: Path, map: Path, refined: Path, id_column: str, vector_colum
     log.info("folded in %d items to dim %d", n_items, refinement.weights.shape[1])
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Parse the options and run the step; the exit code."""
-    options = command.parser(__doc__)
-    options.add_argument("--vectors", type=Path, required=True, help="vectors of the new items")
-    options.add_argument("--map", type=Path, required=True, help="what refine_vectors wrote")
-    options.add_argument("--refined", type=Path, required=True, help="item_vectors to write")
-    add_columns(options)
-    return command.execute(run, options.parse_args(argv))
-
+main = main_of(run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

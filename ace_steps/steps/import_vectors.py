@@ -4,12 +4,12 @@ python -m ace_steps.steps.import_vectors --items items.parquet --vectors item_ve
     --settings '{"vectors": "mine.parquet", "id_column": "asin", "vector_column": "embedding"}'
 """
 
-import logging
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
-from ace_steps import command
+from ace_steps.command import log, main_of
 from ace_steps.embed.precomputed import join_vectors
 from ace_steps.embed.settings import PrecomputedSettings
 from ace_steps.io.parquet import read_table
@@ -18,10 +18,13 @@ from ace_steps.io.tables import ITEMS
 from ace_steps.io.vectors import vector_writer
 from ace_steps.settings import parse
 
-log = logging.getLogger(__name__)
 
-
-def run(*, items: Path, settings: str, vectors: Path) -> None:
+def run(
+    *,
+    items: Annotated[Path, "table items"],
+    settings: Annotated[str, "the file and its columns, as JSON"],
+    vectors: Annotated[Path, "item_vectors to write"],
+) -> None:
     """Read the items, look their vectors up in the caller's file, write them."""
     wanted = parse(PrecomputedSettings, settings, "--settings")
     joined = join_vectors(read_table(items, ITEMS), wanted, scratch_folder=vectors.parent)
@@ -42,14 +45,7 @@ def run(*, items: Path, settings: str, vectors: Path) -> None:
     )
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Parse the options and run the step; the exit code."""
-    options = command.parser(__doc__)
-    options.add_argument("--items", type=Path, required=True, help="table items")
-    options.add_argument("--settings", required=True, help="the file and its columns, as JSON")
-    options.add_argument("--vectors", type=Path, required=True, help="item_vectors to write")
-    return command.execute(run, options.parse_args(argv))
-
+main = main_of(run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -4,33 +4,27 @@ python -m ace_steps.steps.merge_ranks --shards shards/1-of-2.parquet shards/2-of
     --ranks ranks.parquet
 """
 
-import logging
 from pathlib import Path
+from typing import Annotated
 
-from ace_steps import command
+from ace_steps.command import log, main_of
 from ace_steps.evaluation.ranks import join_ranks
 from ace_steps.io import parquet
 from ace_steps.io.tables import RANKS
 
-log = logging.getLogger(__name__)
 
-
-def run(*, shards: list[Path], ranks: Path) -> None:
+def run(
+    *,
+    shards: Annotated[list[Path], "ranks of every shard of the users"],
+    ranks: Annotated[Path, "table ranks to write"],
+) -> None:
     """Check that the shards belong together, write their rows as one table."""
     table, note = join_ranks(shards)
     parquet.write_table(table, RANKS, ranks, note)
     log.info("joined %d ranks from %d shards", len(table), len(shards))
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Parse the options and run the step; the exit code."""
-    options = command.parser(__doc__)
-    options.add_argument(
-        "--shards", type=Path, nargs="+", required=True, help="ranks of every shard of the users"
-    )
-    options.add_argument("--ranks", type=Path, required=True, help="table ranks to write")
-    return command.execute(run, options.parse_args(argv))
-
+main = main_of(run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

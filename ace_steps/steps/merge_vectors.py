@@ -4,22 +4,25 @@ python -m ace_steps.steps.merge_vectors --items items.parquet \
     --shards shards/1-of-2.parquet shards/2-of-2.parquet --vectors item_vectors.parquet
 """
 
-import logging
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
-from ace_steps import command
+from ace_steps.command import log, main_of
 from ace_steps.embed.merge import merged_facts, vectors_of_items
 from ace_steps.io.parquet import read_table
 from ace_steps.io.provenance import Provenance, digests
 from ace_steps.io.tables import ITEMS
 from ace_steps.io.vectors import vector_writer
 
-log = logging.getLogger(__name__)
 
-
-def run(*, items: Path, shards: list[Path], vectors: Path) -> None:
+def run(
+    *,
+    items: Annotated[Path, "table items"],
+    shards: Annotated[list[Path], "every text_vectors file of the whole"],
+    vectors: Annotated[Path, "item_vectors to write"],
+) -> None:
     """Check that the shards belong together, join them to the items, write."""
     settings, facts = merged_facts(shards)
     table = read_table(items, ITEMS)
@@ -36,16 +39,7 @@ def run(*, items: Path, shards: list[Path], vectors: Path) -> None:
     )
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Parse the options and run the step; the exit code."""
-    options = command.parser(__doc__)
-    options.add_argument("--items", type=Path, required=True, help="table items")
-    options.add_argument(
-        "--shards", type=Path, nargs="+", required=True, help="every text_vectors file of the whole"
-    )
-    options.add_argument("--vectors", type=Path, required=True, help="item_vectors to write")
-    return command.execute(run, options.parse_args(argv))
-
+main = main_of(run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

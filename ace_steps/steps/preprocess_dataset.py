@@ -7,10 +7,10 @@ python -m ace_steps.steps.preprocess_dataset --dataset toy \
     --data-report data_report.parquet
 """
 
-import logging
 from pathlib import Path
+from typing import Annotated
 
-from ace_steps import command
+from ace_steps.command import log, main_of
 from ace_steps.io.files import published_together
 from ace_steps.io.parquet import write_table
 from ace_steps.io.provenance import Provenance, digests
@@ -19,19 +19,17 @@ from ace_steps.preprocess.pipeline import build_dataset
 from ace_steps.registry import READERS
 from ace_steps.settings import parse_named
 
-log = logging.getLogger(__name__)
-
 
 def run(
     *,
-    raw_interactions: Path,
-    raw_items: Path,
-    dataset: str,
-    settings: str,
-    interactions: Path,
-    users: Path,
-    items: Path,
-    data_report: Path,
+    raw_interactions: Annotated[Path, "the raw log"],
+    raw_items: Annotated[Path, "the raw catalog"],
+    dataset: Annotated[str, "its name"],
+    settings: Annotated[str, "the dataset's settings, as JSON"],
+    interactions: Annotated[Path, "table to write"],
+    users: Annotated[Path, "table to write"],
+    items: Annotated[Path, "table to write"],
+    data_report: Annotated[Path, "table to write"],
 ) -> None:
     """Read both files, build the tables, write them."""
     chosen = parse_named(READERS, "reader", settings, "--settings")
@@ -59,19 +57,7 @@ def run(
     )
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Parse the options and run the step; the exit code."""
-    options = command.parser(__doc__)
-    options.add_argument("--raw-interactions", type=Path, required=True, help="the raw log")
-    options.add_argument("--raw-items", type=Path, required=True, help="the raw catalog")
-    command.add_identity(options, "dataset")
-    options.add_argument("--settings", required=True, help="the dataset's settings, as JSON")
-    options.add_argument("--interactions", type=Path, required=True, help="table to write")
-    options.add_argument("--users", type=Path, required=True, help="table to write")
-    options.add_argument("--items", type=Path, required=True, help="table to write")
-    options.add_argument("--data-report", type=Path, required=True, help="table to write")
-    return command.execute(run, options.parse_args(argv))
-
+main = main_of(run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -6,49 +6,41 @@ python -m ace_steps.steps.rank_targets --interactions interactions.parquet \
     --backbone sasrec --seed 1 --ranks ranks.parquet
 """
 
-import logging
 import time
 from pathlib import Path
+from typing import Annotated
 
 import polars as pl
 
-from ace_steps import command
 from ace_steps.backbones.recommender import build_recommender
 from ace_steps.backbones.registry import parse_backbone
+from ace_steps.command import log, main_of
 from ace_steps.evaluation.ranking import rank_targets, ranks_table, targets_of_shard
 from ace_steps.io import parquet
 from ace_steps.io.provenance import Provenance, digests
 from ace_steps.io.tables import RANKS
 from ace_steps.runtime import peak_memory_mb, select_device
 from ace_steps.sequences.histories import HELD_OUT, held_out
-from ace_steps.sequences.inputs import add_inputs, read_inputs
+from ace_steps.sequences.inputs import RunOptions, read_inputs
 from ace_steps.training.checkpoints import read_weights
 from ace_steps.training.optimizers import load_weights
 from ace_steps.training.runs import describe_run, with_identity
 
-log = logging.getLogger(__name__)
-
 
 def run(
     *,
-    interactions: Path,
-    items: Path,
-    vectors: Path,
-    weights: Path,
-    settings: str,
-    shard: str,
-    device: str,
-    ranks: Path,
-    **identity: str | int,
+    options: RunOptions,
+    weights: Annotated[Path, "best or last weights"],
+    shard: Annotated[str, "which users, e.g. 2-of-4; all of them"] = "1-of-1",
+    ranks: Annotated[Path, "table ranks to write"],
 ) -> None:
     """Read tables and weights, rank both splits, write the ranks."""
-    chosen = parse_backbone(settings, "--settings")
-    files = {"interactions": interactions, "items": items, "vectors": vectors}
-    trained = describe_run(identity, chosen, **files)
-    arrays, inputs = read_weights(weights, trained), read_inputs(**files)
-    model = build_recommender(inputs.matrix, inputs.item_encoder, chosen, identity["seed"])
+    chosen = parse_backbone(options.settings, "--settings")
+    trained = describe_run(options.identity, chosen, **options.tables)
+    arrays, inputs = read_weights(weights, trained), read_inputs(**options.tables)
+    model = build_recommender(inputs.matrix, inputs.item_encoder, chosen, options.seed)
     load_weights(model, arrays)
-    where = select_device(device)  # last, as it may wait: bad input is told at once
+    where = select_device(options.device)  # last, as it may wait: bad input is told at once
     model.to(where).eval()
     started, tables = time.perf_counter(), []
     for split in HELD_OUT:
@@ -60,21 +52,13 @@ def run(
     inputs_read = trained.inputs | digests(weights=weights)
     facts = trained.facts | {"device": where.type, "shard": shard}
     note = Provenance("rank_targets", trained.settings, inputs_read, facts)
-    table = with_identity(pl.concat(tables), identity)
+    table = with_identity(pl.concat(tables), options.identity)
     parquet.write_table(table, RANKS, ranks, note)
     found = (len(table), len(inputs.items), seconds, peak_memory_mb())
     log.info("ranked %d targets among %d items in %.1f s, %.0f MB", *found)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Parse the options and run the step; the exit code."""
-    options = command.parser(__doc__)
-    add_inputs(options)
-    options.add_argument("--weights", type=Path, required=True, help="best or last weights")
-    options.add_argument("--shard", default="1-of-1", help="which users, e.g. 2-of-4; all of them")
-    options.add_argument("--ranks", type=Path, required=True, help="table ranks to write")
-    return command.execute(run, options.parse_args(argv))
-
+main = main_of(run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -9,27 +9,30 @@ python -m ace_steps.steps.recommend_items --interactions interactions.parquet \
     --recommendations recommendations.parquet
 """
 
-import logging
 import time
-from argparse import BooleanOptionalAction
 from pathlib import Path
+from typing import Annotated
 
-from ace_steps import command
+from ace_steps.command import log, main_of
 from ace_steps.errors import InputError
 from ace_steps.io.parquet import table_writer
 from ace_steps.io.tables import RECOMMENDATIONS
 from ace_steps.runtime import peak_memory_mb
-from ace_steps.serving.asking import add_options, ask
+from ace_steps.serving.asking import RecommendOptions, ask
 from ace_steps.serving.lists import list_pieces
 
-log = logging.getLogger(__name__)
 
-
-def run(*, k: int, mask_seen: bool, recommendations: Path, **asked_for: object) -> None:
+def run(
+    *,
+    k: Annotated[int, "items per user, at least 1"],
+    mask_seen: Annotated[bool, "leave out the items of a user's own history, or keep them in"],
+    recommendations: Annotated[Path, "table to write"],
+    options: RecommendOptions,
+) -> None:
     """Read tables and weights, score in blocks, write list after list."""
     if k < 1:
         raise InputError(f"--k is {k}, but at least 1 is wanted.")
-    trained, asked, note = ask("recommend_items", {"k": k, "mask_seen": mask_seen}, **asked_for)
+    trained, asked, note = ask("recommend_items", {"k": k, "mask_seen": mask_seen}, options)
     started = time.perf_counter()
     with table_writer(recommendations, RECOMMENDATIONS, note) as writer:
         for piece in list_pieces(trained, asked, k=k, mask_seen=mask_seen):
@@ -42,20 +45,7 @@ def run(*, k: int, mask_seen: bool, recommendations: Path, **asked_for: object) 
     )
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Parse the options and run the step; the exit code."""
-    options = command.parser(__doc__)
-    add_options(options)
-    options.add_argument("--k", type=int, required=True, help="items per user, at least 1")
-    options.add_argument(
-        "--mask-seen",
-        action=BooleanOptionalAction,
-        required=True,
-        help="leave out the items of a user's own history, or keep them in",
-    )
-    options.add_argument("--recommendations", type=Path, required=True, help="table to write")
-    return command.execute(run, options.parse_args(argv))
-
+main = main_of(run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -7,35 +7,33 @@ python -m ace_steps.steps.refine_vectors --vectors item_vectors.parquet \
     --geometry geometry.parquet
 """
 
-import logging
 from pathlib import Path
+from typing import Annotated
 
-from ace_steps import command
+from ace_steps.command import log, main_of
 from ace_steps.io import parquet
 from ace_steps.io.files import published_together
 from ace_steps.io.provenance import Provenance, digests
 from ace_steps.io.tables import GEOMETRY, SPECTRUM
 from ace_steps.refine import outputs
-from ace_steps.refine.artifacts import VectorFile, add_columns, read_factored
+from ace_steps.refine.artifacts import VectorFile, read_factored
 from ace_steps.refine.methods import parse_settings
-
-log = logging.getLogger(__name__)
 
 
 def run(
     *,
-    vectors: Path,
-    factor: Path,
-    settings: str,
-    dataset: str,
-    encoder: str,
-    refinement: str,
-    refined: Path,
-    map: Path,
-    spectrum: Path,
-    geometry: Path,
-    id_column: str,
-    vector_column: str,
+    vectors: Annotated[Path, "table item_vectors"],
+    factor: Annotated[Path, "what factor_vectors wrote"],
+    settings: Annotated[str, "the refinement's settings, JSON"],
+    dataset: Annotated[str, "the run's dataset"],
+    encoder: Annotated[str, "the run's encoder"],
+    refinement: Annotated[str, "the run's refinement"],
+    refined: Annotated[Path, "item_vectors to write"],
+    map: Annotated[Path, "linear map to write"],
+    spectrum: Annotated[Path, "table spectrum to write"],
+    geometry: Annotated[Path, "table geometry to write"],
+    id_column: Annotated[str, "column of ids"] = "item_id",
+    vector_column: Annotated[str, "column of vectors"] = "vector",
 ) -> None:
     """Plan the refinement, stream the vectors through it, write what it gave."""
     chosen = parse_settings(settings, "--settings")
@@ -60,20 +58,7 @@ def run(
     )
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Parse the options and run the step; the exit code."""
-    options = command.parser(__doc__)
-    options.add_argument("--vectors", type=Path, required=True, help="table item_vectors")
-    options.add_argument("--factor", type=Path, required=True, help="what factor_vectors wrote")
-    options.add_argument("--settings", required=True, help="the refinement's settings, JSON")
-    command.add_identity(options, "dataset", "encoder", "refinement")
-    options.add_argument("--refined", type=Path, required=True, help="item_vectors to write")
-    options.add_argument("--map", type=Path, required=True, help="linear map to write")
-    options.add_argument("--spectrum", type=Path, required=True, help="table spectrum to write")
-    options.add_argument("--geometry", type=Path, required=True, help="table geometry to write")
-    add_columns(options)
-    return command.execute(run, options.parse_args(argv))
-
+main = main_of(run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

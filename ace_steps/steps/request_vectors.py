@@ -6,13 +6,13 @@ python -m ace_steps.steps.request_vectors --items items.parquet --shard 1-of-1 -
     "price": 0.02}}'
 """
 
-import logging
 import shutil
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
-from ace_steps import command
+from ace_steps.command import log, main_of
 from ace_steps.embed.api_catalogue import estimate, request_texts
 from ace_steps.embed.resolve import describe, origins_of_api, trace
 from ace_steps.embed.settings import RequestVectorsSettings
@@ -24,11 +24,15 @@ from ace_steps.io.tables import ITEMS
 from ace_steps.io.vectors import vector_writer
 from ace_steps.settings import parse
 
-log = logging.getLogger(__name__)
-
 
 def run(
-    *, items: Path, settings: str, shard: str, vectors: Path, store: Path | None, dry_run: bool
+    *,
+    items: Annotated[Path, "table items"],
+    settings: Annotated[str, "the encoder's settings as JSON"],
+    shard: Annotated[str, "which part of the texts, e.g. 2-of-4"],
+    vectors: Annotated[Path, "text_vectors to write"],
+    store: Annotated[Path | None, "folder of vectors that were paid for before"] = None,
+    dry_run: Annotated[bool, "send nothing, print the cost"] = False,
 ) -> None:
     """Read the items, ask for this shard's vectors, write them; or say what that would take."""
     given, part = parse(RequestVectorsSettings, settings, "--settings"), Shard.parse(shard)
@@ -55,17 +59,7 @@ def run(
     log.info("%s by %s", found, wanted.api.model)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Parse the options and run the step; the exit code."""
-    options = command.parser(__doc__)
-    options.add_argument("--items", type=Path, required=True, help="table items")
-    options.add_argument("--settings", required=True, help="the encoder's settings as JSON")
-    options.add_argument("--shard", required=True, help="which part of the texts, e.g. 2-of-4")
-    options.add_argument("--vectors", type=Path, required=True, help="text_vectors to write")
-    options.add_argument("--store", type=Path, help="folder of vectors that were paid for before")
-    options.add_argument("--dry-run", action="store_true", help="send nothing, print the cost")
-    return command.execute(run, options.parse_args(argv))
-
+main = main_of(run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -5,10 +5,10 @@ python -m ace_steps.steps.select_points --refinement-entry ace --backbone-entry 
     ace-lambda_5/ranks.parquet ace-lambda_50/ranks.parquet
 """
 
-import logging
 from pathlib import Path
+from typing import Annotated, Literal
 
-from ace_steps import command
+from ace_steps.command import log, main_of
 from ace_steps.config.grid import Cell, Run
 from ace_steps.errors import InputError
 from ace_steps.evaluation.metrics import CUTOFFS, METRICS
@@ -18,17 +18,15 @@ from ace_steps.io.parquet import write_table
 from ace_steps.io.provenance import Provenance, digests
 from ace_steps.io.tables import SELECTION
 
-log = logging.getLogger(__name__)
-
 
 def run(
     *,
-    ranks: list[Path],
-    refinement_entry: str,
-    backbone_entry: str,
-    metric: str,
-    cutoff: int,
-    selection: Path,
+    ranks: Annotated[list[Path], "ranks of each point, in their order"],
+    refinement_entry: Annotated[str, "name in the configuration"],
+    backbone_entry: Annotated[str, "name in the configuration"],
+    metric: Annotated[Literal[*METRICS], "what decides"],
+    cutoff: Annotated[Literal[*CUTOFFS], "its K"],
+    selection: Annotated[Path, "table to write"],
 ) -> None:
     """Score every point on validation, mark the best, write the table."""
     reader, scores, first = RanksReader(), {}, None
@@ -55,19 +53,7 @@ def refuse_other_cell(path: Path, found: Run, first: Run) -> None:
             raise InputError(f"{path}: ranks of the {name} {here}, but {there} before it.")
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Parse the options and run the step; the exit code."""
-    options = command.parser(__doc__)
-    options.add_argument(
-        "--ranks", type=Path, nargs="+", required=True, help="ranks of each point, in their order"
-    )
-    options.add_argument("--refinement-entry", required=True, help="name in the configuration")
-    options.add_argument("--backbone-entry", required=True, help="name in the configuration")
-    options.add_argument("--metric", choices=list(METRICS), required=True, help="what decides")
-    options.add_argument("--cutoff", type=int, choices=CUTOFFS, required=True, help="its K")
-    options.add_argument("--selection", type=Path, required=True, help="table to write")
-    return command.execute(run, options.parse_args(argv))
-
+main = main_of(run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -6,52 +6,46 @@ python -m ace_steps.steps.train_backbone --interactions interactions.parquet \
     --best best.safetensors --last last.safetensors --curve curve.parquet --state state
 """
 
-import logging
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
-from ace_steps import command
 from ace_steps.backbones.recommender import build_recommender
 from ace_steps.backbones.registry import parse_backbone
+from ace_steps.command import log, main_of
 from ace_steps.io import files, parquet
 from ace_steps.io.tables import TRAINING_CURVE
 from ace_steps.io.tensors import write_tensors
 from ace_steps.runtime import peak_memory_mb, select_device
-from ace_steps.sequences.inputs import add_inputs, read_inputs
+from ace_steps.sequences.inputs import RunOptions, read_inputs
 from ace_steps.training.checkpoints import read_state, remove_state, write_state
 from ace_steps.training.loop import train
 from ace_steps.training.runs import computed_on, curve_table, describe_run, with_facts
 from ace_steps.training.tasks import build_task
 
-log = logging.getLogger(__name__)
-
 
 def run(
     *,
-    interactions: Path,
-    items: Path,
-    vectors: Path,
-    settings: str,
-    device: str,
-    best: Path,
-    last: Path,
-    curve: Path,
-    state: Path,
-    **identity: str | int,
+    options: RunOptions,
+    best: Annotated[Path, "weights to write"],
+    last: Annotated[Path, "weights to write"],
+    curve: Annotated[Path, "training_curve to write"],
+    state: Annotated[Path, "folder to resume from"],
 ) -> None:
     """Read the tables, train, write weights and curve."""
-    tables = {"interactions": interactions, "items": items, "vectors": vectors}
-    chosen, inputs = parse_backbone(settings, "--settings"), read_inputs(**tables)
-    model = build_recommender(inputs.matrix, inputs.item_encoder, chosen, identity["seed"])
+    identity, seed = options.identity, options.seed
+    chosen = parse_backbone(options.settings, "--settings")
+    inputs = read_inputs(**options.tables)
+    model = build_recommender(inputs.matrix, inputs.item_encoder, chosen, seed)
     task = build_task(inputs.histories, chosen, model.network, len(inputs.items))
-    where = select_device(device)  # last, as it may wait: bad input is told at once
-    note = computed_on(where, chosen.training, describe_run(identity, chosen, **tables))
+    where = select_device(options.device)  # last, as it may wait: bad input is told at once
+    note = computed_on(where, chosen.training, describe_run(identity, chosen, **options.tables))
     done = train(
         model.to(where),
         inputs.histories,
         task,
         settings=chosen,
-        seed=identity["seed"],
+        seed=seed,
         state=read_state(state, note),
         keep=partial(write_state, state, run=note),
     )
@@ -69,16 +63,7 @@ def run(
     )
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Parse the options and run the step; the exit code."""
-    options = command.parser(__doc__)
-    add_inputs(options)
-    options.add_argument("--best", type=Path, required=True, help="weights to write")
-    options.add_argument("--last", type=Path, required=True, help="weights to write")
-    options.add_argument("--curve", type=Path, required=True, help="training_curve to write")
-    options.add_argument("--state", type=Path, required=True, help="folder to resume from")
-    return command.execute(run, options.parse_args(argv))
-
+main = main_of(run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

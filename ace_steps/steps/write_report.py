@@ -5,11 +5,11 @@ python -m ace_steps.steps.write_report --config workflow/config/config.yaml --re
     --summary summary.txt --figures figures
 """
 
-import logging
 import os
 from pathlib import Path
+from typing import Annotated
 
-from ace_steps import command
+from ace_steps.command import log, main_of
 from ace_steps.config import loading
 from ace_steps.io.files import write_text
 from ace_steps.reporting import render
@@ -17,19 +17,17 @@ from ace_steps.reporting.artifacts import read_artifacts
 from ace_steps.reporting.report import build, plain_summary
 from ace_steps.reporting.sheets import write_figures
 
-log = logging.getLogger(__name__)
-
 
 def run(
     *,
-    config: str,
-    results: Path,
-    benchmarks: Path,
-    logs: Path,
-    report: Path,
-    markdown: Path,
-    summary: Path,
-    figures: Path | None,
+    config: Annotated[str, "run configuration, a file or JSON"],
+    results: Annotated[Path, "folder of results"],
+    benchmarks: Annotated[Path, "Snakemake's benchmarks"],
+    logs: Annotated[Path, "logs of the jobs"],
+    report: Annotated[Path, "HTML file to write"],
+    markdown: Annotated[Path, "Markdown file to write"],
+    summary: Annotated[Path, "plain table to write"],
+    figures: Annotated[Path | None, "folder to write figures to, SVG and CSV"] = None,
 ) -> None:
     """Read what the runs left, build one page, write it in every form."""
     artifacts = read_artifacts(loading.load(config).as_json(), results, benchmarks, logs)
@@ -48,19 +46,7 @@ def seen_from(file: Path, figures: Path | None) -> str:
     return os.path.relpath(figures, file.parent) if figures else ""
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Parse the options and run the step; the exit code."""
-    options = command.parser(__doc__)
-    options.add_argument("--config", required=True, help="run configuration, a file or JSON")
-    options.add_argument("--results", type=Path, required=True, help="folder of results")
-    options.add_argument("--benchmarks", type=Path, required=True, help="Snakemake's benchmarks")
-    options.add_argument("--logs", type=Path, required=True, help="logs of the jobs")
-    options.add_argument("--report", type=Path, required=True, help="HTML file to write")
-    options.add_argument("--markdown", type=Path, required=True, help="Markdown file to write")
-    options.add_argument("--summary", type=Path, required=True, help="plain table to write")
-    options.add_argument("--figures", type=Path, help="folder to write figures to, SVG and CSV")
-    return command.execute(run, options.parse_args(argv))
-
+main = main_of(run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

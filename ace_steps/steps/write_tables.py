@@ -6,12 +6,12 @@ python -m ace_steps.steps.write_tables --config workflow/config/config.yaml \
     --published data/published.yaml --tables tables
 """
 
-import logging
 from pathlib import Path
+from typing import Annotated
 
 import yaml
 
-from ace_steps import command
+from ace_steps.command import log, main_of
 from ace_steps.config import loading
 from ace_steps.io.files import write_text
 from ace_steps.io.parquet import read_table
@@ -19,11 +19,15 @@ from ace_steps.io.tables import COMPARISONS, METRICS, RUNS
 from ace_steps.reporting import tables_latex, tables_text
 from ace_steps.reporting.tables import sheets
 
-log = logging.getLogger(__name__)
-
 
 def run(
-    *, config: str, metrics: Path, runs: Path, comparisons: Path, published: Path, tables: Path
+    *,
+    config: Annotated[str, "run configuration, a file or JSON"],
+    metrics: Annotated[Path, "table metrics"],
+    runs: Annotated[Path, "table runs"],
+    comparisons: Annotated[Path, "table comparisons"],
+    published: Annotated[Path, "others' figures, YAML"],
+    tables: Annotated[Path, "folder to write into"],
 ) -> None:
     """Read the tables, lay them out, write each as Markdown and as LaTeX."""
     settings = loading.load(config).as_json()
@@ -39,16 +43,7 @@ def run(
     log.info("wrote %d tables of results and %d comparisons", len(found), len(compared))
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Parse the options and run the step; the exit code."""
-    options = command.parser(__doc__)
-    options.add_argument("--config", required=True, help="run configuration, a file or JSON")
-    for table in ("metrics", "runs", "comparisons"):
-        options.add_argument(f"--{table}", type=Path, required=True, help=f"table {table}")
-    options.add_argument("--published", type=Path, required=True, help="others' figures, YAML")
-    options.add_argument("--tables", type=Path, required=True, help="folder to write into")
-    return command.execute(run, options.parse_args(argv))
-
+main = main_of(run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -41,8 +41,7 @@ kinds = pytest.mark.parametrize("write", KINDS.values(), ids=KINDS)
 
 def refused(capsys, write, path):
     """The one line of a step that writes and is refused."""
-    options = command.parser("Write.").parse_args([])
-    assert command.execute(lambda: write(path), options) == 2
+    assert command.execute(lambda: write(path)) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     return line.partition(": ")[2]
 

@@ -275,10 +275,8 @@ def test_relative_imports_are_followed(kit):
 
 
 def test_words_for_people_are_of_no_digest(kit):
-    before = "def marked(function):\n    size: int = Field(3, ge=1)\n    add_argument('--x')\n"
-    described = before.replace("ge=1", "ge=1, description='Rows.'").replace(
-        "'--x'", "'--x', help='X'"
-    )
+    before = "def marked(function: Annotated[str, 'x'] = 'y'):\n    size: int = Field(3, ge=1)\n"
+    described = before.replace("ge=1", "ge=1, description='Rows.'").replace("'x'", "'X'")
     another = before.replace("ge=1", "ge=2")
     old = "def marked(function):\n"
     first = digest(kit(base=(old, before)))
