@@ -28,7 +28,7 @@ def init(
     force: Annotated[bool, "replace the file if it is there"] = False,
 ) -> None:
     """Write a first configuration of a user's files, and print what was recognized by what."""
-    from ace_steps.init.command import write_configuration
+    from ace_steps.init.configuration import write_configuration
 
     lines = write_configuration(files, name=name, encoder=encoder, output=output, force=force)
     print("\n".join(lines))

@@ -12,9 +12,9 @@ import pytest
 
 from ace_steps.errors import InputError
 from ace_steps.init import guess as guessing
+from ace_steps.init.columns import times_of
 from ace_steps.init.guess import guess
 from ace_steps.init.heads import read_head
-from ace_steps.init.times import times_of
 from ace_steps.registry import READERS
 from tests.init.made import FORMATS, N_ITEMS, SHOPS, START_S, draws, iso, plain
 

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from ace_steps.__main__ import main
 from ace_steps.config.experiment import Registries
 from ace_steps.config.loading import load
-from ace_steps.init.configuration_text import (
+from ace_steps.init.configuration import (
     configuration_text,
     encoder_entry,
     experiment_name,
     smaller_dim,
 )
-from ace_steps.init.configuration_text import line as yaml_line
+from ace_steps.init.configuration import line as yaml_line
 from ace_steps.init.guess import Guess
 from tests.init.made import FORMATS, SHOPS, plain
 

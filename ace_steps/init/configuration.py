@@ -1,19 +1,24 @@
-"""The text of a first configuration: at most twelve lines that count, and comments to go on."""
+"""What `python -m ace_steps init` does: look at files, say what they are, write a configuration.
+
+Its text has at most twelve lines that count, and comments to go on.
+"""
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ace_steps.backbones.settings import BackboneSettings, TrainingSettings
-from ace_steps.config.experiment import DEFAULT_ENTRIES, NAME, Experiment
+from ace_steps.config.experiment import DEFAULT_ENTRIES, NAME, Experiment, Registries
 from ace_steps.embed.registry import public_encoder
 from ace_steps.embed.resolve import encoder_dim
 from ace_steps.embed.settings import entry_class
 from ace_steps.errors import InputError
-from ace_steps.init.guess import Guess
+from ace_steps.init.guess import Guess, guess
+from ace_steps.io.files import write_text
 from ace_steps.preprocess.settings import DatasetSettings
 
 DEFAULT_ENCODER = "all-minilm-l6-v2"
@@ -27,6 +32,48 @@ ENCODER_COMMENTS = """\
   # hub: {hub: {repo: owner/name, revision: "<40 hexadecimal digits>"}}
   # openai: {source: text-embedding-3-small}  # an API; `snakemake estimate` says what it costs
   # ready: {vectors: vectors.parquet}  # precomputed embeddings: item_id, vector"""
+
+
+def write_configuration(
+    files: Sequence[Path],
+    *,
+    name: str | None,
+    encoder: str,
+    output: Path | None,
+    force: bool,
+) -> list[str]:
+    """Write a first configuration of the files; lines for a person on what was recognized.
+
+    Args:
+        files: A log and a catalog among others, or one folder; none is the current folder.
+        name: Of the experiment and the dataset, None for one made of the files' place.
+        encoder: As ``encoder_entry`` takes it.
+        output: The file to write, None for ``<name>.yaml`` in the current folder.
+        force: Overwrite it.
+
+    Raises:
+        InputError: the file is there, or the files are no log and catalog.
+    """
+    registry = Registries.shipped().encoders
+    entry = encoder_entry(encoder, registry)
+    recognized = guess(files or [Path()])
+    name = experiment_name(name, recognized.interactions)
+    output = output or Path(f"{name}.yaml")
+    if output.exists() and not force:
+        raise InputError(
+            f"{output}: already there; --output names another file, --force replaces it."
+        )
+    dim = smaller_dim(entry[1], registry, recognized.n_items)
+    text = configuration_text(recognized, name, entry, dim)
+    if not output.parent.is_dir():
+        raise InputError(f"{output}: its folder is not there; make it, or name another.")
+    write_text(output, text)
+    lines = list(recognized.facts)
+    if dim:
+        lines.append(f"dim: {dim}; the encoder's vectors or the items allow no more")
+    if recognized.doubts:
+        lines += ["not sure; check these:", *(f"  {doubt}" for doubt in recognized.doubts)]
+    return [*lines, f"wrote {output}; next: snakemake -n --configfile {output}"]
 
 
 class _Dumper(yaml.SafeDumper):
@@ -130,7 +177,7 @@ def smaller_dim(encoder: dict, registry: Path, n_items: int | None) -> int | Non
 
 
 def configuration_text(
-    guess: Guess, name: str, encoder: tuple[str, dict], dim: int | None = None
+    files: Guess, name: str, encoder: tuple[str, dict], dim: int | None = None
 ) -> str:
     """The YAML file: what must be said, then the next most useful keys as comments.
 
@@ -138,7 +185,7 @@ def configuration_text(
     encoders are examples.
 
     Args:
-        guess: What the files are.
+        files: What the files are.
         name: Of the experiment and the dataset.
         encoder: An entry of ``encoders`` with its name.
         dim: Of refined vectors, None for the default.
@@ -146,11 +193,11 @@ def configuration_text(
     label, entry = encoder
     default_dim = line("dim", _default(Experiment, "dim"))
     dataset = [
-        line("interactions", guess.interactions.as_posix()),
-        line("items", guess.items.as_posix()),
+        line("interactions", files.interactions.as_posix()),
+        line("items", files.items.as_posix()),
     ]
-    dataset += [line("columns", guess.columns)] if guess.columns else [line("reader", guess.reader)]
-    if guess.has_missing_items:
+    dataset += [line("columns", files.columns)] if files.columns else [line("reader", files.reader)]
+    if files.has_missing_items:
         dataset.append(line("missing_items", "drop"))
     return "\n".join(
         [
@@ -160,7 +207,7 @@ def configuration_text(
             "datasets:",
             f"  {line(name, None).removesuffix(' null')}",
             *(f"    {text}" for text in dataset),
-            *(f"    # {text}" for text in _dataset_comments(guess)),
+            *(f"    # {text}" for text in _dataset_comments(files)),
             "encoders:",
             f"  {line(label, entry)}",
             ENCODER_COMMENTS,
@@ -176,15 +223,15 @@ def configuration_text(
     )
 
 
-def _dataset_comments(guess: Guess) -> list[str]:
-    fields = ["min_rating"] if guess.columns is None or guess.columns.get("rating") else []
+def _dataset_comments(files: Guess) -> list[str]:
+    fields = ["min_rating"] if files.columns is None or files.columns.get("rating") else []
     fields += ["min_user_events", "min_item_events", "duplicates", "split"]
     lines = [line(key, _default(DatasetSettings, key)) for key in fields]
-    if not guess.has_missing_items:
+    if not files.has_missing_items:
         lines.append(line("missing_items", _default(DatasetSettings, "missing_items")))
-    if guess.text_columns:
+    if files.text_columns:
         lines.append(
-            f"{line('text_columns', guess.text_columns)}  # these alone; left out: all columns"
+            f"{line('text_columns', files.text_columns)}  # these alone; left out: all columns"
         )
     return lines
 
