@@ -1,15 +1,24 @@
-"""The report's section on the data: filters, histories, popularity, texts, all that was counted."""
+"""The chapter on the data: filters, histories, popularity, texts, all that was counted."""
 
 import re
 from dataclasses import replace
 
 import polars as pl
+from matplotlib.axes import Axes
 
-from ace_steps.reporting import data_drawings, wording
+from ace_steps.io.provenance import Provenance
+from ace_steps.reporting import formatting
 from ace_steps.reporting.artifacts import Artifacts
-from ace_steps.reporting.data_texts import text_tables
-from ace_steps.reporting.page import Block, Cell, Column, Figure, Section, Table, Text
-from ace_steps.reporting.svg import figure_of
+from ace_steps.reporting.page import (
+    Block,
+    Figure,
+    Section,
+    Table,
+    TableCell,
+    Text,
+    value_cell,
+)
+from ace_steps.reporting.plots import PLAIN, SINGLES, Panel, Style, plot
 
 COUNTED = ("users", "items", "events")
 STAGES = (  # in the order of the work; "" are the final counts
@@ -36,125 +45,203 @@ KEY_STATISTICS = (
     "duplicate_texts",
     "text_chars_mean",
 )
+HISTORIES = re.compile(r"users_with_history_(\d+)_to_(\d+)")
+POPULARITY = re.compile(r"train_share_of_top_(\d+)_percent_items")
+BLUE = SINGLES[-1]
+CURVE = Style("most popular items first", BLUE, "-", "o")
+EQUAL = Style("if all items were equally popular", SINGLES[0], "--", "")
+N_WRITTEN = 8  # more bars leave no room for their numbers
+N_TICKS = 10
+TEXT_HEADS = (
+    *("distinct texts", "tokens", "tokens of a text, mean", "longest", "most allowed"),
+    *("truncated", "share truncated"),
+)
+Counts = dict[str, float]  # a data_report: value by statistic
 
 
 def data_section(artifacts: Artifacts) -> Section:
     """What the logs held before and after each filter, the texts, and what else was counted."""
-    data = artifacts.data
+    data, folder = artifacts.data, f"{artifacts.folder}/preprocess"
     texts = text_tables(artifacts.encoders, artifacts.folder)
     if not len(data):
         warning = Text("No data report was found.", is_warning=True)
         return Section("Data", "data", (warning, *texts))
-    names = data["dataset"].unique(maintain_order=True).to_list()
-    counts = {
-        name: dict(data.filter(pl.col("dataset") == name).select("statistic", "value").iter_rows())
-        for name in names
-    }
-    folder = f"{artifacts.folder}/preprocess"
+    counts: dict[str, Counts] = {}
+    for dataset, statistic, value in data.select("dataset", "statistic", "value").iter_rows():
+        counts.setdefault(dataset, {})[statistic] = value
     source = f"{folder}/<dataset>/data_report.parquet"
     shown = {
-        noun + stage for found in counts.values() for stage in _stages(found) for noun in COUNTED
+        noun + stage for each in counts.values() for stage in _stages(each) for noun in COUNTED
     }
     others = [s for s in data["statistic"].unique(maintain_order=True) if s not in shown]
     key = [statistic for statistic in KEY_STATISTICS if statistic in others]
     rest = [statistic for statistic in others if statistic not in key]
     blocks: list[Block] = [
-        *_data_warnings(counts),
+        *_warnings(counts),
         _filter_table(counts, source),
-        *(_dataset_figure(name, found, folder) for name, found in counts.items()),
+        *(_dataset_figure(name, each, folder) for name, each in counts.items()),
         _statistics_table("Key figures of the data.", key, counts, source),
         *texts,
     ]
     if rest:
-        caption = "Everything else that was counted."
-        table = _statistics_table(caption, rest, counts, source)
+        table = _statistics_table("Everything else that was counted.", rest, counts, source)
         blocks.append(replace(table, is_folded=True))
     return Section("Data", "data", tuple(blocks))
 
 
-def _stages(counts: dict[str, float]) -> list[str]:
+def _stages(counts: Counts) -> list[str]:
     """Suffixes that users, items and events were all counted under, in the order of the work."""
     return [stage for stage in STAGES if all(noun + stage in counts for noun in COUNTED)]
 
 
-def _filter_table(counts: dict[str, dict[str, float]], source: str) -> Table:
-    """Users, items and events of each dataset after each filter."""
-    rows = [
-        (
-            Cell(name, name),
-            Cell(wording.phrase(stage) or "Final"),
-            *(_count(counts[name][noun + stage]) for noun in COUNTED),
-        )
-        for name in counts
-        for stage in _stages(counts[name])
-    ]
-    columns = (Column("dataset", is_number=False), Column("stage", is_number=False))
-    caption = "Users, items and events, as they are in the source and after each filter."
-    return Table(caption, (*columns, *map(Column, COUNTED)), tuple(rows), source)
-
-
-def _dataset_figure(dataset: str, counts: dict[str, float], folder: str) -> Figure | Text:
-    """History lengths and the popularity curve of one dataset; a line where neither was counted."""
-    bins = data_drawings.history_bins(counts)
-    points = data_drawings.popularity_points(counts)
-    drawings = [data_drawings.history_lengths(bins)] if bins else []
-    drawings += [data_drawings.popularity(points)] if points else []
-    if not drawings:
-        text = f"{dataset}: neither history lengths nor popularity were counted."
-        return Text(text, is_warning=True)
-    patterns = (data_drawings.HISTORIES, data_drawings.POPULARITY)
-    drawn = [name for name in counts if any(pattern.fullmatch(name) for pattern in patterns)]
-    looks = (data_drawings.CURVE, data_drawings.EQUAL) if points else ()
-    table = pl.DataFrame({"statistic": drawn, "value": [counts[name] for name in drawn]})
-    return figure_of(
-        f"data/{dataset}.svg",
-        f"The data of {dataset} after all filters: users by the length of their history, and how "
-        "many of the training events fall on the most popular items.",
-        drawings,
-        looks={look.label: look for look in looks},
-        csv=table.write_csv(),
-        source=f"{folder}/{dataset}/data_report.parquet",
-    )
-
-
-def _statistics_table(
-    caption: str, statistics: list[str], counts: dict[str, dict[str, float]], source: str
-) -> Table:
-    """A row for each statistic, a column for each dataset."""
-    rows = tuple(
-        (Cell(_phrase(name), name), *(_statistic(found, name) for found in counts.values()))
-        for name in statistics
-    )
-    columns = (Column("statistic", is_number=False), *map(Column, counts))
-    return Table(caption, columns, rows, source)
-
-
-def _data_warnings(counts: dict[str, dict[str, float]]) -> list[Text]:
+def _warnings(counts: dict[str, Counts]) -> list[Text]:
     """A line for each final count that differs from what the configuration expects."""
     lines = [
-        f"{dataset}: {wording.number(found[f'warning_{noun}_expected'])} {noun} were expected, "
-        f"but {wording.number(found[f'warning_{noun}_found'])} were found."
-        for dataset, found in counts.items()
+        f"{dataset}: expected {formatting.number(each[f'warning_{noun}_expected'])} {noun}, "
+        f"got {formatting.number(each[f'warning_{noun}_found'])}."
+        for dataset, each in counts.items()
         for noun in COUNTED
-        if f"warning_{noun}_expected" in found
+        if f"warning_{noun}_expected" in each
     ]
     return [Text(line, is_warning=True) for line in lines]
 
 
-def _phrase(statistic: str) -> str:
-    """A statistic's name as words, numbers within it without the zeros they are sorted by."""
-    words = re.sub(r"\b0+(?=\d)", "", wording.phrase(statistic))
-    return words.replace("Text chars", "Characters of a text,").replace(
-        "History length", "Events of a history,"
+def _filter_table(counts: dict[str, Counts], source: str) -> Table:
+    rows = tuple(
+        (
+            TableCell(name),
+            TableCell(formatting.phrase(stage) or "Final"),
+            *(value_cell(each[noun + stage]) for noun in COUNTED),
+        )
+        for name, each in counts.items()
+        for stage in _stages(each)
+    )
+    caption = "Users, items and events, as they are in the source and after each filter."
+    return Table(caption, ("dataset", "stage", *COUNTED), rows, source)
+
+
+def _statistics_table(
+    caption: str, statistics: list[str], counts: dict[str, Counts], source: str
+) -> Table:
+    """A row for each statistic, a column for each dataset; shares in percent."""
+    rows = []
+    for name in statistics:
+        is_share = name == "density" or "share" in name.split("_")
+        write = formatting.share if is_share else formatting.number
+        label = re.sub(r"\b0+(?=\d)", "", formatting.phrase(name))  # without sorting zeros
+        label = label.replace("Text chars", "Characters of a text,")
+        label = label.replace("History length", "Events of a history,")
+        cells = (value_cell(each.get(name), write) for each in counts.values())
+        rows.append((TableCell(label), *cells))
+    return Table(caption, ("statistic", *counts), tuple(rows), source)
+
+
+def _dataset_figure(dataset: str, counts: Counts, folder: str) -> Figure | Text:
+    """History lengths and the popularity curve of one dataset; a line where neither was counted."""
+    bins, points = history_bins(counts), popularity_points(counts)
+    panels = [history_panel(bins)] if bins else []
+    panels += [popularity_panel(points)] if points else []
+    if not panels:
+        text = f"{dataset}: neither history lengths nor popularity were counted."
+        return Text(text, is_warning=True)
+    drawn = [name for name in counts if HISTORIES.fullmatch(name) or POPULARITY.fullmatch(name)]
+    return plot(
+        f"data/{dataset}.svg",
+        f"The data of {dataset} after all filters: users by the length of their history, and how "
+        "many of the training events fall on the most popular items.",
+        panels,
+        legend=[CURVE, EQUAL] if points else [],
+        csv=pl.DataFrame({"statistic": drawn, "value": map(counts.get, drawn)}).write_csv(),
+        source=f"{folder}/{dataset}/data_report.parquet",
     )
 
 
-def _count(value: float) -> Cell:
-    return Cell(wording.number(value), value)
+def history_bins(counts: Counts) -> list[tuple[int, int, int]]:
+    """(shortest, longest, users) of each bin of history lengths, in events, shortest first."""
+    matches = [(HISTORIES.fullmatch(name), value) for name, value in counts.items()]
+    return sorted((int(m[1]), int(m[2]), int(value)) for m, value in matches if m)
 
 
-def _statistic(counts: dict[str, float], name: str) -> Cell:
-    """A statistic of one dataset; shares in per cent."""
-    is_share = name == "density" or "share" in name.split("_")
-    write = wording.share if is_share else wording.number
-    return Cell(write(counts.get(name)), counts.get(name))
+def popularity_points(counts: Counts) -> list[tuple[int, float]]:
+    """(percent of the items, share of the training events), the most popular items first."""
+    matches = [(POPULARITY.fullmatch(name), value) for name, value in counts.items()]
+    return sorted((int(m[1]), value) for m, value in matches if m)
+
+
+def history_panel(bins: list[tuple[int, int, int]]) -> Panel:
+    """Users by the length of their history, a bar from each bin's first length to the next's.
+
+    Args:
+        bins: As ``history_bins`` gives them, at least one; lengths that no bin has stay empty.
+    """
+    edges = sorted({edge for low, high, _ in bins for edge in (low, high + 1)})
+
+    def draw(axes: Axes) -> None:
+        for low, high, n_users in bins:
+            width = 0.97 * (high + 1 - low)  # a gap shows between bars
+            axes.bar(low, n_users, width, align="edge", color=BLUE)
+            if len(bins) <= N_WRITTEN:
+                middle = ((low * (high + 1)) ** 0.5, n_users)  # on a logarithmic axis
+                style = {"textcoords": "offset points", "ha": "center", "fontsize": 8}
+                axes.annotate(formatting.number(n_users), middle, (0, 3), **style)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(edges[:: 1 + len(edges) // (N_TICKS + 1)])
+        axes.set_xticks([], minor=True)
+        axes.xaxis.set_major_formatter(PLAIN)
+        axes.grid(visible=False, axis="x")
+        axes.margins(y=0.1)
+        axes.set(xlabel="history length, events; each bin twice as wide", ylabel="users")
+
+    spoken = ", ".join(f"{low} to {high}: {formatting.number(n)}" for low, high, n in bins)
+    return Panel("History lengths", f"Bar chart. Users by events in their history: {spoken}.", draw)
+
+
+def popularity_panel(points: list[tuple[int, float]]) -> Panel:
+    """Share of the training events on the most popular items, beside that of equal items.
+
+    Args:
+        points: As ``popularity_points`` gives them; both ends of the curve follow of themselves.
+    """
+    x = [0, *(percent for percent, _ in points), 100]
+    y = [0.0, *(100 * share for _, share in points), 100.0]
+
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 100], [0, 100], color=EQUAL.color, linestyle=EQUAL.line, linewidth=1.2)
+        style = {"marker": CURVE.marker, "markersize": 4.5, "markevery": slice(1, -1)}
+        axes.plot(x, y, color=CURVE.color, linewidth=1.5, **style)
+        axes.set(xlim=(0, 100), ylim=(0, 102))
+        axes.set(xlabel="% of the items, most popular first", ylabel="% of the training events")
+
+    spoken = ", ".join(f"{formatting.share(s)} on the top {percent} %" for percent, s in points)
+    alt = f"Line chart above the diagonal of equal items. Training events: {spoken} of the items."
+    return Panel("Popularity of the items", alt, draw)
+
+
+def text_tables(encoders: dict[tuple[str, str], Provenance], folder: str) -> list[Table]:
+    """How many texts each encoder encoded, how long, how many truncated; [] where none did.
+
+    Args:
+        encoders: How the item vectors of each (dataset, encoder) were made.
+        folder: The folder of results, as the report's sources name it.
+    """
+    rows = tuple(
+        (*map(TableCell, pair), *_text_cells(provenance.facts))
+        for pair, provenance in encoders.items()
+        if provenance.facts.get("n_texts")
+    )
+    caption = (
+        "The texts as each encoder read them: tokens by its own tokenizer, or as estimated for an "
+        "API without one, with prompt and special tokens, after the cut at max_tokens."
+    )
+    source = f"{folder}/embed/<dataset>/<encoder>/item_vectors.parquet, provenance"
+    return [Table(caption, ("dataset", "encoder", *TEXT_HEADS), rows, source)] if rows else []
+
+
+def _text_cells(facts: dict) -> list[TableCell]:
+    """What ``TEXT_HEADS`` name; a dash for what the file does not tell."""
+    n_texts, n_tokens, n_truncated = (facts.get(f"n_{n}") for n in ("texts", "tokens", "truncated"))
+    mean = None if n_tokens is None else n_tokens / n_texts
+    share = None if n_truncated is None else n_truncated / n_texts
+    lengths = (mean, facts.get("n_tokens_longest"), facts.get("max_tokens"))
+    counts = (n_texts, n_tokens, *lengths, n_truncated)
+    return [*map(value_cell, counts), value_cell(share, formatting.share)]

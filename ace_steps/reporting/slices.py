@@ -1,15 +1,15 @@
-"""The report's part on slices of the test targets: what each refinement gains on which."""
+"""Slices of the test targets: what each refinement gains on which."""
 
 import polars as pl
 from matplotlib.axes import Axes
 
 from ace_steps.evaluation.results import relative
 from ace_steps.io.tables import RUN
-from ace_steps.reporting import wording
+from ace_steps.reporting import formatting
 from ace_steps.reporting.artifacts import Artifacts
-from ace_steps.reporting.page import Block, Cell, Column, Figure, Table
+from ace_steps.reporting.page import Block, Figure, Table, TableCell, value_cell
+from ace_steps.reporting.plots import MUTED, PANEL_INCHES, Panel, Style, plot
 from ace_steps.reporting.scores import Setup, name_cell
-from ace_steps.reporting.svg import MUTED, PANEL_INCHES, Drawing, Style, figure_of
 
 DRAWN = (("recall", 20), ("ndcg", 20))
 NAMES = {
@@ -20,7 +20,6 @@ NAMES = {
     "long_histories": "long histories",
     "few_train_events": "few training events",
 }
-INTERVAL = ("low", "high")
 
 
 def slice_blocks(artifacts: Artifacts, setup: Setup, looks: dict[str, Style]) -> list[Block]:
@@ -34,45 +33,39 @@ def slice_blocks(artifacts: Artifacts, setup: Setup, looks: dict[str, Style]) ->
 
 
 def slice_scores(metrics: pl.DataFrame, runs: pl.DataFrame, setup: Setup) -> pl.DataFrame:
-    """Test scores of the chosen points on every slice, means over the seeds.
+    """Test scores of the chosen grid points on every slice, means over the seeds.
 
     Args:
         metrics: The table ``metrics``.
         runs: The table ``runs``.
-        setup: Whose points.
+        setup: Whose grid points.
 
     Returns:
         refinement_entry, refinement, slice, metric, cutoff, mean, n_targets: entries in the
         configuration's order, slices in the order of ``NAMES``.
     """
-    chosen = runs.join(setup.chosen.select("refinement", "backbone"), on=["refinement", "backbone"])
-    chosen = chosen.filter(
-        (pl.col("dataset") == setup.dataset) & (pl.col("encoder") == setup.encoder)
+    chosen = runs.filter(dataset=setup.dataset, encoder=setup.encoder).join(
+        setup.chosen.select("refinement", "backbone"), on=["refinement", "backbone"], how="semi"
     )
-    is_drawn = pl.any_horizontal(
-        (pl.col("metric") == metric) & (pl.col("cutoff") == cutoff) for metric, cutoff in DRAWN
+    pairs = pl.DataFrame(DRAWN, schema=["metric", "cutoff"], orient="row")
+    pairs = pairs.cast({"cutoff": metrics.schema["cutoff"]})
+    test = metrics.filter(split="test").join(pairs, on=["metric", "cutoff"], how="semi")
+    place = pl.col("slice").replace_strict(
+        {name: place for place, name in enumerate(NAMES)}, default=len(NAMES)
     )
-    test = metrics.filter((pl.col("split") == "test") & is_drawn)
-    order = {name: place for place, name in enumerate(NAMES)}
     return (
         chosen.join(test, on=RUN)
         .group_by("refinement_entry", "refinement", "slice", "metric", "cutoff")
         .agg(
             mean=pl.col("value").mean(), n_targets=pl.col("n_targets").max(), order=pl.min("order")
         )
-        .sort(
-            "order",
-            pl.col("slice").replace_strict(order, default=len(order), return_dtype=pl.Int64),
-            "slice",
-            "metric",
-            "cutoff",
-        )
+        .sort("order", place, "slice", "metric", "cutoff")
         .drop("order")
     )
 
 
 def slice_gains(scores: pl.DataFrame, comparisons: pl.DataFrame, setup: Setup) -> pl.DataFrame:
-    """Relative gains over the baseline; with the interval of the difference where there is one.
+    """Relative gains over the baseline, with the interval of the difference where there is one.
 
     Args:
         scores: As ``slice_scores`` gives them.
@@ -85,20 +78,17 @@ def slice_gains(scores: pl.DataFrame, comparisons: pl.DataFrame, setup: Setup) -
     """
     keys = ["slice", "metric", "cutoff"]
     is_baseline = pl.col("refinement_entry") == setup.baseline
-    base = scores.filter(is_baseline).select(*keys, base="mean")
-    mine = comparisons.filter(
-        (pl.col("dataset") == setup.dataset)
-        & (pl.col("encoder") == setup.encoder)
-        & (pl.col("backbone_entry") == setup.backbone_entry)
-        & (pl.col("refinement_b") == setup.baseline)
-    ).select(*keys, pl.col("refinement_a").alias("refinement_entry"), *INTERVAL)
+    compared = comparisons.filter(**setup.names, refinement_b=setup.baseline).select(
+        *keys, "low", "high", refinement_entry="refinement_a"
+    )
     return (
         scores.filter(~is_baseline)
-        .join(base, on=keys, how="inner", maintain_order="left")
+        .join(scores.filter(is_baseline).select(*keys, base="mean"), on=keys, maintain_order="left")
         .filter(pl.col("base") > 0)
-        .join(mine, on=[*keys, "refinement_entry"], how="left", maintain_order="left")
-        .with_columns(gain=pl.col("mean") / pl.col("base") - 1)
-        .with_columns(pl.col(*INTERVAL) / pl.col("base"))
+        .join(compared, on=[*keys, "refinement_entry"], how="left", maintain_order="left")
+        .with_columns(
+            pl.col("low", "high") / pl.col("base"), gain=pl.col("mean") / pl.col("base") - 1
+        )
         .drop("base")
     )
 
@@ -106,35 +96,32 @@ def slice_gains(scores: pl.DataFrame, comparisons: pl.DataFrame, setup: Setup) -
 def _figure(
     artifacts: Artifacts, setup: Setup, gains: pl.DataFrame, looks: dict[str, Style]
 ) -> Figure:
-    has_interval = gains["low"].is_not_null().any()
-    share = wording.share(artifacts.config["statistics"]["confidence"])
-    bars = f"; bars are {share} bootstrap intervals over users" if has_interval else ""
-    present = gains["refinement"].unique(maintain_order=True).to_list()
-    sources = f"{artifacts.folder}/report/metrics.parquet"
-    sources += f" and {artifacts.folder}/report/comparisons.parquet" if has_interval else ""
-    return figure_of(
-        f"slices/{setup.dataset}/{setup.encoder}/{setup.backbone_entry}.svg",
-        f"Gain over {setup.baseline} on slices of the test targets, chosen points{bars}.",
+    bars, source = "", f"{artifacts.folder}/report/metrics.parquet"
+    if gains["low"].is_not_null().any():
+        share = formatting.share(artifacts.config["statistics"]["confidence"])
+        bars = f"; bars are {share} bootstrap intervals over users"
+        source += f" and {artifacts.folder}/report/comparisons.parquet"
+    shown = {name: looks[name] for name in gains["refinement"].unique(maintain_order=True)}
+    baseline = formatting.entry(setup.baseline)
+    return plot(
+        f"slices/{setup.path}.svg",
+        f"Gain over {baseline} on slices of the test targets, chosen grid points{bars}.",
         [
-            _drawing(
-                gains.filter((pl.col("metric") == metric) & (pl.col("cutoff") == cutoff)),
-                {name: looks[name] for name in present},
-                wording.metric(metric, cutoff),
-            )
+            _panel(gains.filter(metric=metric, cutoff=cutoff), shown, (metric, cutoff))
             for metric, cutoff in DRAWN
         ],
-        looks={name: looks[name] for name in present},
+        legend=list(shown.values()),
         csv=gains.write_csv(float_precision=6),
-        source=sources,
+        source=source,
     )
 
 
-def _drawing(gains: pl.DataFrame, looks: dict[str, Style], metric: str) -> Drawing:
+def _panel(gains: pl.DataFrame, looks: dict[str, Style], pair: tuple[str, int]) -> Panel:
     """A row for each slice, within it a mark for each refinement below the other."""
     slices = gains["slice"].unique(maintain_order=True).to_list()
     step = 0.8 / len(looks)
     offsets = {name: (i + 0.5) * step - 0.4 for i, name in enumerate(looks)}
-    rows = gains.rows(named=True)
+    rows, metric = gains.rows(named=True), formatting.metric(*pair)
 
     def draw(axes: Axes) -> None:
         axes.axvline(0, color=MUTED, linewidth=0.9)
@@ -153,35 +140,35 @@ def _drawing(gains: pl.DataFrame, looks: dict[str, Style], metric: str) -> Drawi
 
     spoken = "; ".join(
         f"{NAMES.get(row['slice'], row['slice'])}: {looks[row['refinement']].label} "
-        f"{wording.change(row['gain'])}"
+        f"{formatting.change(row['gain'])}"
         for row in rows
     )
     height = max(PANEL_INCHES[1], 0.8 + 0.13 * len(slices) * len(looks))
-    return Drawing(f"{metric} by slice", f"Dot chart. {spoken}.", draw, height)
+    return Panel(f"{metric} by slice", f"Dot chart. {spoken}.", draw, height)
 
 
 def _table(artifacts: Artifacts, setup: Setup, scores: pl.DataFrame) -> Table:
     """A row for each refinement and slice, with the change against the baseline."""
     names = {row["refinement"]: name_cell(row) for row in setup.chosen.to_dicts()}
-    values = {
-        (row["refinement_entry"], row["slice"], row["metric"], row["cutoff"]): row["mean"]
-        for row in scores.to_dicts()
-    }
+    keys = ("refinement_entry", "slice", "metric", "cutoff")
+    values = {tuple(key): mean for *key, mean in scores.select(*keys, "mean").iter_rows()}
     rows = []
     for row in scores.unique(["refinement", "slice"], maintain_order=True).to_dicts():
-        entry, of_slice = row["refinement_entry"], row["slice"]
+        entry, name = row["refinement_entry"], row["slice"]
         cells = []
         for pair in DRAWN:
-            value = values.get((entry, of_slice, *pair))
-            base = values.get((setup.baseline, of_slice, *pair))
+            value, base = (
+                values.get((entry, name, *pair)),
+                values.get((setup.baseline, name, *pair)),
+            )
             change = None if entry == setup.baseline else relative(value, base)
-            cells.append(Cell(wording.score(value), value, note=wording.change(change)))
-        label = NAMES.get(of_slice, of_slice)
-        n_targets = Cell(wording.number(row["n_targets"]), row["n_targets"])
-        rows.append((names[row["refinement"]], Cell(label, label), n_targets, *cells))
-    words = (Column("refinement", is_number=False), Column("slice", is_number=False))
-    columns = (*words, Column("targets"), *(Column(wording.metric(*pair)) for pair in DRAWN))
-    note = f"; in small type the change against {setup.baseline}" if setup.baseline else ""
-    caption = f"Test scores by slice, chosen points, {setup.title}{note}."
+            note = formatting.change(change)
+            cells.append(TableCell(formatting.score(value), value, note=note))
+        label = TableCell(NAMES.get(name, name))
+        rows.append((names[row["refinement"]], label, value_cell(row["n_targets"]), *cells))
+    heads = ("refinement", "slice", "targets", *(formatting.metric(*pair) for pair in DRAWN))
+    baseline = formatting.entry(setup.baseline)
+    note = f"; in small type the change against {baseline}" if setup.baseline else ""
+    caption = f"Test scores by slice, chosen grid points, {setup.title}{note}."
     source = f"{artifacts.folder}/report/metrics.parquet"
-    return Table(caption, columns, tuple(rows), source, is_folded=True)
+    return Table(caption, heads, tuple(rows), source, is_folded=True)

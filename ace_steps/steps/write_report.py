@@ -12,10 +12,9 @@ from typing import Annotated
 from ace_steps.command import log, main_of
 from ace_steps.config import loading
 from ace_steps.io.files import write_text
-from ace_steps.reporting import render
+from ace_steps.reporting import page
 from ace_steps.reporting.artifacts import read_artifacts
 from ace_steps.reporting.report import build, plain_summary
-from ace_steps.reporting.sheets import write_figures
 
 
 def run(
@@ -31,14 +30,14 @@ def run(
 ) -> None:
     """Read what the runs left, build one page, write it in every form."""
     artifacts = read_artifacts(loading.load(config).as_json(), results, benchmarks, logs)
-    page = build(artifacts)
+    built = build(artifacts)
     if figures:
-        write_figures(page, figures)
-    write_text(report, render.html(page, seen_from(report, figures)))
-    write_text(markdown, render.markdown(page, seen_from(markdown, figures)))
+        page.write_figures(built, figures)
+    write_text(report, page.html(built, seen_from(report, figures)))
+    write_text(markdown, page.markdown(built, seen_from(markdown, figures)))
     write_text(summary, plain_summary(artifacts, str(report)))
     n_missing = len(artifacts.missing)
-    log.info("reported %d runs, %d artifacts not found: %s", len(artifacts.runs), n_missing, report)
+    log.info("reported %d runs, %d artifacts missing: %s", len(artifacts.runs), n_missing, report)
 
 
 def seen_from(file: Path, figures: Path | None) -> str:

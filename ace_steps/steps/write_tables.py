@@ -16,8 +16,7 @@ from ace_steps.config import loading
 from ace_steps.io.files import write_text
 from ace_steps.io.parquet import read_table
 from ace_steps.io.tables import COMPARISONS, METRICS, RUNS
-from ace_steps.reporting import tables_latex, tables_text
-from ace_steps.reporting.tables import sheets
+from ace_steps.reporting import paper_tables
 
 
 def run(
@@ -32,15 +31,15 @@ def run(
     """Read the tables, lay them out, write each as Markdown and as LaTeX."""
     settings = loading.load(config).as_json()
     compared = read_table(comparisons, COMPARISONS)
-    theirs = yaml.safe_load(published.read_text(encoding="utf-8"))
+    others = yaml.safe_load(published.read_text(encoding="utf-8"))
     measured = (read_table(runs, RUNS), read_table(metrics, METRICS))
-    found = sheets(settings, *measured, compared, theirs)
+    results = paper_tables.result_tables(settings, *measured, compared, others)
     alpha = settings["statistics"]["alpha"]
-    write_text(tables / "results.md", tables_text.results_markdown(found, alpha))
-    write_text(tables / "results.tex", tables_latex.results_latex(found, alpha))
-    write_text(tables / "comparisons.md", tables_text.comparisons_markdown(compared))
-    write_text(tables / "comparisons.tex", tables_latex.comparisons_latex(compared))
-    log.info("wrote %d tables of results and %d comparisons", len(found), len(compared))
+    write_text(tables / "results.md", paper_tables.results_markdown(results, alpha))
+    write_text(tables / "results.tex", paper_tables.results_latex(results, alpha))
+    write_text(tables / "comparisons.md", paper_tables.comparisons_markdown(compared))
+    write_text(tables / "comparisons.tex", paper_tables.comparisons_latex(compared))
+    log.info("wrote %d tables of results and %d comparisons", len(results), len(compared))
 
 
 main = main_of(run)

@@ -12,28 +12,18 @@ N_USERS = 300
 
 
 class Page(html.parser.HTMLParser):
-    """What a browser would fetch, the ids, the words of every svg."""
+    """What a browser would fetch, the ids, the words of every image."""
 
     def __init__(self, text):
         super().__init__()
         self.links, self.ids, self.images = [], [], []
-        self._in_svg, self._words = 0, []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
-        found = dict(attributes)
-        self.links += [found[name] for name in ("src", "href", "xlink:href") if name in found]
-        self.ids += [found["id"]] if "id" in found else []
-        if tag == "svg":
-            self._in_svg, self._words = self._in_svg + 1, []
-            self.images.append((found, self._words))
-
-    def handle_endtag(self, tag):
-        self._in_svg -= tag == "svg"
-
-    def handle_data(self, data):
-        if self._in_svg and data.strip():
-            self._words.append(data.strip())
+        values = dict(attributes)
+        self.links += [values[name] for name in ("src", "href") if name in values]
+        self.ids += [values["id"]] if "id" in values else []
+        self.images += [values["alt"]] if tag == "img" else []
 
 
 def quality(config, by):

@@ -73,7 +73,7 @@ def test_recall_of_new_items_is_shown_by_what_stands_for_their_vectors(tmp_path)
     assert cells(text, "ace (λ = 5)", "folded in") == ["25", *(f"0{s}00" for s in scores)]
     controls = ["25", "0.4800", "0.5800", "0.0000", "0.1000", "0.3200"]
     assert cells(text, "ace (λ = 5)", "random (control)") == controls
-    assert "40 of 300 items hidden" in text
+    assert "40 of 300 items held out" in text
     assert "mapped |" not in text  # a kind that the table does not hold has no row
     assert text.count("new among new |") == text.count("known among all |") == 2  # all metrics
     source = "`results/recommend/shop/small/<refinement>/<backbone>/<seed>/cold_items.parquet`"
@@ -137,7 +137,7 @@ def test_random_stands_for_every_encoder(tmp_path):
     text = section(tmp_path)
     assert "### shop · small · sasrec" in text
     assert "### shop · large · sasrec" in text
-    assert len(re.findall(r"^\| random \| folded in \| 25 ", text, re.M)) == 2
+    assert len(re.findall(r"^\| random init \| folded in \| 25 ", text, re.M)) == 2
 
 
 @pytest.mark.parametrize("kind", ["damaged", "another table"])

@@ -14,7 +14,7 @@ def test_a_rules_jobs_are_summed_in_the_order_of_the_work():
         schema=["rule", "seconds", "memory_mb", "cpu_s"],
         orient="row",
     )
-    sums = rule_sums(jobs)
+    sums = rule_sums(jobs).to_dicts()
     assert [row["rule"] for row in sums] == ["embed_items", "train_backbone", "a_rule_of_its_own"]
     assert sums[1] == {
         "rule": "train_backbone",

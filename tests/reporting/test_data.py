@@ -6,15 +6,20 @@ import polars as pl
 import pytest
 from matplotlib.figure import Figure as Canvas
 
+from ace_steps.io.provenance import Provenance
 from ace_steps.preprocess import pipeline
-from ace_steps.reporting.data import STAGES, data_section
-from ace_steps.reporting.data_drawings import (
+from ace_steps.reporting.data import (
+    STAGES,
+    TEXT_HEADS,
+    data_section,
     history_bins,
-    history_lengths,
-    popularity,
+    history_panel,
+    popularity_panel,
     popularity_points,
+    text_tables,
 )
-from ace_steps.reporting.sheets import sheet
+from ace_steps.reporting.formatting import MISSING
+from tests.reporting.made_report import make, text_of, write
 
 THIN = "\N{NARROW NO-BREAK SPACE}"
 # 14 users: 8 have 4 to 7 events, none 8 to 15, 6 have 16 to 31.
@@ -63,7 +68,7 @@ def drawn(drawing):
 
 
 def test_a_bar_stands_on_the_lengths_of_its_bin_and_is_as_high_as_its_users():
-    axes = drawn(history_lengths(history_bins(COUNTS)))
+    axes = drawn(history_panel(history_bins(COUNTS)))
     bars = [(bar.get_x(), bar.get_height()) for bar in axes.patches]
     assert bars == [(4, 8), (16, 6)]
     ends = [bar.get_x() + bar.get_width() for bar in axes.patches]
@@ -76,13 +81,13 @@ def test_a_bar_stands_on_the_lengths_of_its_bin_and_is_as_high_as_its_users():
 
 def test_many_bars_have_fewer_ticks_and_no_numbers():
     bins = [(2**power, 2 ** (power + 1) - 1, power) for power in range(14)]
-    axes = drawn(history_lengths(bins))
+    axes = drawn(history_panel(bins))
     assert list(axes.get_xticks()) == [4**power for power in range(8)]
     assert list(axes.texts) == []
 
 
 def test_the_popularity_curve_goes_through_every_counted_share_beside_the_diagonal():
-    axes = drawn(popularity(popularity_points(COUNTS)))
+    axes = drawn(popularity_panel(popularity_points(COUNTS)))
     diagonal, curve = axes.lines
     assert diagonal.get_xydata().tolist() == [[0, 0], [100, 100]]
     assert curve.get_xydata().tolist() == [[0, 0], [2, 25], [10, 50], [100, 100]]
@@ -90,8 +95,8 @@ def test_the_popularity_curve_goes_through_every_counted_share_beside_the_diagon
 
 
 def test_both_drawings_say_their_numbers_in_words():
-    assert history_lengths(history_bins(COUNTS)).alt.endswith("4 to 7: 8, 16 to 31: 6.")
-    alt = popularity(popularity_points(COUNTS)).alt
+    assert history_panel(history_bins(COUNTS)).alt.endswith("4 to 7: 8, 16 to 31: 6.")
+    alt = popularity_panel(popularity_points(COUNTS)).alt
     assert "25 % on the top 2 %, 50 % on the top 10 % of the items" in alt
 
 
@@ -99,16 +104,12 @@ def test_the_figure_has_a_file_its_numbers_and_the_same_bytes_every_time():
     (figure,), (again,) = (blocks_of(section_of(shop=COUNTS), "figure") for _ in range(2))
     assert figure == again
     assert figure.file == "data/shop.svg"
-    assert [panel.title for panel in figure.panels] == [
-        "History lengths",
-        "Popularity of the items",
-    ]
+    assert "History lengths. " in figure.alt
+    assert "Popularity of the items. " in figure.alt
     assert "users_with_history_000016_to_000031,6.0\n" in figure.csv
     assert "train_share_of_top_02_percent_items,0.25\n" in figure.csv
     assert len(figure.csv.splitlines()) == 1 + 4
-    assert "var(--fig-single-6, #0072b2)" in figure.panels[0].svg
-    assert "var(--" not in sheet(figure)
-    assert ">if all items were equally popular</text>" in sheet(figure)
+    assert ">if all items were equally popular</text>" in figure.svg
     assert figure.source == "results/preprocess/shop/data_report.parquet"
 
 
@@ -121,9 +122,7 @@ def test_counts_stand_in_the_order_of_the_work_before_and_after_each_filter():
         ("shop", "After core", "14", "5", "12"),
         ("shop", "Final", "14", "5", "12"),
     ]
-    assert [column.label for column in table.columns] == [
-        "dataset", "stage", "users", "items", "events",
-    ]  # fmt: skip
+    assert table.heads == ("dataset", "stage", "users", "items", "events")
 
 
 def test_every_stage_that_preprocessing_counts_has_its_place():
@@ -145,7 +144,7 @@ def test_a_count_other_than_expected_is_a_warning_with_both_numbers():
     counts = COUNTS | {"warning_items_expected": 12101, "warning_items_found": 5}
     (warning,) = blocks_of(section_of(shop=counts), "text")
     assert warning.is_warning
-    assert warning.text == f"shop: 12{THIN}101 items were expected, but 5 were found."
+    assert warning.text == f"shop: expected 12{THIN}101 items, got 5."
 
 
 def test_counts_as_expected_give_no_warning():
@@ -167,10 +166,58 @@ def test_each_dataset_has_its_figure_and_one_without_numbers_says_so():
 def test_one_of_both_is_drawn_alone(kept, title):
     counts = {name: value for name, value in COUNTS.items() if name.startswith(kept)}
     (figure,) = blocks_of(section_of(shop=counts), "figure")
-    assert [panel.title for panel in figure.panels] == [title]
+    assert figure.alt.startswith(f"{title}. ")
+    assert figure.svg.count(title) == 2  # the title and the description
 
 
 def test_no_data_report_at_all_is_said():
     (text,) = section_of().blocks
     assert text.is_warning
     assert text.text == "No data report was found."
+
+
+def texts_of(facts):
+    """The cells of the only row by the head of their column, for vectors with these facts."""
+    note = Provenance("merge_vectors", facts=facts)
+    (table,) = text_tables({("shop", "small"): note}, "results")
+    return dict(zip(table.heads, [cell.text for cell in table.rows[0]], strict=True))
+
+
+def test_the_mean_length_and_the_share_that_was_cut_are_of_distinct_texts():
+    facts = {"n_texts": 400, "n_tokens": 15_000, "n_truncated": 10, "max_tokens": 256}
+    facts["n_tokens_longest"] = 201
+    assert texts_of(facts) == {
+        "dataset": "shop",
+        "encoder": "small",
+        "distinct texts": "400",
+        "tokens": f"15{THIN}000",
+        "tokens of a text, mean": "37.5",
+        "longest": "201",
+        "most allowed": "256",
+        "truncated": "10",
+        "share truncated": "2.5 %",
+    }
+
+
+def test_that_nothing_was_cut_is_told_from_that_nobody_counted():
+    counted = {"n_texts": 4, "n_tokens": 8, "n_truncated": 0, "max_tokens": 256}
+    assert texts_of(counted)["truncated"] == "0"
+    assert texts_of(counted)["share truncated"] == "0 %"
+    found = texts_of({"n_texts": 4})
+    assert [found[label] for label in TEXT_HEADS] == ["4", *[MISSING] * 6]
+
+
+def test_vectors_that_were_made_elsewhere_read_no_text_here():
+    imported = Provenance("import_vectors", facts={"model": None, "width": 8, "zero_items": 0})
+    assert text_tables({("shop", "own"): imported}, "results") == []
+
+
+def test_the_data_section_of_a_report_shows_every_encoder(tmp_path):
+    make(tmp_path)
+    assert write(tmp_path) == 0
+    section = text_of(tmp_path, "report.md").split("Data\n", 1)[1].split("\n## ")[0]
+    row = f"| shop | small | 1{THIN}340 | 51{THIN}901 | 38.73 | 256 | 256 | 67 | 5 % |"
+    assert row in section
+    (tmp_path / "results/preprocess/shop/data_report.parquet").unlink()
+    assert write(tmp_path) == 0
+    assert row in text_of(tmp_path, "report.md")

@@ -4,7 +4,8 @@ import polars as pl
 import pytest
 
 from ace_steps.io.tables import COMPARISONS
-from ace_steps.reporting.differences import difference_section, sentence, verdict
+from ace_steps.reporting.differences import difference_section
+from ace_steps.reporting.scores import Setup, verdict
 
 ALPHA = 0.05
 CONFIG = {"statistics": {"alpha": ALPHA, "confidence": 0.95}, "seeds": [1]}
@@ -41,11 +42,17 @@ def comparisons(*changes: dict) -> pl.DataFrame:
 
 def section_of(*changes: dict):
     table = comparisons(*changes)
-    return difference_section(SimpleNamespace(comparisons=table, config=CONFIG, folder="results"))
+    artifacts = SimpleNamespace(comparisons=table, config=CONFIG, folder="results")
+    empty = pl.DataFrame()
+    setups = [
+        Setup(dataset, "small", "sasrec", empty, empty, empty, "random")
+        for dataset in ("shop", "fair", "market")
+    ]
+    return difference_section(artifacts, setups)
 
 
 @pytest.mark.parametrize(
-    ("difference", "p_holm", "wanted"),
+    ("difference", "p_holm", "expected"),
     [
         (0.01, 0.049, "better"),
         (-0.01, 0.049, "worse"),
@@ -53,41 +60,49 @@ def section_of(*changes: dict):
         (0.01, float("nan"), "no significant difference"),
     ],
 )
-def test_a_difference_is_one_only_below_the_level(difference, p_holm, wanted):
-    assert verdict({"difference": difference, "p_holm": p_holm}, ALPHA) == wanted
+def test_a_difference_is_one_only_below_the_level(difference, p_holm, expected):
+    assert verdict({"difference": difference, "p_holm": p_holm}, ALPHA) == expected
 
 
-def test_one_comparison_is_told_with_its_size_interval_and_p():
-    assert sentence(comparisons({}), ALPHA) == (
-        "ace against random: NDCG@20 better "
-        "(+0.0050, +10.0 %; interval +0.0030 to +0.0070; "
-        "p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}0.004)."
-    )
+def blocks_of(section, kind):
+    return [block for block in section.blocks if block.kind == kind]
 
 
-def test_many_comparisons_are_counted():
-    setups = [
-        {"dataset": "a"},
-        {"dataset": "b", "difference": -0.005, "relative": -0.1},
-        {"dataset": "c", "p_holm": 0.5, "relative": 0.02},
+def test_a_forest_plot_says_each_difference_with_its_interval_and_verdict():
+    section = section_of({}, {"refinement_a": "svd", "p_holm": 0.5})
+    (figure,) = blocks_of(section, "figure")
+    assert figure.file == "differences/shop/small/sasrec.svg"
+    between = "+0.0050, interval +0.0030 to +0.0070"
+    assert f"ace \N{MINUS SIGN} random init {between}, better" in figure.alt
+    assert f"svd \N{MINUS SIGN} random init {between}, no significant difference" in figure.alt
+    assert "ace,random,ndcg,20,0.005000,0.003000,0.007000,0.004000" in figure.csv
+    assert ">significantly better</text>" in figure.svg
+    assert "significantly worse" not in figure.svg
+
+
+def test_over_several_setups_verdicts_are_counted_and_each_has_its_plot():
+    changes = [
+        {},
+        {"dataset": "fair", "difference": -0.005, "relative": -0.1},
+        {"dataset": "market", "p_holm": 0.5, "relative": 0.02},
     ]
-    assert sentence(comparisons(*setups), ALPHA) == (
-        "ace against random: NDCG@20 better in 1 of 3 setups, worse in 1, "
-        "no significant difference in 1 (median change +2.0 %)."
-    )
+    section = section_of(*changes)
+    assert [part.title.split()[0] for part in section.parts] == ["shop", "fair", "market"]
+    counts, every = blocks_of(section, "table")
+    texts = [cell.text for cell in counts.rows[0]]
+    assert texts == ["ace", "random init", "NDCG@20", "3", "1", "1", "1", "+2.0 %"]
+    assert len(every.rows) == 3
 
 
 def test_a_score_of_nothing_has_no_relative_change():
-    text = sentence(comparisons({"mean_b": 0.0, "relative": float("nan")}), ALPHA)
-    assert "(+0.0050; interval" in text
-    table = section_of({"mean_b": 0.0, "relative": float("nan")}).blocks[-1]
+    (table,) = blocks_of(section_of({"mean_b": 0.0, "relative": float("nan")}), "table")
     assert "nan" not in [cell.text for cell in table.rows[0]]
 
 
 def test_the_table_holds_all_targets_and_the_words_count_every_comparison():
     section = section_of({}, {"slice": "tail_items"}, {"metric": "recall"})
     assert "over the 3 comparisons made" in section.blocks[0].text
-    table = section.blocks[-1]
+    (table,) = blocks_of(section, "table")
     assert len(table.rows) == 2
     assert table.source == "results/report/comparisons.parquet"
 

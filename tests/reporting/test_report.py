@@ -6,12 +6,9 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from ace_steps.io.provenance import Provenance
 from ace_steps.io.tables import RUN
-from ace_steps.reporting import render
 from ace_steps.reporting.artifacts import Artifacts
-from ace_steps.reporting.background import run_section
-from ace_steps.reporting.page import Page, figures_of
+from ace_steps.reporting.page import figures_of, markdown
 from ace_steps.reporting.report import build
 from tests.reporting.made_grid import paper_artifacts, paper_config
 
@@ -33,14 +30,15 @@ def without(artifacts: Artifacts, is_lost: pl.Expr) -> Artifacts:
 
 def kinds_of(artifacts: Artifacts) -> set[str]:
     page = build(artifacts)
-    text = render.markdown(page, "").replace("the loss is nan", "")
+    text = markdown(page, "").replace("the loss is nan", "")
     assert not re.search(r"\b(nan|NaN|None)\b", text)
     return {figure.file.split("/")[0] for figure in figures_of(page)}
 
 
 def test_a_refinement_that_failed_altogether_leaves_every_figure_of_the_others(whole):
     lost = without(whole, pl.col("refinement_entry") == "llmemb")
-    figures = {"data", "spectra", "grid", "grid_test", "geometry", "slices", "curves", "cost"}
+    figures = {"data", "spectra", "grid", "grid_test", "geometry", "differences", "slices"}
+    figures |= {"curves", "cost"}
     assert kinds_of(lost) == figures
 
 
@@ -53,28 +51,6 @@ def test_a_first_seed_that_failed_leaves_the_scores_of_the_others(whole):
 def test_without_the_baseline_gains_are_not_drawn_but_scores_are_told(whole):
     lost = without(whole, pl.col("refinement_entry") == "random")
     assert "slices" not in kinds_of(lost)
-    text = render.markdown(build(lost), "")
+    text = markdown(build(lost), "")
     assert "Test scores by slice" in text
-    assert "change against random" not in text
-
-
-def encoder_tables(settings: dict, facts: dict) -> str:
-    """The Markdown of what was run, for an encoder's vectors that were made so."""
-    small = paper_artifacts(paper_config(("beauty",), ("smollm2",), ("sasrec",)))
-    note = Provenance("merge_vectors", settings, facts=facts)
-    found = replace(small, encoders=dict.fromkeys(small.encoders, note))
-    return render.markdown(Page("", "", (run_section(found),)), "").replace("\\_", "_")
-
-
-def test_each_setting_of_an_encoder_is_shown_with_where_it_was_taken_from():
-    origins = {"pooling": "1_Pooling/config.json", "max_tokens": "registry"}
-    settings = {"pooling": "last", "max_tokens": 512, "dtype": "float32"}
-    text = encoder_tables(settings, {"n_texts": 5, "normalized": True, "taken_from": origins})
-    assert "| pooling | last (1_Pooling/config.json) |" in text
-    assert "| max_tokens | 512 (registry) |" in text
-    assert "| Normalized | true |" in text
-    assert "| Taken from" not in text
-
-
-def test_vectors_that_tell_of_no_origins_have_no_table_of_them():
-    assert "taken from" not in encoder_tables({}, {"n_texts": 5})
+    assert "change against random init" not in text

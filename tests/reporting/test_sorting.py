@@ -2,9 +2,8 @@
 
 import pytest
 
-from ace_steps.reporting import render
-from ace_steps.reporting.page import Cell, Column, Page, Section, Table, numbered
-from ace_steps.reporting.wording import NOTHING, number
+from ace_steps.reporting.formatting import MISSING, number
+from ace_steps.reporting.page import Page, Section, Table, TableCell, html, numbered
 from tests.browser import complaints
 
 TABLE = "document.querySelector('#table-1 table')"
@@ -47,12 +46,12 @@ def texts_after_click(browser, n_clicks):
     return browser.run(f"[...{TABLE}.tBodies[0].rows].map(row => row.textContent.trim())")
 
 
-def open_column(browser, path, cells, *, is_number):
+def open_column(browser, path, cells):
     """A page in the browser with one table of one column."""
     rows = tuple((cell,) for cell in cells)
-    table = Table("Of one column.", (Column("a column", is_number=is_number),), rows, "a file")
+    table = Table("Of one column.", ("a column",), rows, "a file")
     page = numbered(Page("A page", "", (Section("A", "a", (table,)),)))
-    path.write_text(render.html(page, ""))
+    path.write_text(html(page, ""))
     browser.open(path)
 
 
@@ -60,9 +59,9 @@ def open_column(browser, path, cells, *, is_number):
 def test_numbers_sort_by_value_and_missing_ones_are_last_in_both_directions(
     browser, tmp_path, values, ascending
 ):
-    cells = [Cell(number(value), value) for value in values]
-    open_column(browser, tmp_path / "page.html", cells, is_number=True)
-    missing = [NOTHING] * (len(values) - len(ascending))
+    cells = [TableCell(number(value), value) for value in values]
+    open_column(browser, tmp_path / "page.html", cells)
+    missing = [MISSING] * (len(values) - len(ascending))
     assert texts_after_click(browser, 1) == ascending[::-1] + missing
     assert texts_after_click(browser, 1) == ascending + missing
     assert complaints(browser) == []
@@ -71,15 +70,21 @@ def test_numbers_sort_by_value_and_missing_ones_are_last_in_both_directions(
 def test_texts_sort_as_people_read_them_and_missing_ones_are_last_in_both_directions(
     browser, tmp_path
 ):
-    texts = ["item 10", NOTHING, "\u00e9tude", "zebra", "", "Item 9", "eta"]
-    cells = [Cell(text) for text in texts]
-    open_column(browser, tmp_path / "page.html", cells, is_number=False)
+    texts = ["item 10", MISSING, "\u00e9tude", "zebra", "", "Item 9", "eta"]
+    cells = [TableCell(text) for text in texts]
+    open_column(browser, tmp_path / "page.html", cells)
     ascending = ["eta", "\u00e9tude", "Item 9", "item 10", "zebra"]
-    assert texts_after_click(browser, 1) == [*ascending, NOTHING, ""]
-    assert texts_after_click(browser, 1) == [*ascending[::-1], NOTHING, ""]
+    assert texts_after_click(browser, 1) == [*ascending, MISSING, ""]
+    assert texts_after_click(browser, 1) == [*ascending[::-1], MISSING, ""]
 
 
 def test_numbers_come_before_texts_where_a_column_has_both(browser, tmp_path):
-    cells = [Cell("cpu"), Cell("5", 5), Cell(NOTHING), Cell("cuda"), Cell("-7", -7)]
-    open_column(browser, tmp_path / "page.html", cells, is_number=True)
-    assert texts_after_click(browser, 2) == ["-7", "5", "cpu", "cuda", NOTHING]
+    cells = [
+        TableCell("cpu"),
+        TableCell("5", 5),
+        TableCell(MISSING),
+        TableCell("cuda"),
+        TableCell("-7", -7),
+    ]
+    open_column(browser, tmp_path / "page.html", cells)
+    assert texts_after_click(browser, 2) == ["-7", "5", "cpu", "cuda", MISSING]

@@ -8,8 +8,13 @@ import yaml
 
 from ace_steps.io.parquet import write_table
 from ace_steps.io.tables import COMPARISONS, METRICS, RUNS
-from ace_steps.reporting.tables import Block, Entry, Sheet
-from ace_steps.reporting.tables_latex import comparisons_latex, escape, results_latex
+from ace_steps.reporting.paper_tables import (
+    ResultTable,
+    Score,
+    comparisons_latex,
+    escape,
+    results_latex,
+)
 from ace_steps.steps import write_tables
 from tests.conftest import ROOT
 from tests.reporting.made_grid import (
@@ -72,7 +77,7 @@ def line_of(text, label):
 def test_the_best_is_bold_the_second_underlined_and_what_is_sure_is_marked(written):
     text = (written / "results.md").read_text()
     assert "amazon-beauty R@20" in text
-    ace, white, plain = (line_of(text, name) for name in ("ace", "whitening", "random"))
+    ace, white, plain = (line_of(text, name) for name in ("ace", "whitening", "random init"))
     assert "**0.1500**\\* ± 0.0000" in ace
     assert "**0.0750**↓" in ace
     assert "†" not in ace + white  # not better than the best baseline at the corrected level
@@ -137,13 +142,13 @@ def test_the_latex_compiles_with_the_packages_it_names(written, tmp_path):
 
 def test_tables_of_the_papers_size_keep_to_the_page(tmp_path):
     columns = [(name, metric, 20) for name in DATASETS for metric in ("recall", "ndcg")]
-    entry = Entry(0.1234, 0.0012, "best", "*†")
-    rows = [(name, [entry] * len(columns)) for name in ("random", "whitenrec_plus", "ace")]
-    blocks = [Block(name, rows) for name in BACKBONES]
-    found = [Sheet(name, columns, blocks, ["a source & more"]) for name in ENCODERS]
+    score = Score(0.1234, 0.0012, "best", "*†")
+    rows = [(name, [score] * len(columns)) for name in ("random", "whitenrec_plus", "ace")]
+    blocks = dict.fromkeys(BACKBONES, rows)
+    tables = [ResultTable(name, columns, blocks, ["a source & more"]) for name in ENCODERS]
     config = paper_config(encoders=("qwen3-600m_x",))
     compared = paper_artifacts(config).comparisons.with_columns(relative=-12.3456)
-    log, _ = compiled(tmp_path, results_latex(found, 0.05), comparisons_latex(compared))
+    log, _ = compiled(tmp_path, results_latex(tables, 0.05), comparisons_latex(compared))
     assert "Overfull" not in log
     assert "Missing character" not in log
 
@@ -157,7 +162,10 @@ def test_names_are_text_never_commands():
 def test_comparisons_are_listed_with_their_intervals(written):
     text = (written / "comparisons.md").read_text()
     line = line_of(text, "whitening")
-    assert "| R@20 | 9 | 2 | 0.1500 | 0.1100 | +0.0400 | +36.4 % | [+0.0100, +0.0500] |" in line
+    assert (
+        "| R@20 | 9 | 0.1500 | 0.1100 | +0.0400 | +36.4 % | [+0.0100, +0.0500] | 0.2 | 0.001 |"
+        in line
+    )
 
 
 def test_every_published_figure_has_a_source_and_is_a_share():

@@ -52,6 +52,13 @@ rule write_report:
             category="Geometry against metric",
             labels={"dataset": "{dataset}", "encoder": "{encoder}", "backbone": "{backbone}"},
         ),
+        differences=report(
+            directory("<results>/report/figures/differences"),
+            patterns=["{dataset}/{encoder}/{backbone}.svg"],
+            caption="../report/differences.rst",
+            category="Differences",
+            labels={"dataset": "{dataset}", "encoder": "{encoder}", "backbone": "{backbone}"},
+        ),
         slices=report(
             directory("<results>/report/figures/slices"),
             patterns=["{dataset}/{encoder}/{backbone}.svg"],

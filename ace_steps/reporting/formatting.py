@@ -5,7 +5,13 @@ import math
 
 GREEK = {"lambda": "λ", "lambda_rel": "λ / s²ₖ", "gamma": "\N{GREEK SMALL LETTER GAMMA}"}
 METRIC_NAMES = {"recall": "Recall", "ndcg": "NDCG", "mrr": "MRR"}
-NOTHING = "\N{EN DASH}"
+MISSING = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
+
+
+def entry(name: str) -> str:
+    """A refinement's entry as it is shown; the method ``random`` is random initialization."""
+    return "random init" if name == "random" else name
 
 
 def setting(key: str) -> str:
@@ -25,14 +31,14 @@ def values(point: str) -> str:
     return ", ".join(f"{setting(key)} = {scalar(v)}" for key, v in json.loads(point).items())
 
 
-def point(entry: str, grid_values: str) -> str:
+def grid_point(name: str, grid_values: str) -> str:
     """An entry with its grid values: ``ace (λ = 5)``."""
-    found = values(grid_values)
-    return f"{entry} ({found})" if found else entry
+    text = values(grid_values)
+    return f"{entry(name)} ({text})" if text else entry(name)
 
 
 def scalar(value: object) -> str:
-    """A setting's value as it is read: booleans and null as in YAML, floats in short."""
+    """A setting's value: booleans and null as in YAML, floats in short."""
     if isinstance(value, float):
         return f"{value:g}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -45,47 +51,45 @@ def metric(name: str, cutoff: int) -> str:
 
 def score(value: float | None) -> str:
     """A metric in [0, 1], four decimals."""
-    return NOTHING if value is None else f"{value:.4f}"
+    return MISSING if value is None else f"{value:.4f}"
 
 
 def change(value: float | None) -> str:
-    """A relative change in per cent with its sign; empty for none."""
-    return (
-        ""
-        if value is None or math.isnan(value)
-        else f"{100 * value:+.1f} %".replace("-", "\N{MINUS SIGN}")
-    )
+    """A relative change in percent with its sign; empty for none."""
+    if value is None or math.isnan(value):
+        return ""
+    return f"{100 * value:+.1f} %".replace("-", MINUS)
 
 
 def p_value(value: float | None) -> str:
-    """A p-value: to two digits, below 0.0001 only that it is."""
+    """A p-value to two digits; below 0.0001 only that it is."""
     if value is None or math.isnan(value):
-        return NOTHING
+        return MISSING
     return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
 
 
 def signed(value: float) -> str:
     """A difference of metrics with its sign, four decimals."""
-    return f"{value:+.4f}".replace("-", "\N{MINUS SIGN}")
+    return f"{value:+.4f}".replace("-", MINUS)
 
 
 def number(value: float | None) -> str:
-    """Any number: whole ones in full with thin spaces between thousands, others to four digits,
+    """Any number: integers in full with thin spaces between thousands, others to four digits,
     tiny ones to two.
     """
     if value is None or math.isnan(value):
-        return NOTHING
+        return MISSING
     if math.isinf(value):
         return f"{value:g}"
     if 0 < abs(value) < 1e-4:
-        return f"{value:.1e}".replace("e-0", "e-").replace("-", "\N{MINUS SIGN}")
+        return f"{value:.1e}".replace("e-0", "e-").replace("-", MINUS)
     text = f"{value:,.0f}" if value == int(value) or abs(value) >= 1e4 else f"{value:.4g}"
-    return text.replace(",", "\N{NARROW NO-BREAK SPACE}").replace("-", "\N{MINUS SIGN}")
+    return text.replace(",", "\N{NARROW NO-BREAK SPACE}").replace("-", MINUS)
 
 
 def share(value: float | None) -> str:
-    """A share in [0, 1] in per cent."""
-    return NOTHING if value is None else f"{100 * value:.3g} %"
+    """A share in [0, 1] in percent."""
+    return MISSING if value is None else f"{100 * value:.3g} %"
 
 
 def plural(count: int, noun: str) -> str:
@@ -96,7 +100,7 @@ def plural(count: int, noun: str) -> str:
 def seconds(value: float | None) -> str:
     """A duration: ``8.2 s``, ``3 min 05 s``, ``2 h 07 min``."""
     if value is None:
-        return NOTHING
+        return MISSING
     if round(value, 1) < 60:
         return f"{value:.1f} s"
     minutes, rest = divmod(round(value), 60)
