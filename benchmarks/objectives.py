@@ -21,8 +21,8 @@ from sasrec import WIDTH, settings_json
 from ace_steps.backbones.recommender import build_recommender
 from ace_steps.backbones.registry import parse_backbone
 from ace_steps.sequences.histories import Histories
+from ace_steps.training.loop import Trainer
 from ace_steps.training.tasks import build_task
-from ace_steps.training.trainer import Trainer
 
 WIDE = 576
 LAYERS = {"kind": "mlp", "parts": [WIDE], "hidden": WIDE // 2, "width": WIDTH}

@@ -1,4 +1,4 @@
-"""Batches: which windows make a step, laid out so that little of it is padding."""
+"""Batches: which windows form a step, laid out so that little of it is padding."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,11 +13,11 @@ from ace_steps.io.tables import PADDING
 
 @dataclass(frozen=True)
 class Block:
-    """Windows that one forward pass reads.
+    """Windows of one forward pass.
 
     Attributes:
         history: (rows, length) int64 item indices, padded on the right with 0.
-        trained: (m,) int64 places of the trained positions in ``history.flatten()``.
+        trained: (m,) int64 indices of the trained positions in ``history.flatten()``.
         packing: Where several windows stand in one row; None for one window a row.
     """
 
@@ -44,23 +44,22 @@ class Batch:
 
 
 def needed_rows(batch: Batch, drawn: Tensor) -> Tensor:
-    """(k,) int64 rows of the item vectors that a step reads, ascending from the padding's row 0.
+    """(k,) int64 rows of the item vectors that a step needs, ascending from the padding's row 0.
 
     Args:
         batch: Its histories and targets.
         drawn: (n,) int64 further items that are scored.
     """
-    read = [block.history.flatten() for block in batch.blocks]
-    return torch.cat([drawn.new_zeros(1), drawn, batch.targets, *read]).clamp_(min=0).unique()
+    histories = [block.history.flatten() for block in batch.blocks]
+    return torch.cat([drawn.new_zeros(1), drawn, batch.targets, *histories]).clamp_(min=0).unique()
 
 
 def renumbered(batch: Batch, rows: Tensor) -> Batch:
-    """The batch with every item named by its place in ``rows``, which holds all of them."""
+    """The batch with every item named by its index in ``rows``, which holds all of them."""
     blocks = []
     for block in batch.blocks:
-        place = torch.searchsorted(rows, block.history)
-        place = torch.where(block.history == MASK, MASK, place)
-        blocks.append(replace(block, history=place))
+        index = torch.searchsorted(rows, block.history)
+        blocks.append(replace(block, history=torch.where(block.history == MASK, MASK, index)))
     return Batch(blocks, torch.searchsorted(rows, batch.targets))
 
 
@@ -70,30 +69,32 @@ def draw_batches(n_windows: int, size: int, rng: np.random.Generator) -> list[np
     return [order[start : start + size] for start in range(0, n_windows, size)]
 
 
-def lay_out(read: np.ndarray, wanted: np.ndarray, length: np.ndarray, *, pack: bool) -> Batch:
+def lay_out(history: np.ndarray, targets: np.ndarray, length: np.ndarray, *, pack: bool) -> Batch:
     """A batch of windows, packed into common rows or bucketed by length.
 
     A batch stays a random sample of the windows: its blocks share one loss and one step, so that
     short histories do not share gradients with short histories only.
 
     Args:
-        read: (windows, longest) item indices to read, padded on the right with 0.
-        wanted: The same shape; the item to predict at each trained position, elsewhere 0.
+        history: (windows, longest) item indices, padded on the right with 0.
+        targets: The same shape; the item to predict at each trained position, elsewhere 0.
         length: (windows,) real entries of each, at least 1.
         pack: Put all but the longest bucket's windows into common rows; for networks that can.
     """
     *shorter, longest = split_by_length(length)
-    plain = [*([] if pack else shorter), longest]
-    pieces = [_plain(read[rows], wanted[rows], length[rows].max()) for rows in plain]
+    pieces = []
+    for rows in [*([] if pack else shorter), longest]:
+        n = length[rows].max()
+        pieces.append(_block(history[rows, :n], targets[rows, :n], packing=None))
     if pack and shorter:
         rows = np.concatenate(shorter)
-        pieces.append(_packed(read[rows], wanted[rows], length[rows]))
-    blocks, targets = zip(*pieces, strict=True)
-    return Batch(list(blocks), torch.from_numpy(np.concatenate(targets).astype(np.int64)))
+        pieces.append(_packed(history[rows], targets[rows], length[rows]))
+    blocks, items = zip(*pieces, strict=True)
+    return Batch(list(blocks), torch.from_numpy(np.concatenate(items).astype(np.int64)))
 
 
 def split_by_length(lengths: np.ndarray) -> Iterator[np.ndarray]:
-    """Places of lengths 1-2, 3-4, 5-8, 9-16...: at most half of such a block is padding."""
+    """Indices of lengths 1-2, 3-4, 5-8, 9-16...: at most half of such a block is padding."""
     exponent = _exponents(lengths)
     for each in np.unique(exponent):
         yield np.flatnonzero(exponent == each)
@@ -101,9 +102,9 @@ def split_by_length(lengths: np.ndarray) -> Iterator[np.ndarray]:
 
 def gather(items: np.ndarray, start: np.ndarray, length: np.ndarray) -> np.ndarray:
     """(rows, longest) stretches of ``items``, padded on the right with 0."""
-    place = np.arange(length.max())
-    is_real = place < length[:, None]
-    source = np.where(is_real, start[:, None] + place, 0)
+    position = np.arange(length.max())
+    is_real = position < length[:, None]
+    source = np.where(is_real, start[:, None] + position, 0)
     return np.where(is_real, items[source], PADDING)
 
 
@@ -112,12 +113,9 @@ def _exponents(lengths: np.ndarray) -> np.ndarray:
     return np.ceil(np.log2(np.maximum(lengths, 2))).astype(np.int64)
 
 
-def _plain(read: np.ndarray, wanted: np.ndarray, longest: int) -> tuple[Block, np.ndarray]:
-    """A block with one window a row, and the items its trained positions predict."""
-    return _block(read[:, :longest], wanted[:, :longest], packing=None)
-
-
-def _packed(read: np.ndarray, wanted: np.ndarray, length: np.ndarray) -> tuple[Block, np.ndarray]:
+def _packed(
+    history: np.ndarray, targets: np.ndarray, length: np.ndarray
+) -> tuple[Block, np.ndarray]:
     """A block with many windows a row, and the items its trained positions predict.
 
     Every window gets a slot whose size is a power of two, in rows as long as the longest slot;
@@ -130,21 +128,20 @@ def _packed(read: np.ndarray, wanted: np.ndarray, length: np.ndarray) -> tuple[B
     n_rows = -(-int(slot.sum()) // row_length)
     window = np.repeat(order, slot)
     position = np.arange(len(window)) - np.repeat(begin, slot)
-    is_real = position < length[window]
+    real = np.flatnonzero(position < length[window])
     laid = np.zeros((4, n_rows * row_length), np.int64)
-    real = np.flatnonzero(is_real)
-    laid[0, real] = read[window[real], position[real]]
-    laid[1, real] = wanted[window[real], position[real]]
+    laid[0, real] = history[window[real], position[real]]
+    laid[1, real] = targets[window[real], position[real]]
     laid[2, real] = position[real]
     laid[3, : len(window)] = window + 1
     history, targets, position, segment = laid.reshape(4, n_rows, row_length)
     packing = Packing(torch.from_numpy(position.copy()), torch.from_numpy(segment.copy()))
-    return _block(history, targets, packing=packing)
+    return _block(history, targets, packing)
 
 
 def _block(
-    history: np.ndarray, wanted: np.ndarray, packing: Packing | None
+    history: np.ndarray, targets: np.ndarray, packing: Packing | None
 ) -> tuple[Block, np.ndarray]:
-    trained = np.flatnonzero(wanted)
+    trained = np.flatnonzero(targets)
     block = Block(torch.from_numpy(history.astype(np.int64)), torch.from_numpy(trained), packing)
-    return block, wanted.reshape(-1)[trained]
+    return block, targets.reshape(-1)[trained]

@@ -19,8 +19,8 @@ class Histories:
         items: (n_events,) int32 item indices from 1, user after user, oldest first.
         offsets: (n_users + 1,) int64; user u's events are ``items[offsets[u]:offsets[u + 1]]``.
         n_train: (n_users,) int64, each user's train events.
-        has_valid: (n_users,) bool, the event after them is the validation target.
-        has_test: (n_users,) bool, the last event is the test target.
+        has_valid: (n_users,) bool, the event after them is held out for validation.
+        has_test: (n_users,) bool, the last event is held out for the test.
     """
 
     items: np.ndarray
@@ -32,8 +32,8 @@ class Histories:
     def train_counts(self, n_items: int) -> np.ndarray:
         """(n_items,) int64 train events of each item, item 1 first."""
         length = np.diff(self.offsets)
-        place = np.arange(len(self.items)) - np.repeat(self.offsets[:-1], length)
-        is_train = place < np.repeat(self.n_train, length)
+        position = np.arange(len(self.items)) - np.repeat(self.offsets[:-1], length)
+        is_train = position < np.repeat(self.n_train, length)
         return np.bincount(self.items[is_train], minlength=n_items + 1)[1:]
 
 
@@ -44,8 +44,8 @@ class Targets:
     Attributes:
         user: (n,) int64 user index.
         item: (n,) int64 the item held out.
-        start: (n,) int64 place of the user's first event in ``Histories.items``.
-        length: (n,) int64 events before the target.
+        start: (n,) int64 index of the user's first event in ``Histories.items``.
+        length: (n,) int64 events before the held-out one.
     """
 
     user: np.ndarray
@@ -63,10 +63,10 @@ def read_histories(interactions: pl.DataFrame, n_items: int) -> Histories:
 
     Args:
         interactions: The table, in any row order.
-        n_items: Items of the catalogue.
+        n_items: Items of the catalog.
 
     Raises:
-        InputError: no event, an item outside the catalogue, an unknown split, or a user whose
+        InputError: no event, an item outside the catalog, an unknown split, or a user whose
             splits are not train, one valid, one test in this order.
     """
     if interactions.is_empty():
@@ -75,7 +75,7 @@ def read_histories(interactions: pl.DataFrame, n_items: int) -> Histories:
     users, items = ordered["user"].to_numpy(), ordered["item"].to_numpy()
     if items.min() < 1 or items.max() > n_items:
         outside = items.min() if items.min() < 1 else items.max()
-        raise InputError(f"interactions: item {outside} is not in the catalogue of 1 to {n_items}.")
+        raise InputError(f"interactions: item {outside} is not in the catalog of 1 to {n_items}.")
     split = _split_codes(ordered["split"])
     is_unordered = (np.diff(users) == 0) & (np.diff(split) < 0)
     if is_unordered.any():
@@ -97,10 +97,10 @@ def read_histories(interactions: pl.DataFrame, n_items: int) -> Histories:
 
 
 def held_out(histories: Histories, split: str) -> Targets:
-    """The validation or the test targets; a test target's history holds the validation item.
+    """The held-out items of a split; the history of a test item holds the validation item.
 
     Raises:
-        InputError: a target has no event before it, so that there is nothing to predict it from.
+        InputError: there is no event before one, so that there is nothing to predict it from.
     """
     is_test = split == "test"
     user = np.flatnonzero(histories.has_test if is_test else histories.has_valid)
@@ -108,7 +108,7 @@ def held_out(histories: Histories, split: str) -> Targets:
     if (length == 0).any():
         raise InputError(
             f"interactions: user {user[length == 0][0]}'s {split} event is the first of the "
-            "history; a target needs at least one event before it."
+            "history; expected at least one event before it."
         )
     start = histories.offsets[user]
     item = histories.items[start + length].astype(np.int64)
@@ -116,9 +116,8 @@ def held_out(histories: Histories, split: str) -> Targets:
 
 
 def _split_codes(split: pl.Series) -> np.ndarray:
-    """(n_events,) int8 place of each event's split in ``SPLITS``."""
+    """(n_events,) int8 index of each event's split in ``SPLITS``."""
     unknown = split.filter(~split.is_in(SPLITS))
     if len(unknown):
-        raise InputError(f"interactions: split '{unknown[0]}'; known are {', '.join(SPLITS)}.")
-    codes = split.replace_strict(dict(zip(SPLITS, range(3), strict=True)), return_dtype=pl.Int8)
-    return codes.to_numpy()
+        raise InputError(f"interactions: expected a split of {SPLITS}, got '{unknown[0]}'.")
+    return split.replace_strict(SPLITS, range(3), return_dtype=pl.Int8).to_numpy()

@@ -1,4 +1,4 @@
-"""What training and ranking read: histories, and item vectors joined by the items' own ids."""
+"""The inputs of training and ranking: histories, and item vectors joined by the items' raw ids."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ EXAMPLES = 3  # ids that an error names
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a recommender is built from and run on.
+    """What a recommender is built from and run on: three tables, read and checked.
 
     Attributes:
         histories: All users' events.
@@ -69,19 +69,18 @@ def read_inputs(interactions: Path, items: Path, vectors: Path) -> Inputs:
         InputError: a file is unreadable or of another table, items are not numbered from 1, an item
             has no vector, or the vectors do not say how training is to use them.
     """
-    catalogue = read_table(items, ITEMS).sort("item")
-    if not np.array_equal(catalogue["item"].to_numpy(), np.arange(1, len(catalogue) + 1)):
-        raise InputError(f"{items}: items are not numbered 1 to {len(catalogue)} without gaps.")
+    catalog = read_table(items, ITEMS).sort("item")
+    if not np.array_equal(catalog["item"].to_numpy(), np.arange(1, len(catalog) + 1)):
+        raise InputError(f"{items}: items are not numbered 1 to {len(catalog)} without gaps.")
     item_encoder = read_provenance(vectors).facts.get("item_encoder")
     if not isinstance(item_encoder, dict):
         raise InputError(
-            f"{vectors}: does not say how training is to use the vectors; refine_vectors writes "
-            "files that do."
+            f"{vectors}: expected vectors of refine_vectors, which say how training is to use them."
         )
     return Inputs(
-        histories=read_histories(read_table(interactions, INTERACTIONS), len(catalogue)),
-        items=catalogue,
-        matrix=torch.from_numpy(item_matrix(catalogue["item_id"], read_vectors(vectors))),
+        histories=read_histories(read_table(interactions, INTERACTIONS), len(catalog)),
+        items=catalog,
+        matrix=torch.from_numpy(item_matrix(catalog["item_id"], read_vectors(vectors))),
         item_encoder=item_encoder,
     )
 
@@ -96,17 +95,16 @@ def item_matrix(item_ids: pl.Series, vectors: Vectors) -> np.ndarray:
     Raises:
         InputError: an item has no vector or several, or a vector is not finite.
     """
-    wanted = pl.DataFrame({"id": item_ids})
     rows = pl.DataFrame({"id": vectors.ids}).with_row_index("row")
     repeated = rows.filter(pl.col("id").is_duplicated())["id"]
     if len(repeated):
         raise InputError(f"item vectors: item id '{repeated[0]}' has several vectors.")
-    joined = wanted.join(rows, on="id", how="left", maintain_order="left")
+    joined = pl.DataFrame({"id": item_ids}).join(rows, on="id", how="left", maintain_order="left")
     missing = joined.filter(pl.col("row").is_null())["id"]
     if len(missing):
-        examples = ", ".join(f"'{each}'" for each in missing[:EXAMPLES])
         raise InputError(
-            f"item vectors: {len(missing)} of {len(joined)} items have no vector, e.g. {examples}."
+            f"item vectors: {len(missing)} of {len(joined)} items have no vector, e.g. "
+            f"{quoted(missing)}."
         )
     matrix = np.zeros((len(joined) + 1, vectors.matrix.shape[1]), np.float32)
     matrix[1:] = vectors.matrix[joined["row"].to_numpy()]
@@ -115,3 +113,8 @@ def item_matrix(item_ids: pl.Series, vectors: Vectors) -> np.ndarray:
         bad = item_ids[int(is_finite.argmin()) - 1]
         raise InputError(f"item vectors: the vector of item id '{bad}' is not finite.")
     return matrix
+
+
+def quoted(ids: pl.Series) -> str:
+    """The first few ids, quoted, for an error."""
+    return ", ".join(f"'{each}'" for each in ids[:EXAMPLES])

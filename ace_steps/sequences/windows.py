@@ -1,4 +1,4 @@
-"""Training windows: the stretches of histories that one pass reads, and the targets it trains."""
+"""Training windows: stretches of histories for one forward pass, and the targets it trains."""
 
 from dataclasses import dataclass
 
@@ -13,9 +13,9 @@ class Windows:
     """Stretches of ``Histories.items``, each at most the backbone's longest history.
 
     Attributes:
-        start: (n,) int64 place of the first event read.
-        length: (n,) int64 events read.
-        first: (n,) int64 place within the window of the first event that is trained; all from
+        start: (n,) int64 index of the first event.
+        length: (n,) int64 events.
+        first: (n,) int64 position in the window of the first event that is trained; all from
             there to the window's end are.
     """
 
@@ -35,7 +35,7 @@ def cut_windows(
     """Windows in which every event of interest is trained once.
 
     A user with m train events has m - 1 events that are followed by one, of which each is trained
-    to predict it; a backbone that finds hidden events is offered all m. While they fit into one
+    to predict it; a backbone that predicts masked events is offered all m. While they fit into one
     window, one causal pass trains exactly the targets of prefix-by-prefix augmentation, each from
     its whole history. A longer history is read in windows of ``max_length`` events that end
     ``stride`` events apart, and each trains only what no earlier window has trained. So every
@@ -49,15 +49,15 @@ def cut_windows(
         stride: Events between the ends of a long history's windows, 1 to ``max_length``.
         train_targets: ``all``, or ``last``: each user's last train event alone is the target, from
             the latest events.
-        reads_last: The last train event stands in a window too, to be hidden there; otherwise it
+        reads_last: The last train event stands in a window too, to be masked there; otherwise it
             is only what the one before it predicts.
 
     Raises:
         InputError: the stride exceeds the window, or no user has two train events.
     """
     if stride > max_length:
-        raise InputError(f"window_stride is {stride}, but at most max_length, {max_length}.")
-    users = np.flatnonzero(histories.n_train > 1)  # one event to read and one to find
+        raise InputError(f"window_stride: expected at most max_length, {max_length}, got {stride}.")
+    users = np.flatnonzero(histories.n_train > 1)  # one event to predict from and one to predict
     if not len(users):
         raise InputError("interactions: the training set is empty; no user has two train events.")
     offset = histories.offsets[users]
@@ -72,8 +72,8 @@ def _strided(offset: np.ndarray, n_events: np.ndarray, max_length: int, stride: 
     """Windows over stretches of ``n_events`` that begin at ``offset``, each event trained once."""
     n_more = np.maximum(0, -(-(n_events - max_length) // stride))  # after the first window
     row = np.repeat(np.arange(len(offset)), 1 + n_more)
-    place = np.arange(len(row)) - np.repeat(np.cumsum(1 + n_more) - 1 - n_more, 1 + n_more)
-    end = np.minimum(max_length + place * stride, n_events[row])
+    number = np.arange(len(row)) - np.repeat(np.cumsum(1 + n_more) - 1 - n_more, 1 + n_more)
+    end = np.minimum(max_length + number * stride, n_events[row])
     begin = np.maximum(0, end - max_length)
-    trained_before = np.where(place > 0, max_length + (place - 1) * stride, 0)
+    trained_before = np.where(number > 0, max_length + (number - 1) * stride, 0)
     return Windows(start=offset[row] + begin, length=end - begin, first=trained_before - begin)

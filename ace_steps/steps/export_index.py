@@ -16,8 +16,12 @@ from ace_steps.command import log, main_of
 from ace_steps.io.files import published_together
 from ace_steps.io.vectors import vector_writer
 from ace_steps.runtime import peak_memory_mb
-from ace_steps.serving.asking import RecommendOptions, ask
-from ace_steps.serving.lists import item_pieces, user_pieces
+from ace_steps.serving.recommend import (
+    RecommendOptions,
+    item_pieces,
+    read_model_and_users,
+    user_pieces,
+)
 
 
 def run(
@@ -27,18 +31,18 @@ def run(
     options: RecommendOptions,
 ) -> None:
     """Read tables and weights, write both tables of vectors in pieces."""
-    trained, asked, note = ask("export_index", {}, options)
-    scored = trained.scored_items()
+    model, users, note = read_model_and_users("export_index", {}, options)
+    scored = model.scored_items()
     dim = scored.shape[1]
     with published_together():
         with vector_writer(index_items, "item_vectors", dim, np.float32, note) as writer:
-            for keys, matrix in item_pieces(scored, trained.item_ids):
+            for keys, matrix in item_pieces(scored, model.item_ids):
                 writer.write(keys, matrix)
         with vector_writer(index_queries, "query_vectors", dim, np.float32, note) as writer:
-            for keys, matrix in user_pieces(trained, asked, scored):
+            for keys, matrix in user_pieces(model, users, scored):
                 writer.write(keys, matrix)
-    found = (len(trained.item_ids), len(asked.user_ids), dim, peak_memory_mb())
-    log.info("exported %d items and %d queries of dim %d, %.0f MB", *found)
+    counts = (len(model.item_ids), len(users.ids), dim, peak_memory_mb())
+    log.info("exported %d items and %d queries of dim %d, %.0f MB", *counts)
 
 
 main = main_of(run)

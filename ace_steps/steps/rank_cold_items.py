@@ -16,9 +16,8 @@ from ace_steps.io.provenance import Provenance
 from ace_steps.io.tables import COLD_ITEMS
 from ace_steps.runtime import peak_memory_mb, select_device
 from ace_steps.sequences.inputs import RunOptions
-from ace_steps.serving.cold_run import read_world, run_cold
-from ace_steps.training.checkpoints import remove_state
-from ace_steps.training.runs import with_identity
+from ace_steps.serving.cold_items import rank_cold_items, read_cold_data
+from ace_steps.training.checkpoints import remove_state, with_identity
 
 
 def run(
@@ -31,17 +30,23 @@ def run(
     cold_items: Annotated[Path, "table to write"],
 ) -> None:
     """Read the tables, run the experiment, write what it measured."""
-    world = read_world(**options.tables, share=share, seed=hiding_seed)
-    where = select_device(options.device)  # last, as it may wait: bad input is told at once
-    chosen = {"settings": options.settings, "refinement_settings": refinement_settings}
-    table, note = run_cold(world, options.identity, **chosen, device=where, state=state)
-    facts = note.facts | {"device": where.type, "n_known": world.hidden.n_known}
+    data = read_cold_data(**options.tables, share=share, seed=hiding_seed)
+    where = select_device(options.device)  # last, as it may wait: bad input is refused at once
+    table, note = rank_cold_items(
+        data,
+        options.identity,
+        settings=options.settings,
+        refinement_settings=refinement_settings,
+        device=where,
+        state=state,
+    )
+    facts = note.facts | {"device": where.type, "n_known": data.n_known}
     whole = Provenance(note.step, note.settings, note.inputs, facts)
     write_table(with_identity(table, options.identity), COLD_ITEMS, cold_items, whole)
     remove_state(state)
     new = table.filter(targets="new", metric="recall", cutoff=20)
-    told = [f"{v} {c} {x:.4f}" for v, c, x in new.select("vectors", "candidates", "value").rows()]
-    log.info("Recall@20 of new items: %s; %.0f MB", ", ".join(told), peak_memory_mb())
+    values = [f"{v} {c} {x:.4f}" for v, c, x in new.select("vectors", "candidates", "value").rows()]
+    log.info("Recall@20 of new items: %s; %.0f MB", ", ".join(values), peak_memory_mb())
 
 
 main = main_of(run)

@@ -22,9 +22,8 @@ from ace_steps.io.tables import RANKS
 from ace_steps.runtime import peak_memory_mb, select_device
 from ace_steps.sequences.histories import HELD_OUT, held_out
 from ace_steps.sequences.inputs import RunOptions, read_inputs
-from ace_steps.training.checkpoints import read_weights
+from ace_steps.training.checkpoints import describe_run, read_weights, with_identity
 from ace_steps.training.optimizers import load_weights
-from ace_steps.training.runs import describe_run, with_identity
 
 
 def run(

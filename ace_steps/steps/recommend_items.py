@@ -18,8 +18,7 @@ from ace_steps.errors import InputError
 from ace_steps.io.parquet import table_writer
 from ace_steps.io.tables import RECOMMENDATIONS
 from ace_steps.runtime import peak_memory_mb
-from ace_steps.serving.asking import RecommendOptions, ask
-from ace_steps.serving.lists import list_pieces
+from ace_steps.serving.recommend import RecommendOptions, list_pieces, read_model_and_users
 
 
 def run(
@@ -31,17 +30,18 @@ def run(
 ) -> None:
     """Read tables and weights, score in blocks, write list after list."""
     if k < 1:
-        raise InputError(f"--k is {k}, but at least 1 is wanted.")
-    trained, asked, note = ask("recommend_items", {"k": k, "mask_seen": mask_seen}, options)
+        raise InputError(f"--k: expected at least 1, got {k}.")
+    chosen = {"k": k, "mask_seen": mask_seen}
+    model, users, note = read_model_and_users("recommend_items", chosen, options)
     started = time.perf_counter()
     with table_writer(recommendations, RECOMMENDATIONS, note) as writer:
-        for piece in list_pieces(trained, asked, k=k, mask_seen=mask_seen):
+        for piece in list_pieces(model, users, k=k, mask_seen=mask_seen):
             writer.write(piece)
     seconds = time.perf_counter() - started
-    found = (writer.n_rows, len(asked.user_ids), len(trained.item_ids), asked.n_skipped)
+    counts = (writer.n_rows, len(users.ids), len(model.item_ids), users.n_skipped)
     log.info(
         "recommended %d items to %d users out of %d items, %d events skipped, %.1f s, %.0f MB",
-        *(*found, seconds, peak_memory_mb()),
+        *(*counts, seconds, peak_memory_mb()),
     )
 
 

@@ -18,9 +18,16 @@ from ace_steps.io.tables import TRAINING_CURVE
 from ace_steps.io.tensors import write_tensors
 from ace_steps.runtime import peak_memory_mb, select_device
 from ace_steps.sequences.inputs import RunOptions, read_inputs
-from ace_steps.training.checkpoints import read_state, remove_state, write_state
+from ace_steps.training.checkpoints import (
+    computed_on,
+    curve_table,
+    describe_run,
+    read_state,
+    remove_state,
+    with_facts,
+    write_state,
+)
 from ace_steps.training.loop import train
-from ace_steps.training.runs import computed_on, curve_table, describe_run, with_facts
 from ace_steps.training.tasks import build_task
 
 

@@ -1,20 +1,25 @@
-"""Weights and the state of an unfinished training, on disk."""
+"""A training on disk: its provenance, weights, curve and unfinished state."""
 
 import logging
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import polars as pl
+import torch
 
+from ace_steps.backbones.settings import BackboneSettings, TrainingSettings
 from ace_steps.errors import InputError
 from ace_steps.io.code_digest import code_digest
-from ace_steps.io.provenance import Provenance
+from ace_steps.io.provenance import Provenance, digests
+from ace_steps.io.tables import RUN, TRAINING_CURVE
 from ace_steps.io.tensors import read_tensors, write_tensors
 from ace_steps.registry import BACKBONES
-from ace_steps.training.runs import with_facts
-from ace_steps.training.state import TrainingState
+from ace_steps.runtime import computing_precision
 
 log = logging.getLogger(__name__)
 
+Identity = dict[str, str | int]
 STATE_FILE = "training_state.safetensors"  # one file, so that it is never half of two epochs
 _PARTS = ("weights", "optimizer", "best_weights")
 # What an epoch's numbers depend on, beside the backbone.
@@ -27,8 +32,84 @@ _CODE = (
 )
 
 
+@dataclass
+class TrainingState:
+    """What the next epoch starts from; data order and dropout follow from the seed and the epoch.
+
+    Attributes:
+        weights: The trained parameters by name, after the last epoch.
+        optimizer: Its tensors, named ``<parameter>/<tensor>``.
+        best_weights: The parameters after the epoch with the best validation value.
+        curve: One row an epoch, under the columns of the table training_curve, and ``value``, the
+            metric that stops the training.
+    """
+
+    weights: dict[str, np.ndarray] = field(default_factory=dict)
+    optimizer: dict[str, np.ndarray] = field(default_factory=dict)
+    best_weights: dict[str, np.ndarray] = field(default_factory=dict)
+    curve: list[dict] = field(default_factory=list)
+
+    @property
+    def best_epoch(self) -> int:
+        """The first epoch with the highest validation value; 0 before any."""
+        values = [row["value"] for row in self.curve]
+        return 1 + int(np.argmax(values)) if values else 0
+
+
+def describe_run(
+    identity: Identity,
+    settings: BackboneSettings,
+    *,
+    interactions: Path,
+    items: Path,
+    vectors: Path,
+) -> Provenance:
+    """The provenance of a training: with the same code, libraries, device and threads, equal
+    provenance means equal numbers.
+
+    Args:
+        identity: dataset, encoder, refinement, backbone and seed.
+        settings: Of the backbone.
+        interactions: Table of the events.
+        items: Table of the catalog.
+        vectors: Refined item vectors.
+    """
+    return Provenance(
+        step="train_backbone",
+        settings=settings.as_json(),
+        inputs=digests(interactions=interactions, items=items, vectors=vectors),
+        facts={name: identity[name] for name in RUN},
+    )
+
+
+def computed_on(device: torch.device, training: TrainingSettings, note: Provenance) -> Provenance:
+    """The provenance with the device's type and the precision that it computes in."""
+    precision = computing_precision(training.precision, device)
+    return with_facts(note, device=device.type, precision=precision)
+
+
+def with_facts(note: Provenance, **facts: object) -> Provenance:
+    """The provenance with more facts."""
+    return Provenance(note.step, note.settings, note.inputs, note.facts | facts)
+
+
+def curve_table(state: TrainingState, identity: Identity) -> pl.DataFrame:
+    """The table training_curve of a finished training."""
+    curve = pl.DataFrame(state.curve).with_columns(
+        epoch=pl.col("epoch").cast(pl.Int32), is_best=pl.col("epoch") == state.best_epoch
+    )
+    return with_identity(curve, identity).select(TRAINING_CURVE.schema.names)
+
+
+def with_identity(table: pl.DataFrame, identity: Identity) -> pl.DataFrame:
+    """The table with the run's identity in every row."""
+    return table.with_columns(pl.lit(identity[name]).alias(name) for name in RUN).with_columns(
+        pl.col("seed").cast(pl.Int64)
+    )
+
+
 def write_state(folder: Path, state: TrainingState, run: Provenance) -> None:
-    """Write the state atomically, in place of the one before.
+    """Write the state after an epoch atomically, in place of the one before.
 
     Args:
         folder: The run's own folder for it.
@@ -38,37 +119,36 @@ def write_state(folder: Path, state: TrainingState, run: Provenance) -> None:
     arrays = {
         f"{part}:{name}": array for part in _PARTS for name, array in getattr(state, part).items()
     }
-    note = with_facts(run, code=_code_of(run), curve=state.curve)
-    write_tensors(folder / STATE_FILE, arrays, note)
+    write_tensors(folder / STATE_FILE, arrays, with_facts(run, code=_code(run), curve=state.curve))
 
 
 def read_state(folder: Path, run: Provenance) -> TrainingState:
     """The state an earlier process of this very run left, or an empty one.
 
-    A state of other settings, inputs, code or another version is of no use here: epochs of two
-    kinds would mix. It is passed over.
+    A state of other settings, inputs, code or another version is of no use here, as epochs of two
+    kinds would mix: the training starts anew.
 
     Raises:
         InputError: the file is damaged.
     """
-    wanted = with_facts(run, code=_code_of(run))  # first, so that it is of the code loaded
+    expected = with_facts(run, code=_code(run))  # first, so that it is of the code loaded
     path = folder / STATE_FILE
     if not path.exists():
         return TrainingState()
-    arrays, found = read_tensors(path)
-    curve = found.facts.pop("curve", [])
-    if found != wanted:
+    arrays, note = read_tensors(path)
+    curve = note.facts.pop("curve", [])
+    if note != expected:
         log.info("%s is of other settings, inputs or code; training from the start", path)
         return TrainingState()
-    parts: dict[str, dict[str, np.ndarray]] = {part: {} for part in _PARTS}
+    state = TrainingState(curve=curve)
     for key, array in arrays.items():
         part, _, name = key.partition(":")
-        parts[part][name] = array
+        getattr(state, part)[name] = array
     log.info("going on after epoch %d, kept in %s", len(curve), path)
-    return TrainingState(**parts, curve=curve)
+    return state
 
 
-def _code_of(run: Provenance) -> str:
+def _code(run: Provenance) -> str:
     """A digest of the code that trains a run's backbone."""
     settings = run.settings.get("backbone", run.settings)  # beside others where items are hidden
     backbone = BACKBONES[settings["model"]]
@@ -93,14 +173,13 @@ def read_weights(path: Path, run: Provenance) -> dict[str, np.ndarray]:
     Raises:
         InputError: no such file, damaged, or of another run; the line names the first difference.
     """
-    arrays, found = read_tensors(path)
+    arrays, note = read_tensors(path)
     for name in ("settings", "inputs", "facts"):
-        wanted, has = getattr(run, name), getattr(found, name)
-        differing = [key for key in wanted if has.get(key) != wanted[key]]
-        if differing:
-            key = differing[0]
-            raise InputError(
-                f"{path}: weights of another run: {name} '{key}' is {has.get(key)!r}, "
-                f"but {wanted[key]!r} is wanted; train again."
-            )
+        expected, actual = getattr(run, name), getattr(note, name)
+        for key in expected:
+            if actual.get(key) != expected[key]:
+                raise InputError(
+                    f"{path}: weights of another run: {name} '{key}': expected "
+                    f"{expected[key]!r}, got {actual.get(key)!r}; train again."
+                )
     return arrays

@@ -1,4 +1,4 @@
-"""The training loss: softmax cross-entropy over the catalogue, in bounded memory."""
+"""The training loss: softmax cross-entropy over the catalog, in bounded memory."""
 
 from dataclasses import dataclass
 
@@ -17,17 +17,17 @@ def full_softmax(queries: Tensor, items: Tensor, targets: Tensor) -> Tensor:
     """Mean cross-entropy of the targets among all items, padding excluded.
 
     Args:
-        queries: (m, width) float32 or bfloat16, at the trained positions; matrix products are made
+        queries: (m, dim) float32 or bfloat16, at the trained positions; matrix products are made
             in this type, and so is the softmax kept; sums are in float32.
-        items: (n_items + 1, width) float32 item vectors, row 0 the padding.
+        items: (n_items + 1, dim) float32 item vectors, row 0 the padding.
         targets: (m,) int64 item indices from 1.
 
     Returns:
         Scalar, in nats; differentiable in ``queries`` and ``items``.
 
     Cost:
-        Three matrix products of m x n_items x width, and one chunk of logits: memory does not grow
-        with m x n_items. The gradient is made in the same pass, so no logit is computed twice.
+        Three matrix products of m x n_items x dim, and one chunk of logits: memory does not grow
+        with m x n_items. The gradient is computed in the same pass, so no logit is computed twice.
     """
     return _FullSoftmax.apply(queries, items, targets)
 
@@ -38,19 +38,19 @@ class _FullSoftmax(torch.autograd.Function):
     @staticmethod
     def forward(ctx, queries: Tensor, items: Tensor, targets: Tensor) -> Tensor:
         n_targets, padded = len(queries), F.pad(queries, (0, 0, 0, -len(queries) % ALIGNED))
-        catalogue, column = items[PADDING + 1 :].to(queries.dtype), targets - 1
+        catalog, column = items[PADDING + 1 :].to(queries.dtype), targets - 1
         grad_queries = torch.empty(padded.shape, device=queries.device)
         grad_items = torch.zeros_like(items)
         losses = torch.empty(n_targets, device=queries.device)
         n_rows = CHUNK_ENTRIES[items.device.type] // len(items) // ALIGNED * ALIGNED or ALIGNED
-        logits = queries.new_empty(min(n_rows, len(padded)), len(catalogue))
+        logits = queries.new_empty(min(n_rows, len(padded)), len(catalog))
         weights = torch.empty_like(logits)
         for start in range(0, len(padded), n_rows):
             some, row = slice(start, start + n_rows), slice(0, len(padded) - start)
-            torch.mm(padded[some], catalogue.T, out=logits[row])
+            torch.mm(padded[some], catalog.T, out=logits[row])
             torch.softmax(logits[row], dim=1, out=weights[row])
             losses[some] = _losses(logits[row], weights[row], column[some])
-            grad_queries[some] = weights[row] @ catalogue
+            grad_queries[some] = weights[row] @ catalog
             _add_product(grad_items[PADDING + 1 :], weights[row].T, padded[some])
         grad_queries = grad_queries[:n_targets].sub_(items[targets]).div_(n_targets)
         grad_items.index_add_(0, targets, queries.float(), alpha=-1.0).div_(n_targets)
@@ -89,10 +89,10 @@ class NegativeSampler:
 
     def draw(self, device: torch.device) -> Negatives:
         """The negatives of the next step."""
-        place = np.searchsorted(self._bounds, self._rng.random(self._n_negatives), side="right")
-        place = np.minimum(place, len(self._bounds) - 1)  # the last bound may round below 1
-        log_expected = torch.from_numpy(self._log_expected[place]).to(device)
-        return Negatives(torch.from_numpy(place + 1).to(device), log_expected)
+        index = np.searchsorted(self._bounds, self._rng.random(self._n_negatives), side="right")
+        index = np.minimum(index, len(self._bounds) - 1)  # the last bound may round below 1
+        log_expected = torch.from_numpy(self._log_expected[index]).to(device)
+        return Negatives(torch.from_numpy(index + 1).to(device), log_expected)
 
 
 def sampled_softmax(
@@ -101,12 +101,12 @@ def sampled_softmax(
     """Mean cross-entropy of the targets among drawn items, corrected for how likely each draw was.
 
     Each drawn item's score is lowered by ``log_expected``, so that the sum over the draws is an
-    unbiased estimate of the sum over the catalogue without the target; draws that hit the target
+    unbiased estimate of the sum over the catalog without the target; draws that hit the target
     itself are left out.
 
     Args:
-        queries: (m, width) float32 or bfloat16, at the trained positions.
-        items: (n, width) float32 item vectors.
+        queries: (m, dim) float32 or bfloat16, at the trained positions.
+        items: (n, dim) float32 item vectors.
         targets: (m,) int64 rows of ``items``.
         negatives: What was drawn; its items are rows of ``items`` too.
 
@@ -114,7 +114,7 @@ def sampled_softmax(
         Scalar, in nats; differentiable in ``queries`` and ``items``.
 
     Cost:
-        One product of m x n_negatives x width, and as many logits in memory.
+        One product of m x n_negatives x dim, and as many logits in memory.
 
     Source:
         Bengio & Senecal, IEEE Trans. Neural Networks 2008; Yi et al., RecSys 2019 (logQ).
@@ -123,19 +123,19 @@ def sampled_softmax(
     logits = (queries @ drawn.T).float().sub_(negatives.log_expected)
     is_target = negatives.items.int() == targets.int().unsqueeze(1)
     logits = logits.masked_fill_(is_target, torch.finfo(logits.dtype).min)  # -inf has no gradient
-    wanted = (queries.float() * F.embedding(targets, items)).sum(dim=1)
-    return (torch.logaddexp(wanted, logits.logsumexp(dim=1)) - wanted).mean()
+    own = (queries.float() * F.embedding(targets, items)).sum(dim=1)
+    return (torch.logaddexp(own, logits.logsumexp(dim=1)) - own).mean()
 
 
 def _losses(logits: Tensor, weights: Tensor, column: Tensor) -> Tensor:
     """Cross-entropy (m,) float32 of the first m rows of logits and their softmax.
 
-    The normaliser comes from the largest weight, which is never below 1 / n_items: a target's own
+    The normalizer comes from the largest weight, which is never below 1 / n_items: a target's own
     weight may be too small for its type.
     """
     logits, weights = logits[: len(column)], weights[: len(column)]
-    wanted = logits.gather(1, column.unsqueeze(1)).squeeze(1).float()
-    return logits.amax(dim=1).float() - wanted - weights.amax(dim=1).float().log()
+    own = logits.gather(1, column.unsqueeze(1)).squeeze(1).float()
+    return logits.amax(dim=1).float() - own - weights.amax(dim=1).float().log()
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:

@@ -59,13 +59,15 @@ def load_weights(model: nn.Module, arrays: dict[str, np.ndarray]) -> None:
     own = dict(model.named_parameters())
     differing = sorted(own.keys() ^ arrays.keys())
     if differing:
-        where = "missing from" if differing[0] in own else "not wanted in"
-        raise InputError(f"weights: '{differing[0]}' is {where} them; train again.")
+        problem = "is missing" if differing[0] in own else "is no parameter of the model"
+        raise InputError(f"weights: '{differing[0]}' {problem}; train again.")
     with torch.no_grad():
         for name, parameter in own.items():
-            found, wanted = arrays[name].shape, tuple(parameter.shape)
-            if found != wanted:
-                raise InputError(f"weights: '{name}' is {found}, not {wanted}; train again.")
+            shape, expected = arrays[name].shape, tuple(parameter.shape)
+            if shape != expected:
+                raise InputError(
+                    f"weights: '{name}': expected shape {expected}, got {shape}; train again."
+                )
             parameter.copy_(torch.from_numpy(arrays[name]))
 
 

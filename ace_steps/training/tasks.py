@@ -1,4 +1,4 @@
-"""What a backbone is trained to predict, as batches: the next item, or hidden items."""
+"""What a backbone is trained to predict, as batches: the next item, or masked items."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from ace_steps.sequences.windows import cut_windows
 
 
 class Task(ABC):
-    """What the loop needs to know of a task; a subclass makes the batches of one.
+    """What the loop needs to know of a task; a subclass lays out the batches of one.
 
     Attributes:
         n_targets: Targets trained in an epoch; their expected number where they are drawn.
@@ -46,34 +46,41 @@ class Task(ABC):
         self.n_steps = -(-len(self._windows.start) // self._size)
         self.train_counts = histories.train_counts(n_items)
 
-    @abstractmethod
     def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
-        """One epoch: every window once, in an order that ``rng`` draws."""
+        """One epoch: every window once; its order, and what is masked, are drawn from ``rng``."""
+        windows = self._windows
+        for rows in draw_batches(len(windows.start), self._size, rng):
+            start, length = windows.start[rows], windows.length[rows]
+            history, targets = self._examples(start, length, windows.first[rows], rng)
+            yield lay_out(history, targets, length, pack=self._pack)
+
+    @abstractmethod
+    def _examples(
+        self, start: np.ndarray, length: np.ndarray, first: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(windows, longest) item indices, and the items to predict, 0 where nothing is trained."""
 
 
 class NextItem(Task):
-    """Every event read is to predict the one after it; for causal backbones."""
+    """Every event predicts the one after it; for causal backbones."""
 
     reads_last = False
 
-    def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
-        """One epoch: every window once, in an order that ``rng`` draws."""
-        windows = self._windows
-        for chosen in draw_batches(len(windows.start), self._size, rng):
-            start, length = windows.start[chosen], windows.length[chosen]
-            read = gather(self._items, start, length)
-            following = gather(self._items, start + 1, length)
-            is_trained = np.arange(read.shape[1]) >= windows.first[chosen, None]
-            wanted = np.where(is_trained, following, PADDING)
-            yield lay_out(read, wanted, length, pack=self._pack)
+    def _examples(
+        self, start: np.ndarray, length: np.ndarray, first: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        history = gather(self._items, start, length)
+        following = gather(self._items, start + 1, length)
+        is_trained = np.arange(history.shape[1]) >= first[:, None]
+        return history, np.where(is_trained, following, PADDING)
 
 
-class HiddenItem(Task):
-    """Hidden events are to be found from those around them; for backbones that look both ways.
+class MaskedItem(Task):
+    """Masked events are predicted from those around them; for backbones that look both ways.
 
     In every window of every epoch anew: with chance ``mask_last_ratio`` its last event alone is
-    hidden, which is how the network is asked at the end; else each event with chance
-    ``mask_ratio``, and one at random where that hides none.
+    masked, as it is in a recommendation; else each event with chance ``mask_ratio``, and one at
+    random where that masks none.
     """
 
     reads_last = True
@@ -87,32 +94,29 @@ class HiddenItem(Task):
         if not self._only_last:
             n_offered = self._windows.length - self._windows.first
             n_some = self._mask_ratio * n_offered + (1 - self._mask_ratio) ** n_offered
-            n_hidden = self._last_ratio + (1 - self._last_ratio) * n_some
-            self.n_targets = round(n_hidden.sum())
+            n_masked = self._last_ratio + (1 - self._last_ratio) * n_some
+            self.n_targets = round(n_masked.sum())
 
-    def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
-        """One epoch: every window once, order and hidden events as ``rng`` draws them."""
-        windows = self._windows
-        for chosen in draw_batches(len(windows.start), self._size, rng):
-            length = windows.length[chosen]
-            events = gather(self._items, windows.start[chosen], length)
-            is_hidden = self._hide(windows.first[chosen], length, events.shape[1], rng)
-            read, wanted = np.where(is_hidden, MASK, events), np.where(is_hidden, events, PADDING)
-            yield lay_out(read, wanted, length, pack=self._pack)
+    def _examples(
+        self, start: np.ndarray, length: np.ndarray, first: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        events = gather(self._items, start, length)
+        is_masked = self._mask(first, length, events.shape[1], rng)
+        return np.where(is_masked, MASK, events), np.where(is_masked, events, PADDING)
 
-    def _hide(
+    def _mask(
         self, first: np.ndarray, length: np.ndarray, longest: int, rng: np.random.Generator
     ) -> np.ndarray:
-        """(windows, longest) bool, True where an event is hidden; at least one a window."""
-        place = np.arange(longest)
-        is_last = place == length[:, None] - 1
+        """(windows, longest) bool, True where an event is masked; at least one a window."""
+        position = np.arange(longest)
+        is_last = position == length[:, None] - 1
         if self._only_last:
             return is_last
-        is_offered = (place >= first[:, None]) & (place < length[:, None])
+        is_offered = (position >= first[:, None]) & (position < length[:, None])
         draw = np.where(is_offered, rng.random(is_offered.shape), np.inf)
-        lowest = draw == draw.min(axis=1, keepdims=True)
-        is_hidden = (draw < self._mask_ratio) | lowest
-        return np.where(rng.random((len(first), 1)) < self._last_ratio, is_last, is_hidden)
+        is_lowest = draw == draw.min(axis=1, keepdims=True)
+        is_masked = (draw < self._mask_ratio) | is_lowest
+        return np.where(rng.random((len(first), 1)) < self._last_ratio, is_last, is_masked)
 
 
 def build_task(
@@ -123,6 +127,6 @@ def build_task(
     Raises:
         InputError: there is nothing to train on, or the settings do not fit each other.
     """
-    if not BACKBONES[settings.model].implementation().is_causal:
-        return HiddenItem(histories, settings, n_items, pack=network.can_pack)
-    return NextItem(histories, settings, n_items, pack=network.can_pack)
+    is_causal = BACKBONES[settings.model].implementation().is_causal
+    task = NextItem if is_causal else MaskedItem
+    return task(histories, settings, n_items, pack=network.can_pack)

@@ -11,10 +11,10 @@ from ace_steps.backbones.recommender import build_recommender
 from ace_steps.io.provenance import Provenance
 from ace_steps.io.tensors import read_tensors, write_tensors
 from ace_steps.registry import BACKBONES, REFINEMENTS
+from ace_steps.training.loop import Trainer
 from ace_steps.training.objectives import full_softmax
 from ace_steps.training.optimizers import load_weights, weights_as_arrays
 from ace_steps.training.tasks import build_task
-from ace_steps.training.trainer import Trainer
 from tests.refine.made import made_vectors, unit
 from tests.refine.test_methods import carried_out, planned
 from tests.training.made import N_ITEMS, answers, random_histories, small_settings

@@ -8,9 +8,9 @@ from ace_steps.backbones.item_encoders import build_item_encoder
 from ace_steps.backbones.recommender import build_recommender
 from ace_steps.errors import InputError
 from ace_steps.registry import BACKBONES
+from ace_steps.training.loop import Trainer
 from ace_steps.training.optimizers import weights_as_arrays
 from ace_steps.training.tasks import build_task
-from ace_steps.training.trainer import Trainer
 from tests.training.made import N_ITEMS, WIDTH, random_histories, random_matrix, small_settings
 
 MLP = {"kind": "mlp", "parts": [12], "hidden": 6, "width": WIDTH}

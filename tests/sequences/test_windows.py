@@ -96,5 +96,5 @@ def test_an_empty_training_set_is_refused():
 
 def test_a_stride_longer_than_the_window_is_refused():
     histories, _ = made([3])
-    with pytest.raises(InputError, match="window_stride is 5, but at most max_length, 4"):
+    with pytest.raises(InputError, match="window_stride: expected at most max_length, 4, got 5"):
         next_item_windows(histories, max_length=4, stride=5, train_targets="all")

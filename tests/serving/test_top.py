@@ -7,8 +7,8 @@ from ace_steps.errors import InputError
 from ace_steps.evaluation import ranking
 from ace_steps.evaluation.ranking import rank_targets
 from ace_steps.sequences.histories import Targets, held_out
-from ace_steps.serving import top
-from ace_steps.serving.top import best_of, top_items
+from ace_steps.serving import recommend
+from ace_steps.serving.recommend import best_of, top_items
 from tests.evaluation.test_ranking import made
 from tests.training.made import SMALL, random_histories, random_matrix, small_settings
 
@@ -49,7 +49,7 @@ def by_sorting(table, histories, *, k, mask_seen):
 def test_lists_are_those_of_a_sort_whatever_the_blocks(
     monkeypatch, mask_seen, rows, columns, users, k
 ):
-    monkeypatch.setitem(top.SCORE_ROWS, "cpu", rows)
+    monkeypatch.setitem(recommend.SCORE_ROWS, "cpu", rows)
     monkeypatch.setitem(ranking.SCORE_ITEMS, "cpu", columns)
     monkeypatch.setitem(ranking.USERS_AT_ONCE, "cpu", users)
     rng = np.random.default_rng(3)
@@ -104,7 +104,7 @@ def test_a_target_stands_in_the_list_where_its_rank_says(model, mask_seen):
 
 
 def test_no_block_of_scores_is_larger_than_its_bound_whatever_the_catalogue(monkeypatch):
-    monkeypatch.setitem(top.SCORE_ROWS, "cpu", 8)
+    monkeypatch.setitem(recommend.SCORE_ROWS, "cpu", 8)
     monkeypatch.setitem(ranking.SCORE_ITEMS, "cpu", 64)
     sizes = []
 
@@ -112,7 +112,7 @@ def test_no_block_of_scores_is_larger_than_its_bound_whatever_the_catalogue(monk
         sizes.append(scores.shape)
         return best_of(scores, k)
 
-    monkeypatch.setattr(top, "best_of", watched)
+    monkeypatch.setattr(recommend, "best_of", watched)
     rng = np.random.default_rng(0)
     histories = [list(rng.integers(1, 1001, 4)) for _ in range(30)]
     recommender, read = made(histories, rng.normal(size=(1000, 4)).tolist())

@@ -7,7 +7,7 @@ import torch
 from ace_steps.backbones.registry import parse_backbone
 from ace_steps.io.tensors import read_tensors
 from ace_steps.sequences.inputs import read_inputs
-from ace_steps.serving.trained import extended
+from ace_steps.serving.model import extended
 from tests.serving.made import KINDS, settings_of, write_trained
 from tests.training.made import N_ITEMS, answers
 

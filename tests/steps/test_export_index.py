@@ -68,5 +68,5 @@ def test_weights_of_another_run_are_refused(exported, capsys):
     outputs += ("--index-queries", str(folder / "none2.parquet"))
     capsys.readouterr()
     assert export_index.main(use_options(folder, kind, *outputs, "--seed", "2")) == 2
-    assert "facts 'seed' is 1, but 2 is wanted" in capsys.readouterr().err
+    assert "facts 'seed': expected 2, got 1" in capsys.readouterr().err
     assert not (folder / "none.parquet").exists()

@@ -9,8 +9,7 @@ import pytest
 from ace_steps.evaluation.metrics import CUTOFFS
 from ace_steps.io.parquet import read_provenance, read_table
 from ace_steps.io.tables import COLD_ITEMS
-from ace_steps.serving.cold import starts
-from ace_steps.serving.hiding import Hidden, hide, without_hidden
+from ace_steps.serving.cold_items import hide, new_vectors, without_hidden
 from ace_steps.steps import rank_cold_items
 from tests.serving.made import settings_of
 from tests.steps.made_training import shared_options, write_inputs
@@ -55,7 +54,7 @@ def test_new_and_known_targets_are_measured_by_every_start(folder, method, kind)
     everything = table.filter(candidates="new", metric="recall", cutoff=10)
     assert (everything["value"] == 1).all()  # nine candidates: all within ten
     test = random_interactions().filter(split="test")
-    hidden = hide(N_ITEMS, share=0.3, seed=0).order[21:] + 1
+    hidden = hide(N_ITEMS, share=0.3, seed=0)[0][21:] + 1
     wanted = test.filter(pl.col("item").is_in(hidden.tolist()))["user"].n_unique()
     assert 0 < table.filter(targets="new")["n_targets"].unique().item() <= wanted
 
@@ -72,7 +71,7 @@ def test_the_same_call_gives_the_same_bytes_and_leaves_no_state(folder):
 
 def test_a_hidden_item_stays_in_the_log_as_a_test_target_alone():
     log = interactions_of([[1, 2, 3, 2, 4], [2, 2, 2, 3], [3, 1, 2], [4, 2, 1, 3]])
-    found = without_hidden(log, Hidden(np.array([0, 2, 3, 1]), n_known=3))  # item 2 is hidden
+    found = without_hidden(log, np.array([0, 2, 3, 1]), n_known=3)  # item 2 is hidden
     rows = found.group_by("user", maintain_order=True).agg("item", "split").rows()
     assert rows == [
         (0, [1, 2, 3], ["train", "train", "test"]),  # 1, 3, 4; the events of item 2 are gone
@@ -82,11 +81,11 @@ def test_a_hidden_item_stays_in_the_log_as_a_test_target_alone():
 
 
 def test_the_hidden_items_are_a_seeded_share():
-    found = hide(1000, share=0.1, seed=3)
-    assert found.n_known == 900
-    assert sorted(found.order) == list(range(1000))
-    assert found.order[900:].tolist() == hide(1000, share=0.1, seed=3).order[900:].tolist()
-    assert found.order[900:].tolist() != hide(1000, share=0.1, seed=4).order[900:].tolist()
+    order, n_known = hide(1000, share=0.1, seed=3)
+    assert n_known == 900
+    assert sorted(order) == list(range(1000))
+    assert np.array_equal(order, hide(1000, share=0.1, seed=3)[0])
+    assert not np.array_equal(order, hide(1000, share=0.1, seed=4)[0])
 
 
 def test_the_map_from_refined_to_trained_vectors_is_found_where_there_is_one():
@@ -94,7 +93,7 @@ def test_the_map_from_refined_to_trained_vectors_is_found_where_there_is_one():
     matrix = np.vstack([np.zeros(3), rng.standard_normal((40, 3))]).astype(np.float32)
     turn, shift = rng.standard_normal((3, 3)), rng.standard_normal(3)
     new = rng.standard_normal((5, 3)).astype(np.float32)
-    found = starts(matrix, new, (matrix @ turn + shift).astype(np.float32), seed=0)
+    found = new_vectors(matrix, new, (matrix @ turn + shift).astype(np.float32), seed=0)
     np.testing.assert_allclose(found["mapped"], new @ turn + shift, rtol=0, atol=1e-4)
     np.testing.assert_array_equal(np.sort(found["shuffled"], axis=0), np.sort(new, axis=0))
     assert (found["shuffled"] != new).any(axis=1).all()

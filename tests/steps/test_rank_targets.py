@@ -64,17 +64,17 @@ def test_weights_of_other_settings_are_refused(trained, capsys):
     line = refused(
         capsys, trained, settings_json(epochs=3).replace('"inner_dim": 16', '"inner_dim": 32')
     )
-    assert "weights of another run: settings 'inner_dim' is 16, but 32 is wanted" in line
+    assert "weights of another run: settings 'inner_dim': expected 32, got 16" in line
 
 
 def test_weights_of_another_seed_are_refused(trained, capsys):
-    assert "facts 'seed' is 1, but 2 is wanted" in refused(capsys, trained, seed="2")
+    assert "facts 'seed': expected 2, got 1" in refused(capsys, trained, seed="2")
 
 
 def test_weights_of_other_vectors_are_refused(tmp_path, trained, capsys):
     write_inputs(tmp_path, facts={"item_encoder": {"kind": "table"}, "changed": True})
     (tmp_path / "best.safetensors").write_bytes((trained / "best.safetensors").read_bytes())
-    assert "weights of another run: inputs 'vectors' is" in refused(capsys, tmp_path)
+    assert "weights of another run: inputs 'vectors': expected" in refused(capsys, tmp_path)
 
 
 def test_missing_and_damaged_weights_are_refused(tmp_path, trained, capsys):

@@ -13,7 +13,7 @@ from ace_steps.io.provenance import Provenance
 from ace_steps.io.tensors import read_tensors
 from ace_steps.io.vectors import vector_writer
 from ace_steps.sequences.inputs import read_inputs
-from ace_steps.serving import lists
+from ace_steps.serving import recommend as recommending
 from ace_steps.steps import recommend_items
 from ace_steps.training.optimizers import load_weights
 from tests.serving.made import KINDS, N_USERS, settings_of, use_options, user_ids, write_trained
@@ -118,8 +118,8 @@ def test_only_the_users_that_a_file_names_are_recommended_to(sasrec):
 def test_a_list_written_in_many_pieces_is_the_same_table(sasrec, monkeypatch):
     assert recommend(sasrec, "sasrec") == 0
     whole = lists_of(sasrec)
-    monkeypatch.setattr(lists, "ROWS_AT_ONCE", 1)
-    monkeypatch.setitem(lists.top_items.__globals__["SCORE_ROWS"], "cpu", 7)
+    monkeypatch.setattr(recommending, "ROWS_AT_ONCE", 1)
+    monkeypatch.setitem(recommending.SCORE_ROWS, "cpu", 7)
     assert recommend(sasrec, "sasrec") == 0
     assert lists_of(sasrec) == whole
 
@@ -154,7 +154,7 @@ def test_unknown_items_are_refused_or_skipped_as_asked(sasrec, capsys):
     rows = [("a", "id3", 0), ("a", "id4", 1), ("b", "id4", 0), ("b", "x", 1), ("c", "y", 0)]
     path = write_histories(sasrec / "unknown.parquet", rows)
     line = refused(capsys, sasrec, "--histories", path)
-    assert "2 items are not in the catalogue, e.g. 'x', 'y'; leave them out with --skip-" in line
+    assert "2 items are not in the catalog, e.g. 'x', 'y'; leave them out with --skip-" in line
     assert recommend(sasrec, "sasrec", "--histories", path, "--skip-unknown") == 0
     assert "to 2 users out of 30 items, 2 events skipped" in capsys.readouterr().err
     skipped = lists_of(sasrec)
@@ -168,7 +168,7 @@ BAD = {
         [("a", "id1", 4), ("a", "id2", 4)],
         "user 'a' has several events at position 4",
     ),
-    "nobody left": ([("a", "x", 4)], "1 items are not in the catalogue, e.g. 'x'"),
+    "nobody left": ([("a", "x", 4)], "1 items are not in the catalog, e.g. 'x'"),
     "a null": ([("a", None, 4), ("a", "id1", 5)], "column 'item_id' holds nulls"),
     "a position that is no number": (
         [("a", "id1", "first")],
@@ -197,7 +197,7 @@ def test_unknown_users_are_refused_with_examples(sasrec, capsys):
 
 
 def test_options_that_make_no_sense_are_refused(sasrec, capsys):
-    assert "--k is 0, but at least 1 is wanted" in refused(capsys, sasrec, k=0)
+    assert "--k: expected at least 1, got 0" in refused(capsys, sasrec, k=0)
     assert "--skip-unknown is for --histories" in refused(capsys, sasrec, "--skip-unknown")
 
 
@@ -238,7 +238,7 @@ def test_new_items_of_another_map_or_known_already_are_refused(sasrec, capsys):
     assert "not folded in with the map of" in refused(capsys, sasrec, "--new-items", raw)
     known = write_folded(sasrec / "folded.parquet", ["n", "id7"], facts)
     line = refused(capsys, sasrec, "--new-items", known)
-    assert "1 of 2 items are in the catalogue already, e.g. 'id7'" in line
+    assert "1 of 2 items are in the catalog already, e.g. 'id7'" in line
 
 
 def test_new_items_can_be_moved_as_training_moved_the_others(sasrec, capsys):

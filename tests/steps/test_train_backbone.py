@@ -14,7 +14,7 @@ from ace_steps.io.code_digest import PACKAGE, code_digest
 from ace_steps.io.parquet import read_provenance, read_table
 from ace_steps.io.tensors import read_tensors
 from ace_steps.steps import train_backbone
-from ace_steps.training import checkpoints, trainer
+from ace_steps.training import checkpoints, loop
 from tests.steps.made_training import train_options, write_inputs
 from tests.training.made import interactions_of, random_interactions, settings_json
 
@@ -254,13 +254,13 @@ def test_a_loss_that_overflows_is_one_line_that_names_the_step(folder, capsys):
 def test_a_loss_that_is_not_finite_leaves_the_last_good_epoch_to_go_on_from(
     folder, tmp_path_factory, monkeypatch, capsys
 ):
-    honest, calls = trainer.full_softmax, iter(range(100))
+    honest, calls = loop.full_softmax, iter(range(100))
 
     def breaks(queries, items, targets):
         return honest(queries, items, targets) * (math.nan if next(calls) == 14 else 1.0)
 
     with monkeypatch.context() as patched:
-        patched.setattr(trainer, "full_softmax", breaks)
+        patched.setattr(loop, "full_softmax", breaks)
         assert train(folder) == 2
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert "epoch 2, step 3 of 12: the loss is nan" in last

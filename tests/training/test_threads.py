@@ -8,9 +8,9 @@ import torch
 
 from ace_steps.backbones.recommender import build_recommender
 from ace_steps.backbones.registry import parse_backbone
+from ace_steps.training.loop import Trainer
 from ace_steps.training.optimizers import weights_as_arrays
 from ace_steps.training.tasks import build_task
-from ace_steps.training.trainer import Trainer
 from tests.training.made import N_ITEMS, TABLE, random_histories, random_matrix, settings_json
 
 WIDE = {"dim": 128, "max_length": 20}  # torch splits a sum among threads from 32,768 entries on

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from ace_steps.backbones.recommender import build_recommender
 from ace_steps.io.tables import PADDING
 from ace_steps.registry import BACKBONES
+from ace_steps.training.loop import Trainer
 from ace_steps.training.objectives import NegativeSampler, sampled_softmax
 from ace_steps.training.tasks import build_task
-from ace_steps.training.trainer import Trainer
 from tests.training.made import (
     MLP,
     N_ITEMS,
