@@ -32,22 +32,17 @@ BENCHMARK = {"s": "seconds", "max_rss": "memory_mb", "cpu_time": "cpu_s"}  # Sna
 
 @dataclass(frozen=True)
 class Artifacts:
-    """Everything a report is written from.
+    """Everything a report is written from; tables of several runs stand one below the other.
 
     Attributes:
-        config: The checked configuration.
-        folder, benchmark_folder: Those folders, as sources are given in the report.
-        choice_file: Where it is written which points were chosen.
+        folder, benchmark_folder, choice_file: Where things lie, as sources are given.
         runs: The table ``runs`` in the order of the configuration, with ``order``.
-        metrics: The table ``metrics``.
         data: ``data_report`` of every dataset, with the column dataset.
-        spectra, geometry, curves: Those tables of all refinements and runs, one below the other.
         encoders: How the item vectors of each (dataset, encoder) were made.
-        refinements: What each refinement, by (dataset, encoder, point), found out: lambda, scale.
+        refinements: Facts of each refinement, by (dataset, encoder, grid point): lambda, scale.
         devices: What each run was trained on.
         benchmarks: One row per job: rule, job, seconds, memory_mb, cpu_s.
-        comparisons: The table ``comparisons``; empty where it was not written.
-        cold_items: Those tables of the chosen points, on the first seed; empty where none is there.
+        cold_items: Of the chosen grid points, on the first seed.
         missing: What could not be read because it is not there, each thing once.
     """
 
@@ -91,6 +86,12 @@ def read_artifacts(config: dict, results: Path, benchmarks: Path, logs: Path) ->
     pairs = list(runs.select(RUN[:2]).unique(maintain_order=True).iter_rows())
     selection = results / "report" / "selection.parquet"
     choice = selection if selection.is_file() else results / "report" / "runs.parquet"
+    reports = [
+        reader.tables("preprocess", [(name,)], DATA_REPORT).with_columns(dataset=pl.lit(name))
+        for name in config["datasets"]
+    ]
+    embeddings = {pair: reader.existing("embed", pair, "item_vectors.parquet") for pair in pairs}
+    trainings = _facts(results / "train", trained, "training_curve.parquet")
     return Artifacts(
         config=config,
         folder=shown(results),
@@ -98,13 +99,13 @@ def read_artifacts(config: dict, results: Path, benchmarks: Path, logs: Path) ->
         choice_file=f"{shown(results)}/report/{choice.name}",
         runs=runs,
         metrics=read_table(results / "report" / "metrics.parquet", METRICS),
-        data=_data_reports(config["datasets"], reader),
+        data=pl.concat(reports),
         spectra=reader.tables("refine", refined, SPECTRUM),
         geometry=reader.tables("refine", refined, GEOMETRY),
         curves=reader.tables("train", trained, TRAINING_CURVE),
-        encoders=_encoders(pairs, reader),
-        refinements=_refinement_facts(refined, results),
-        devices=_devices(trained, results),
+        encoders={pair: read_provenance(path) for pair, path in embeddings.items() if path},
+        refinements=_facts(results / "refine", refined, "spectrum.parquet"),
+        devices={run: str(facts.get("device", "not recorded")) for run, facts in trainings.items()},
         benchmarks=_benchmarks(benchmarks, trained, reader.missing),
         comparisons=_optional(results / "report" / "comparisons.parquet", COMPARISONS),
         cold_items=spread(_cold_items(config, plan, runs, reader), plan),
@@ -136,18 +137,18 @@ class _Reader:
 
 def _collected(plan: Plan, report: Path, reader: _Reader) -> pl.DataFrame:
     """The collected runs that the configuration asks for, in its order; the others are noted."""
-    found = in_order(read_table(report / "runs.parquet", RUNS), plan)
-    if not len(found):
+    runs = in_order(read_table(report / "runs.parquet", RUNS), plan)
+    if not len(runs):
         path = report / "runs.parquet"
         raise InputError(f"{path}: holds no run of this configuration; run collect_metrics again.")
     gaps = _optional(report / "gaps.parquet", GAPS)
     gaps = gaps.filter([plan.home_run(Run(*row)) == row for row in gaps.select(RUN).iter_rows()])
     reader.missing += reader.places.recorded(gaps)
-    told = {*found.select(RUN).iter_rows(), *gaps.select(RUN).iter_rows()}
-    first = [run for cell in plan.cells for run in plan.first_runs(cell)]
-    causes = [reader.places.cause(run) for run in first if run not in told]
+    known = {*runs.select(RUN).iter_rows(), *gaps.select(RUN).iter_rows()}
+    planned = [run for cell in plan.cells for run in plan.first_runs(cell)]
+    causes = [reader.places.cause(run) for run in planned if run not in known]
     reader.missing += [replace(cause, n_runs=1) for cause in causes]
-    return found
+    return runs
 
 
 def _optional(path: Path, spec: TableSpec) -> pl.DataFrame:
@@ -155,46 +156,20 @@ def _optional(path: Path, spec: TableSpec) -> pl.DataFrame:
     return read_table(path, spec) if path.is_file() else pl.from_arrow(spec.schema.empty_table())
 
 
-def _data_reports(datasets: Iterable[str], reader: _Reader) -> pl.DataFrame:
-    return pl.concat(
-        reader.tables("preprocess", [(dataset,)], DATA_REPORT).with_columns(dataset=pl.lit(dataset))
-        for dataset in datasets
-    )
-
-
 def _cold_items(config: dict, plan: Plan, runs: pl.DataFrame, reader: _Reader) -> pl.DataFrame:
     """How new items rank: what is there, and where the report is to have it what is not."""
     first = runs.filter("is_chosen", seed=config["seeds"][0]).select(RUN)
-    wanted = list(dict.fromkeys(plan.home_run(Run(*row)) for row in first.iter_rows()))
+    shown = list(dict.fromkeys(plan.home_run(Run(*row)) for row in first.iter_rows()))
     if not config.get("cold_items", {}).get("in_report"):
         name = f"{COLD_ITEMS.name}.parquet"
-        wanted = [r for r in wanted if reader.places.artifact("recommend", r, name).is_file()]
-    return reader.tables("recommend", wanted, COLD_ITEMS)
+        shown = [run for run in shown if reader.places.artifact("recommend", run, name).is_file()]
+    return reader.tables("recommend", shown, COLD_ITEMS)
 
 
-def _encoders(pairs: list[tuple[str, str]], reader: _Reader) -> dict[tuple[str, str], Provenance]:
-    paths = {pair: reader.existing("embed", pair, "item_vectors.parquet") for pair in pairs}
-    return {pair: read_provenance(path) for pair, path in paths.items() if path}
-
-
-def _refinement_facts(
-    refined: list[tuple[str, str, str]], results: Path
-) -> dict[tuple[str, str, str], dict]:
-    """The facts in each spectrum's provenance; a missing spectrum is noted elsewhere."""
-    paths = {names: results.joinpath("refine", *names, "spectrum.parquet") for names in refined}
-    return {names: read_provenance(p).facts for names, p in paths.items() if p.is_file()}
-
-
-def _devices(trained: list[Run], results: Path) -> dict[Run, str]:
-    """The device of each run that has a curve; a missing curve is noted elsewhere."""
-    paths = {
-        run: results.joinpath("train", *map(str, run), "training_curve.parquet") for run in trained
-    }
-    return {
-        run: str(read_provenance(path).facts.get("device", "not recorded"))
-        for run, path in paths.items()
-        if path.is_file()
-    }
+def _facts(folder: Path, identities: Iterable[tuple], name: str) -> dict[tuple, dict]:
+    """The facts in the provenance of each file that is there; what is not is noted elsewhere."""
+    paths = {identity: folder.joinpath(*map(str, identity), name) for identity in identities}
+    return {key: read_provenance(path).facts for key, path in paths.items() if path.is_file()}
 
 
 def _benchmarks(folder: Path, runs: list[Run], missing: list[Gap]) -> pl.DataFrame:
@@ -207,7 +182,7 @@ def _benchmarks(folder: Path, runs: list[Run], missing: list[Gap]) -> pl.DataFra
     for path in sorted(folder.glob("*/**/*.tsv")):
         rule, *job = path.relative_to(folder).parent.joinpath(path.stem).parts
         if rule in n_parts and tuple(job[: n_parts[rule]]) not in known:
-            continue  # of a point that is configured no more
+            continue  # of a grid point that is configured no more
         frames.append(
             _benchmark(path)
             .with_columns(rule=pl.lit(rule), job=pl.lit("/".join(job)))

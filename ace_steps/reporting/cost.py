@@ -10,20 +10,9 @@ from ace_steps.reporting.page import Section, Table, TableCell, Text, value_cell
 from ace_steps.reporting.plots import PANEL_INCHES, PLAIN, SINGLES, Panel, Style, plot
 
 RULES = (  # in the order of the work
-    "fetch_dataset",
-    "fetch_encoder",
-    "preprocess_dataset",
-    "embed_items",
-    "merge_vectors",
-    "gram_vectors",
-    "factor_vectors",
-    "refine_vectors",
-    "train_backbone",
-    "rank_targets",
-    "merge_ranks",
-    "select_points",
-    "collect_metrics",
-    "compare_runs",
+    *("fetch_dataset", "fetch_encoder", "preprocess_dataset", "embed_items", "merge_vectors"),
+    *("gram_vectors", "factor_vectors", "refine_vectors", "train_backbone", "rank_targets"),
+    *("merge_ranks", "select_points", "collect_metrics", "compare_runs"),
 )
 LOOKS = {
     "total": Style("all jobs of the rule", SINGLES[-1], "", "s"),

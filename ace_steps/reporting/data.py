@@ -22,28 +22,13 @@ from ace_steps.reporting.plots import PLAIN, SINGLES, Panel, Style, plot
 
 COUNTED = ("users", "items", "events")
 STAGES = (  # in the order of the work; "" are the final counts
-    "_raw",
-    "_after_rating",
-    "_after_window",
-    "_after_missing_items",
-    "_after_duplicates",
-    "_after_core",
-    "_after_sample",
-    "_after_split",
-    "",
+    *("_raw", "_after_rating", "_after_window", "_after_missing_items", "_after_duplicates"),
+    *("_after_core", "_after_sample", "_after_split", ""),
 )
 KEY_STATISTICS = (
-    "density",
-    "history_length_mean",
-    "history_length_median",
-    "history_length_max",
-    "tied_events_share",
-    "tied_test_targets_share",
-    "test_targets_unseen_share",
-    "duplicate_events",
-    "blank_texts",
-    "duplicate_texts",
-    "text_chars_mean",
+    *("density", "history_length_mean", "history_length_median", "history_length_max"),
+    *("tied_events_share", "tied_test_targets_share", "test_targets_unseen_share"),
+    *("duplicate_events", "blank_texts", "duplicate_texts", "text_chars_mean"),
 )
 HISTORIES = re.compile(r"users_with_history_(\d+)_to_(\d+)")
 POPULARITY = re.compile(r"train_share_of_top_(\d+)_percent_items")
@@ -169,11 +154,7 @@ def popularity_points(counts: Counts) -> list[tuple[int, float]]:
 
 
 def history_panel(bins: list[tuple[int, int, int]]) -> Panel:
-    """Users by the length of their history, a bar from each bin's first length to the next's.
-
-    Args:
-        bins: As ``history_bins`` gives them, at least one; lengths that no bin has stay empty.
-    """
+    """Users by the length of their history, a bar from each bin's first length to the next's."""
     edges = sorted({edge for low, high, _ in bins for edge in (low, high + 1)})
 
     def draw(axes: Axes) -> None:
@@ -197,11 +178,7 @@ def history_panel(bins: list[tuple[int, int, int]]) -> Panel:
 
 
 def popularity_panel(points: list[tuple[int, float]]) -> Panel:
-    """Share of the training events on the most popular items, beside that of equal items.
-
-    Args:
-        points: As ``popularity_points`` gives them; both ends of the curve follow of themselves.
-    """
+    """Share of the training events on the most popular items, beside that of equal items."""
     x = [0, *(percent for percent, _ in points), 100]
     y = [0.0, *(100 * share for _, share in points), 100.0]
 
@@ -218,12 +195,7 @@ def popularity_panel(points: list[tuple[int, float]]) -> Panel:
 
 
 def text_tables(encoders: dict[tuple[str, str], Provenance], folder: str) -> list[Table]:
-    """How many texts each encoder encoded, how long, how many truncated; [] where none did.
-
-    Args:
-        encoders: How the item vectors of each (dataset, encoder) were made.
-        folder: The folder of results, as the report's sources name it.
-    """
+    """How many texts each encoder encoded, how long, how many truncated; [] where none did."""
     rows = tuple(
         (*map(TableCell, pair), *_text_cells(provenance.facts))
         for pair, provenance in encoders.items()

@@ -59,13 +59,7 @@ def difference_section(artifacts: Artifacts, setups: list[Setup]) -> Section:
 
 
 def forest_figure(artifacts: Artifacts, setup: Setup, rows: pl.DataFrame) -> Figure:
-    """The differences of one setup with their intervals, a panel for each metric.
-
-    Args:
-        artifacts: What the report is made of.
-        setup: The setup.
-        rows: Its rows of ``comparisons`` on one slice.
-    """
+    """One setup's rows of ``comparisons`` on one slice, a panel for each metric."""
     alpha = artifacts.config["statistics"]["alpha"]
     metrics = rows.partition_by("metric", "cutoff", as_dict=True, maintain_order=True)
     used = {verdict(row, alpha) for row in rows.to_dicts()}

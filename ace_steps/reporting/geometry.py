@@ -74,12 +74,7 @@ def _spectra_figure(
 
 
 def raw_spectrum(spectra: pl.DataFrame, looks: dict[str, Style]) -> Panel:
-    """Singular values of the raw vectors, a line for each way the refinements read them.
-
-    Args:
-        spectra: The table ``spectrum`` of one dataset and encoder.
-        looks: The styles of its refinements, in the order of the configuration.
-    """
+    """Singular values of the raw vectors, a line for each way the refinements read them."""
     ways: list[tuple[np.ndarray, list[str]]] = []
     for name, look in looks.items():
         values = spectra.filter(refinement=name).sort("component")["singular_value"].to_numpy()

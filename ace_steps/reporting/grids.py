@@ -52,7 +52,7 @@ def grid_blocks(artifacts: Artifacts, setup: Setup, looks: dict[str, Style]) -> 
         f"The same grid points on the test targets, seed {seed}, shown for information: this curve "
         "played no part in the choice. The ring marks the grid point that validation chose."
     )
-    pairs = [pair for pair in dict.fromkeys([*DRAWN, chosen_by]) if pair not in DRAWN] + [*DRAWN]
+    pairs = [*DRAWN] if chosen_by in DRAWN else [chosen_by, *DRAWN]
     figures = [
         _figure(artifacts, setup, looks, ("valid", "grid"), pairs, curve),
         _figure(artifacts, setup, looks, ("test", "grid_test"), DRAWN, apart),
@@ -152,11 +152,7 @@ def grid_lines(means: pl.DataFrame) -> tuple[str, list[GridLine]]:
 def grid_panel(means: pl.DataFrame, looks: dict[str, Style], *, title: str, split: str) -> Panel:
     """A metric over the main grid key, beside the chosen refinements without it.
 
-    Args:
-        means: Means of one metric on one split, one row per grid point, in the runs' order.
-        looks: The styles.
-        title: The metric in words.
-        split: ``valid``, whose curve chose; or ``test``, drawn dotted as it played no part.
+    ``means`` as ``grid_lines`` takes them; ``title`` is the metric; ``test`` is drawn dotted.
     """
     where, style = SPLITS[split]
     key, lines = grid_lines(means)

@@ -109,15 +109,9 @@ def styles(refinements: dict[str, Point]) -> dict[str, Style]:
 def plot(
     file: str, caption: str, panels: list[Panel], *, legend: list[Style], csv: str, source: str
 ) -> Figure:
-    """One matplotlib figure: panels side by side, the legend below, the same bytes every time.
+    """One matplotlib figure: panels two abreast, the legend below, the same bytes every time.
 
-    Args:
-        file: Path of the SVG in a folder of figures.
-        caption: What is shown.
-        panels: What to draw.
-        legend: What the legend explains, in its order.
-        csv: The numbers that are drawn.
-        source: The file they come from.
+    The other arguments are those of ``page.Figure``.
     """
     keys = [
         Line2D(

@@ -136,12 +136,7 @@ def _versions_table() -> Table:
 
 
 def missing_section(gaps: list[Gap], folder: str) -> Section:
-    """What could not be shown, and the last line of the log of the job that was to make it.
-
-    Args:
-        gaps: What is missing, each thing once.
-        folder: The folder of results, as sources are given.
-    """
+    """What could not be shown, and the last line of the log of the job that was to make it."""
     title, anchor = "What could not run", "missing"
     if not gaps:
         text = Text("Nothing is missing: every artifact of the configuration was found.")

@@ -79,12 +79,7 @@ def _all_metrics(artifacts: Artifacts, setup: Setup, split: str, name: str) -> T
 
 
 def plain_summary(artifacts: Artifacts, report: str) -> str:
-    """A few lines for a terminal: the chosen grid points on test, and where the report is.
-
-    Args:
-        artifacts: What to sum up.
-        report: Path of the report as it is to be shown.
-    """
+    """A few lines for a terminal: the chosen grid points on test, and the path of the report."""
     all_setups = setups(artifacts.runs, artifacts.metrics, artifacts.config)
     tables = [_plain_table(setup, artifacts.config) for setup in all_setups]
     return "\n\n".join([*tables, f"Report: {report}"]) + "\n"

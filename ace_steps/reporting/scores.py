@@ -79,13 +79,7 @@ def selection_metric(config: dict) -> tuple[str, int]:
 
 
 def setups(runs: pl.DataFrame, metrics: pl.DataFrame, config: dict) -> list[Setup]:
-    """Every setup of a configuration, in its order.
-
-    Args:
-        runs: The table ``runs`` with ``order``.
-        metrics: The table ``metrics``.
-        config: The checked configuration.
-    """
+    """Every setup of a configuration, in its order; ``runs`` with ``order``."""
     means = seed_means(metrics, runs)
     first = seed_means(metrics, runs.filter(seed=config["seeds"][0]))
     methods = {name: entry["method"] for name, entry in config["refinements"].items()}
@@ -196,14 +190,8 @@ def score_table(
 ) -> Table:
     """A row for each grid point, a column for each (split, metric, cutoff).
 
-    Args:
-        setup: Where the scores are.
-        points: Rows of ``setup.points``.
-        columns: What to show; heads name the split where there are both.
-        caption: What the table shows.
-        source: The file it is made from.
-        is_folded: Whether a reader unfolds it first.
-        marks_chosen: Whether the rows of chosen grid points are marked.
+    ``points`` are rows of ``setup.points``; heads name the split where there are both;
+    ``marks_chosen`` marks the rows of chosen grid points.
     """
     columns = list(columns)
     has_splits = len({split for split, *_ in columns}) > 1

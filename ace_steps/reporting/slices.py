@@ -35,11 +35,6 @@ def slice_blocks(artifacts: Artifacts, setup: Setup, looks: dict[str, Style]) ->
 def slice_scores(metrics: pl.DataFrame, runs: pl.DataFrame, setup: Setup) -> pl.DataFrame:
     """Test scores of the chosen grid points on every slice, means over the seeds.
 
-    Args:
-        metrics: The table ``metrics``.
-        runs: The table ``runs``.
-        setup: Whose grid points.
-
     Returns:
         refinement_entry, refinement, slice, metric, cutoff, mean, n_targets: entries in the
         configuration's order, slices in the order of ``NAMES``.
@@ -66,11 +61,6 @@ def slice_scores(metrics: pl.DataFrame, runs: pl.DataFrame, setup: Setup) -> pl.
 
 def slice_gains(scores: pl.DataFrame, comparisons: pl.DataFrame, setup: Setup) -> pl.DataFrame:
     """Relative gains over the baseline, with the interval of the difference where there is one.
-
-    Args:
-        scores: As ``slice_scores`` gives them.
-        comparisons: The table ``comparisons``.
-        setup: Whose baseline.
 
     Returns:
         The columns of ``scores``, gain, low and high as shares of the baseline's score (low and

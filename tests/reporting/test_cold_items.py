@@ -1,7 +1,6 @@
 """The section on new items: made where tables are, traceable, the same in both forms."""
 
 import re
-from html import unescape
 from itertools import product
 
 import polars as pl
@@ -78,22 +77,6 @@ def test_recall_of_new_items_is_shown_by_what_stands_for_their_vectors(tmp_path)
     assert text.count("new among new |") == text.count("known among all |") == 2  # all metrics
     source = "`results/recommend/shop/small/<refinement>/<backbone>/<seed>/cold_items.parquet`"
     assert text.count(f"Source: {source}") == 2
-
-
-def test_the_page_holds_the_same_section(tmp_path):
-    make(tmp_path)
-    put(tmp_path, CHOSEN)
-    assert write(tmp_path) == 0
-    page = unescape(text_of(tmp_path, "report.html"))
-    assert f'<a href="#new-items">{HEADING}</a>' in page
-    (part,) = re.findall(r'<section id="cold-shop-small-sasrec".*?</section>', page, re.S)
-    assert re.findall(r'data-value="(0\.\d+)"', part)[:5] == [
-        "0.64",
-        "0.74",
-        "0.04",
-        "0.14",
-        "0.33",
-    ]
 
 
 def test_without_tables_nothing_is_said_and_nothing_is_missed(tmp_path):
