@@ -1,6 +1,6 @@
 """From files to what a configuration says of them, with the reasons and the doubts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -348,6 +348,6 @@ def _refusal(heads: list[Head], recognized: list[Recognized], unread: list[str])
     return f"{missing}; read: {'; '.join([*parts, *unread])}; {WAY_OUT}."
 
 
-def _or(names) -> str:
+def _or(names: Iterable[str]) -> str:
     names = list(names)
     return " or ".join(names[:3]) + (f" or {len(names) - 3} more" if len(names) > 3 else "")

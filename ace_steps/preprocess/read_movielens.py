@@ -1,4 +1,4 @@
-"""Reader of MovieLens in GroupLens' own formats, told apart by what stands in the first line.
+"""Reader of MovieLens in GroupLens' own formats, distinguished by their first line.
 
 | release | log | catalog |
 |---|---|---|

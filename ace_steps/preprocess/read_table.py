@@ -125,11 +125,7 @@ def read(interactions: Path, items: Path, settings: TableSettings) -> RawData:
 
 
 def column_names(path: Path) -> list[str]:
-    """The columns of a table, CSV, TSV or Parquet by its content.
-
-    Raises:
-        InputError: no such file, or not readable.
-    """
+    """The columns of a table, CSV, TSV or Parquet by its content."""
     if starts_with(path, PARQUET_MAGIC):
         with open_parquet(path) as file:
             return file.schema_arrow.names
@@ -137,11 +133,7 @@ def column_names(path: Path) -> list[str]:
 
 
 def n_catalog_rows(path: Path) -> int:
-    """Rows of a catalog: at most as many items are left of it.
-
-    Raises:
-        InputError: no such file, or not readable.
-    """
+    """Rows of a catalog: at most as many items are left of it."""
     if starts_with(path, PARQUET_MAGIC):
         with open_parquet(path) as file:
             return file.metadata.num_rows

@@ -11,40 +11,44 @@ import pyarrow.parquet as pq
 import pytest
 
 from ace_steps.errors import InputError
-from ace_steps.init import guess as guessing
+from ace_steps.init import guess as guess_module
 from ace_steps.init.columns import times_of
 from ace_steps.init.guess import guess
 from ace_steps.init.heads import read_head
 from ace_steps.registry import READERS
-from tests.init.made import FORMATS, N_ITEMS, SHOPS, START_S, draws, iso, plain
+from tests.init.shops import FORMATS, N_ITEMS, SHOPS, START_S, draws, iso, plain
 
 
-def settings_of(found):
+def settings_of(recognized):
     """The dataset's settings, as the configuration would have them."""
     given = {
-        "reader": found.reader,
-        "interactions": str(found.interactions),
-        "items": str(found.items),
+        "reader": recognized.reader,
+        "interactions": str(recognized.interactions),
+        "items": str(recognized.items),
     }
-    given |= {"columns": found.columns} if found.columns else {}
-    return READERS[found.reader].settings_class().model_validate(given)
+    given |= {"columns": recognized.columns} if recognized.columns else {}
+    return READERS[recognized.reader].settings_class().model_validate(given)
 
 
 @pytest.mark.parametrize("shop", SHOPS)
 def test_columns_of_unfamiliar_names_are_recognized(shop, tmp_path):
     log, catalog, expected = SHOPS[shop](tmp_path)
-    found = guess([log, catalog])
-    assert (found.interactions, found.items) == (log, catalog)
-    assert found.columns == expected
-    assert found.doubts == []
+    recognized = guess([log, catalog])
+    assert (recognized.interactions, recognized.items) == (log, catalog)
+    assert recognized.columns == expected
+    assert recognized.doubts == []
 
 
 @pytest.mark.parametrize("shop", SHOPS)
 def test_the_order_of_the_files_does_not_matter_nor_does_a_folder(shop, tmp_path):
     log, catalog, expected = SHOPS[shop](tmp_path)
     for paths in ([catalog, log], [tmp_path]):
-        found = guess(paths)
-        assert (found.interactions, found.items, found.columns) == (log, catalog, expected)
+        recognized = guess(paths)
+        assert (recognized.interactions, recognized.items, recognized.columns) == (
+            log,
+            catalog,
+            expected,
+        )
 
 
 @pytest.mark.parametrize("shop", SHOPS)
@@ -61,11 +65,11 @@ def test_the_reader_takes_what_was_guessed_for_it(shop, tmp_path):
 def test_a_public_format_is_recognized_in_a_folder_and_its_reader_takes_the_files(form, tmp_path):
     log, catalog = FORMATS[form](tmp_path)
     for paths in ([tmp_path], [catalog, log]):
-        found = guess(paths)
-        assert (found.interactions, found.items) == (log, catalog)
-        assert form.startswith(found.reader)
-        assert found.columns is None
-    raw = READERS[found.reader].implementation()(log, catalog, settings_of(found))
+        recognized = guess(paths)
+        assert (recognized.interactions, recognized.items) == (log, catalog)
+        assert form.startswith(recognized.reader)
+        assert recognized.columns is None
+    raw = READERS[recognized.reader].implementation()(log, catalog, settings_of(recognized))
     assert len(raw.events) > 0
     assert len(raw.items) > 0
 
@@ -73,9 +77,9 @@ def test_a_public_format_is_recognized_in_a_folder_and_its_reader_takes_the_file
 def test_of_several_logs_of_one_format_the_others_are_named(tmp_path):
     log, _ = FORMATS["movielens_100k"](tmp_path)
     (tmp_path / "ua.data").write_text("1\t2\t3\t881250949\n" * 9)
-    found = guess([tmp_path])
-    assert found.interactions == log
-    assert any("ua.data" in doubt for doubt in found.doubts)
+    recognized = guess([tmp_path])
+    assert recognized.interactions == log
+    assert any("ua.data" in doubt for doubt in recognized.doubts)
 
 
 def test_a_log_of_movielens_beside_another_catalog_is_a_table(tmp_path):
@@ -83,9 +87,9 @@ def test_a_log_of_movielens_beside_another_catalog_is_a_table(tmp_path):
     rows = [f"{u},{i},4.0,{START_S + u}" for u in range(20) for i in range(10)]
     log.write_text("\n".join(["userId,movieId,rating,timestamp", *rows]))
     movies.write_text("\n".join(["film,plot", *(f"{i},long story {i}" for i in range(10))]))
-    found = guess([log, movies])
-    assert found.reader == "table"
-    assert (found.columns["item"], found.columns["item_id"]) == ("movieId", "film")
+    recognized = guess([log, movies])
+    assert recognized.reader == "table"
+    assert (recognized.columns["item"], recognized.columns["item_id"]) == ("movieId", "film")
 
 
 @pytest.mark.parametrize(
@@ -108,15 +112,15 @@ def test_packed_tables_are_read(ending, pack, tmp_path):
 )
 def test_the_unit_of_times_is_known_by_their_size(unit, per_second, tmp_path):
     times = [s * per_second for s in draws()["seconds"]]
-    found = guess(plain(tmp_path, {"ts": times}))
-    assert found.columns["timestamp_unit"] == unit
-    assert found.doubts == []
+    recognized = guess(plain(tmp_path, {"ts": times}))
+    assert recognized.columns["timestamp_unit"] == unit
+    assert recognized.doubts == []
 
 
 def test_times_without_a_unit_are_doubted(tmp_path):
-    found = guess(plain(tmp_path, {"ts": list(range(600))}))
-    assert found.columns["timestamp"] == "ts"
-    assert any("'ts'" in doubt and "599" in doubt for doubt in found.doubts)
+    recognized = guess(plain(tmp_path, {"ts": list(range(600))}))
+    assert recognized.columns["timestamp"] == "ts"
+    assert any("'ts'" in doubt and "599" in doubt for doubt in recognized.doubts)
 
 
 def test_dates_as_eight_digits_are_doubted():
@@ -132,10 +136,10 @@ def test_dates_that_no_reader_takes_are_refused_with_an_example(tmp_path):
 
 def test_two_columns_that_could_be_the_user_are_both_named(tmp_path):
     other = [f"v{u}" for u in reversed(draws()["user"])]
-    found = guess(plain(tmp_path, {"client": other}))
-    taken = found.columns["user"]
+    recognized = guess(plain(tmp_path, {"client": other}))
+    taken = recognized.columns["user"]
     left = ({"customer", "client"} - {taken}).pop()
-    assert [d for d in found.doubts if d.startswith("user:") and repr(left) in d]
+    assert [d for d in recognized.doubts if d.startswith("user:") and repr(left) in d]
 
 
 def test_a_log_of_one_user_has_that_user(tmp_path):
@@ -149,8 +153,8 @@ def test_a_log_of_one_user_has_that_user(tmp_path):
 def test_a_session_stands_in_for_a_user_where_there_is_none(tmp_path):
     rows = list(range(600))
     log, catalog = plain(tmp_path, {"sessionId": [i // 4 for i in rows]})
-    found = guess([log, catalog])
-    assert (found.columns["user"], found.doubts) == ("customer", [])
+    recognized = guess([log, catalog])
+    assert (recognized.columns["user"], recognized.doubts) == ("customer", [])
     pl.read_csv(log).drop("customer").write_csv(log)
     assert guess([log, catalog]).columns["user"] == "sessionId"
 
@@ -167,8 +171,8 @@ def test_ids_as_whole_floats_meet_ids_as_text(tmp_path):
     pl.DataFrame(log).write_parquet(tmp_path / "log.parquet")
     catalog = {"nr": [str(i) for i in range(N_ITEMS)], "title": ["lamp"] * N_ITEMS}
     pl.DataFrame(catalog).write_csv(tmp_path / "items.csv")
-    found = guess([tmp_path / "log.parquet", tmp_path / "items.csv"])
-    assert (found.columns["item"], found.columns["item_id"]) == ("sku", "nr")
+    recognized = guess([tmp_path / "log.parquet", tmp_path / "items.csv"])
+    assert (recognized.columns["item"], recognized.columns["item_id"]) == ("sku", "nr")
 
 
 def test_a_column_of_the_catalog_that_repeats_is_no_item(tmp_path):
@@ -202,9 +206,9 @@ def test_neither_a_second_item_nor_a_second_date_is_the_user(tmp_path):
     pl.DataFrame(log).write_csv(tmp_path / "log.csv")
     catalog = {"d1": [f"x{i}" for i in range(N_ITEMS)], "d2": ["lamp"] * N_ITEMS}
     pl.DataFrame(catalog).write_csv(tmp_path / "items.csv")
-    found = guess([tmp_path])
-    assert found.columns["user"] == "k3"
-    assert not [doubt for doubt in found.doubts if doubt.startswith("user")]
+    recognized = guess([tmp_path])
+    assert recognized.columns["user"] == "k3"
+    assert not [doubt for doubt in recognized.doubts if doubt.startswith("user")]
 
 
 def test_in_few_rows_a_constant_is_not_the_user(tmp_path):
@@ -257,8 +261,8 @@ def test_an_index_without_a_name_is_no_column(tmp_path):
     log.write_text("\n".join([f",{rows[0]}", *(f"{i},{row}" for i, row in enumerate(rows[1:]))]))
     rows = catalog.read_text().splitlines()
     catalog.write_text("\n".join([f",{rows[0]}", *(f"row,{row}" for row in rows[1:])]))
-    found = guess([log, catalog])
-    assert (found.columns["user"], found.text_columns) == ("customer", ["title"])
+    recognized = guess([log, catalog])
+    assert (recognized.columns["user"], recognized.text_columns) == ("customer", ["title"])
 
 
 def test_columns_of_any_type_of_parquet_may_stand_beside(tmp_path):
@@ -289,33 +293,33 @@ def test_a_table_of_users_is_not_the_catalog(tmp_path):
     pl.DataFrame(users).write_csv(tmp_path / "clients.csv")
     (tmp_path / "README.md").write_text("not data")
     (tmp_path / "empty.csv").write_text("")
-    found = guess([tmp_path])
-    assert found.items == tmp_path / "products.csv"
-    assert any("empty.csv" in doubt for doubt in found.doubts)
+    recognized = guess([tmp_path])
+    assert recognized.items == tmp_path / "products.csv"
+    assert any("empty.csv" in doubt for doubt in recognized.doubts)
 
 
 def test_items_without_a_row_in_the_catalog_are_counted(tmp_path):
     log, catalog = plain(tmp_path)
     catalog.write_text("\n".join(catalog.read_text().splitlines()[:-2]))
-    found = guess([log, catalog])
-    assert found.has_missing_items
-    assert any(f"2 of the log's {N_ITEMS} items" in doubt for doubt in found.doubts)
+    recognized = guess([log, catalog])
+    assert recognized.has_missing_items
+    assert any(f"2 of the log's {N_ITEMS} items" in doubt for doubt in recognized.doubts)
 
 
 def test_items_with_several_rows_are_named(tmp_path):
     log, catalog = plain(tmp_path)
     catalog.write_text(catalog.read_text() + "i3,again\n")
-    found = guess([log, catalog])
-    assert found.columns["item_id"] == "sku"
-    assert any("'i3'" in doubt for doubt in found.doubts)
+    recognized = guess([log, catalog])
+    assert recognized.columns["item_id"] == "sku"
+    assert any("'i3'" in doubt for doubt in recognized.doubts)
 
 
 def test_a_table_of_codes_without_words_is_not_the_catalog(tmp_path):
     _, catalog = plain(tmp_path)
     codes = {"sku": [f"i{i}" for i in range(N_ITEMS)], "ean": range(N_ITEMS)}
     pl.DataFrame(codes).write_csv(tmp_path / "codes.csv")
-    found = guess([tmp_path])
-    assert (found.items, found.doubts) == (catalog, [])
+    recognized = guess([tmp_path])
+    assert (recognized.items, recognized.doubts) == (catalog, [])
 
 
 def test_filters_that_would_leave_few_items_are_said(tmp_path):
@@ -326,14 +330,14 @@ def test_filters_that_would_leave_few_items_are_said(tmp_path):
     pl.DataFrame(log).write_csv(tmp_path / "log.csv")
     catalog = {"sku": sorted(set(items)), "title": ["lamp"] * len(set(items))}
     pl.DataFrame(catalog).write_csv(tmp_path / "items.csv")
-    found = guess([tmp_path])
-    assert any("40 of 40 users and 20 of 60 items" in doubt for doubt in found.doubts)
+    recognized = guess([tmp_path])
+    assert any("40 of 40 users and 20 of 60 items" in doubt for doubt in recognized.doubts)
 
 
 def test_filters_that_would_leave_few_users_users_are_said(tmp_path):
     log, catalog = plain(tmp_path, {"customer": [f"u{i // 3}" for i in range(600)]})
-    found = guess([log, catalog])
-    assert any("0 of 200 users" in doubt for doubt in found.doubts)
+    recognized = guess([log, catalog])
+    assert any("0 of 200 users" in doubt for doubt in recognized.doubts)
 
 
 def test_of_a_large_file_the_head_is_read_and_that_is_said(tmp_path):
@@ -362,10 +366,10 @@ def test_ids_may_be_further_down_than_the_head(tmp_path, monkeypatch):
     log, catalog = plain(tmp_path)
     pl.read_csv(log).sort("sku").write_csv(log)
     pl.read_csv(catalog).sort("sku", descending=True).write_csv(catalog)
-    monkeypatch.setattr(guessing, "read_head", partial(read_head, max_rows=5))
-    found = guess([log, catalog])
-    assert (found.columns["item"], found.columns["item_id"]) == ("sku", "sku")
-    assert not found.has_missing_items
+    monkeypatch.setattr(guess_module, "read_head", partial(read_head, max_rows=5))
+    recognized = guess([log, catalog])
+    assert (recognized.columns["item"], recognized.columns["item_id"]) == ("sku", "sku")
+    assert not recognized.has_missing_items
 
 
 @pytest.mark.parametrize(

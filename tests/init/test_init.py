@@ -19,7 +19,7 @@ from ace_steps.init.configuration import (
 )
 from ace_steps.init.configuration import line as yaml_line
 from ace_steps.init.guess import Guess
-from tests.init.made import FORMATS, SHOPS, plain
+from tests.init.shops import FORMATS, SHOPS, plain
 
 MOST_LINES = 12
 
@@ -126,8 +126,8 @@ ODD = [
 @given(name=st.sampled_from(ODD) | st.text(min_size=1).filter(lambda t: t.isprintable()))
 def test_any_column_name_survives_the_yaml(name):
     paths = PurePosixPath(name), PurePosixPath("b.csv")
-    found = Guess(*paths, "table", {"user": name, "rating": None}, [name])
-    text = configuration_text(found, "shop", ("e", {"source": name}))
+    files = Guess(*paths, "table", {"user": name, "rating": None}, [name])
+    text = configuration_text(files, "shop", ("e", {"source": name}))
     read = yaml.safe_load(text)
     assert read["datasets"]["shop"]["interactions"] == str(paths[0])
     assert read["datasets"]["shop"]["columns"] == {"user": name, "rating": None}
@@ -170,9 +170,9 @@ def test_a_mistake_is_one_line_and_exit_code_2_and_nothing_is_written(
 ):
     plain(tmp_path)
     assert main(["init", *arguments]) == 2
-    said = capsys.readouterr()
-    assert expected in said.err
-    assert len(said.err.splitlines()) == 1
+    printed = capsys.readouterr()
+    assert expected in printed.err
+    assert len(printed.err.splitlines()) == 1
     assert not list(tmp_path.glob("*.yaml"))
 
 

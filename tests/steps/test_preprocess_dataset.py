@@ -29,17 +29,17 @@ def arguments(folder, log=None, catalog=None, **changes):
 def test_the_toy_becomes_four_tables(tmp_path):
     assert main(arguments(tmp_path)) == 0
     tables = (INTERACTIONS, USERS, ITEMS, DATA_REPORT)
-    found = {
+    written = {
         spec.name: read_table(tmp_path / f"{name}.parquet", spec)
         for name, spec in zip(OUTPUTS, tables, strict=True)
     }
-    assert [len(found[name]) for name in ("interactions", "users", "items")] == [241, 40, 24]
-    assert found["items"].row(0)[:3] == (
+    assert [len(written[name]) for name in ("interactions", "users", "items")] == [241, 40, 24]
+    assert written["items"].row(0)[:3] == (
         1,
         "i00",
         "The toy item has the following attributes: \n title: red lamp; category: lamp; price: 5;",
     )
-    walk = found["interactions"].filter(pl.col("user") == 3)["item"].to_list()
+    walk = written["interactions"].filter(pl.col("user") == 3)["item"].to_list()
     assert walk == list(range(16, 23))  # u03 starts at item i15, which is number 16
     note = read_provenance(tmp_path / "items.parquet")
     assert note.step == "preprocess_dataset"
@@ -93,21 +93,6 @@ def refused(capfd, message, options, folder):
     assert not list(folder.glob("*"))
 
 
-@pytest.mark.parametrize("which", ["log", "catalog"])
-def test_a_missing_raw_file_is_named(tmp_path, capfd, which):
-    out, missing = tmp_path / "out", {which: tmp_path / "none.gz"}
-    refused(capfd, "none.gz: no such file.", arguments(out, **missing), out)
-
-
-def test_an_event_whose_item_has_no_text_row_is_refused_with_examples(tmp_path, capfd):
-    catalog = tmp_path / "short.item"
-    lines = (ROOT / "data/toy/toy.item").read_text().splitlines(keepends=True)
-    catalog.write_text("".join(lines[:-4]))
-    message = "3 items of the log have no row in the items file, e.g. i21, i22, i23"
-    out = tmp_path / "out"
-    refused(capfd, message, arguments(out, catalog=catalog), out)
-
-
 def naive_five_core(rows):
     """Counts after the 5-core, by plain loops over tuples."""
     while True:
@@ -135,16 +120,6 @@ def test_the_five_core_has_the_counts_that_plain_loops_find(tmp_path, name):
     changes = {"min_user_events": 5, "min_item_events": 5, "expected": None}
     assert main(arguments(tmp_path, log, catalog, **changes)) == 0
     specs = {"users": USERS, "items": ITEMS, "interactions": INTERACTIONS}
-    found = [len(read_table(tmp_path / f"{name}.parquet", spec)) for name, spec in specs.items()]
+    counts = [len(read_table(tmp_path / f"{name}.parquet", spec)) for name, spec in specs.items()]
     rows = [tuple(line.split("\t")[:2]) for line in log.read_text().splitlines()[1:]]
-    assert naive_five_core(rows) == tuple(found)
-
-
-def test_raw_text_that_is_no_utf8_is_one_line(tmp_path, capsys):
-    raw = (ROOT / "data/toy/toy.item").read_bytes()
-    (tmp_path / "toy.item").write_bytes(raw.replace(b"red lamp", b"r\xe9d lamp"))
-    assert main(arguments(tmp_path, catalog=tmp_path / "toy.item")) == 2
-    log = capsys.readouterr().err
-    assert "toy.item: not readable (invalid utf8)" in log
-    assert len(log.strip().splitlines()) == 1
-    assert not (tmp_path / "items.parquet").exists()
+    assert naive_five_core(rows) == tuple(counts)
