@@ -39,6 +39,11 @@ def made(histories, table):
     )
 
 
+def ranked(recommender, histories, split="test", *, tie_policy="expected", mask_seen=False):
+    targets = held_out(histories, split)
+    return rank_targets(recommender, histories, targets, tie_policy=tie_policy, mask_seen=mask_seen)
+
+
 # Item i points along axis i; items 2 and 3 are the same, item 4 is twice as long.
 TABLE = [[1.0, 0.0], [1.0, 1.0], [1.0, 1.0], [2.0, 2.0], [-1.0, 0.0]]
 # Scores for a history that ends in item 1: item 1: 1, 2: 1, 3: 1, 4: 2, 5: -1.
@@ -50,26 +55,22 @@ TIED = [[5, 1, 2, 5]]
 )
 def test_ties_move_the_rank_as_the_policy_says(policy, rank):
     recommender, histories = made(TIED, TABLE)
-    targets = held_out(histories, "valid")
-    found = rank_targets(recommender, histories, targets, tie_policy=policy, mask_seen=False)
-    assert found.rank.tolist() == [rank]  # item 4 is better; items 1 and 3 tie with item 2
-    assert found.n_ties.tolist() == [2]
+    ranks = ranked(recommender, histories, "valid", tie_policy=policy)
+    assert ranks.rank.tolist() == [rank]  # item 4 is better; items 1 and 3 tie with item 2
+    assert ranks.n_ties.tolist() == [2]
 
 
 def test_seen_items_do_not_count_when_masked_but_the_target_does():
     recommender, histories = made([[4, 1, 1, 5]], TABLE)  # the target, item 1, was seen before
-    targets = held_out(histories, "valid")
-    found = rank_targets(recommender, histories, targets, tie_policy="expected", mask_seen=True)
-    assert found.n_ties.tolist() == [2]
-    assert found.rank.tolist() == [2.0]  # item 4 was seen; items 2 and 3 tie: 1 + 2 / 2
+    ranks = ranked(recommender, histories, "valid", mask_seen=True)
+    assert ranks.n_ties.tolist() == [2]
+    assert ranks.rank.tolist() == [2.0]  # item 4 was seen; items 2 and 3 tie: 1 + 2 / 2
 
 
 def test_the_test_history_holds_the_validation_item():
     recommender, histories = made([[5, 5, 1, 4]], TABLE)
-    targets = held_out(histories, "test")
-    found = rank_targets(recommender, histories, targets, tie_policy="expected", mask_seen=False)
-    assert found.rank.tolist() == [1.0]  # from item 1, item 4 is the best; from 5 the worst
-    assert targets.length.tolist() == [3]
+    ranks = ranked(recommender, histories)
+    assert ranks.rank.tolist() == [1.0]  # from item 1, item 4 is the best; from 5 the worst
 
 
 def by_sorting(recommender, histories, targets, *, mask_seen):
@@ -105,10 +106,10 @@ def test_ranks_are_those_of_a_sort_whatever_the_blocks(
     recommender, read = made(histories, table.tolist())
     recommender.items.table.data = recommender.items.table.data.float()
     targets = held_out(read, "test")
-    found = rank_targets(recommender, read, targets, tie_policy="expected", mask_seen=mask_seen)
-    ranks, ties = by_sorting(recommender, read, targets, mask_seen=mask_seen)
-    assert found.rank.tolist() == ranks
-    assert found.n_ties.tolist() == ties
+    ranks = ranked(recommender, read, mask_seen=mask_seen)
+    expected, ties = by_sorting(recommender, read, targets, mask_seen=mask_seen)
+    assert ranks.rank.tolist() == expected
+    assert ranks.n_ties.tolist() == ties
 
 
 @pytest.mark.parametrize("n_users", [3, 300])
@@ -121,8 +122,7 @@ def test_histories_are_read_in_batches_and_not_one_by_one(n_users, monkeypatch):
         "forward",
         lambda self, history, *more: n_rows.append(len(history)) or forward(self, history, *more),
     )
-    targets = held_out(histories, "valid")
-    rank_targets(recommender, histories, targets, tie_policy="expected", mask_seen=True)
+    ranked(recommender, histories, "valid", mask_seen=True)
     assert n_rows == [n_users]
 
 
@@ -133,30 +133,19 @@ def test_equal_vectors_tie_exactly_with_scores_that_round(n_kinds):
     recommender, histories = made(
         [[i + 1, i + 1, i + 1] for i in range(n_kinds)], once.repeat(3, 1).tolist()
     )
-    found = rank_targets(
-        recommender, histories, held_out(histories, "test"), tie_policy="expected", mask_seen=False
-    )
-    assert (found.n_ties == 2).all()
+    assert (ranked(recommender, histories).n_ties == 2).all()
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_scores_that_are_not_finite_are_refused(bad):
     recommender, histories = made(TIED, [*TABLE[:-1], [bad, 0.0]])
     with pytest.raises(InputError, match="scores that are not finite"):
-        rank_targets(
-            recommender,
-            histories,
-            held_out(histories, "valid"),
-            tie_policy="expected",
-            mask_seen=False,
-        )
+        ranked(recommender, histories, "valid")
 
 
 def test_a_split_without_targets_gives_no_ranks():
     recommender, histories = made([[1, 2]], TABLE)
-    targets = held_out(histories, "test")
-    found = rank_targets(recommender, histories, targets, tie_policy="expected", mask_seen=False)
-    assert len(found.rank) == 0
+    assert len(ranked(recommender, histories).rank) == 0
 
 
 def test_the_table_names_target_history_length_and_popularity():
@@ -182,8 +171,6 @@ def test_a_million_items_are_ranked_without_a_tensor_larger_than_their_vectors()
     recommender.items.table.data = torch.from_numpy(rng.normal(size=(n_items + 1, 4))).float()
     read = read_histories(interactions_of(histories), n_items)
     with Largest() as largest:
-        found = rank_targets(
-            recommender, read, held_out(read, "test"), tie_policy="expected", mask_seen=True
-        )
+        ranks = ranked(recommender, read, mask_seen=True)
     assert largest.n_entries <= 4 * (n_items + 1)
-    assert 1 <= found.rank.min() < found.rank.max() <= n_items
+    assert 1 <= ranks.rank.min() < ranks.rank.max() <= n_items

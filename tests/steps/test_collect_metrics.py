@@ -1,16 +1,13 @@
-import polars as pl
 import pytest
 
 from ace_steps.config.grid import Plan
 from ace_steps.evaluation.completeness import CHAIN
-from ace_steps.io.parquet import read_provenance, read_table, write_table
-from ace_steps.io.tables import GAPS, METRICS, RANKS, RUNS, SELECTION
+from ace_steps.io.parquet import read_provenance, read_table
+from ace_steps.io.tables import GAPS, METRICS, RUNS, SELECTION
 from ace_steps.steps import collect_metrics
 from tests.reporting.made_results import (
-    MADE,
     as_option,
     made_config,
-    ranks_table,
     write_ranks,
     write_selection,
 )
@@ -153,13 +150,6 @@ def test_ranks_of_other_users_are_refused_with_the_first_difference(folder, capf
     )
 
 
-def test_ranks_of_other_targets_are_refused(folder, capfd):
-    run = SECOND
-    table = ranks_table(run, [1, 4, 40], [8, 8, 60]).with_columns(item=pl.col("item") + 1)
-    write_table(table, RANKS, path_of(folder, 1), MADE)
-    assert "the held-out test item of user 0 is 3, but 2 there." in refusal(folder, capfd)
-
-
 def test_ranks_in_the_folder_of_another_run_are_refused(folder, capfd):
     path_of(folder, 0).replace(path_of(folder, 1))
     write_ranks(folder / "rank", FIRST, [2, 9, 40], [1, 1, 1])
@@ -173,7 +163,7 @@ def test_another_table_is_refused(folder, capfd):
         file.unlink()
     capfd.readouterr()
     assert refusal(folder, capfd).endswith(
-        f"{path_of(folder, 0)}: holds the table 'metrics', but 'ranks' is wanted."
+        f"{path_of(folder, 0)}: expected the table 'ranks', got 'metrics'."
     )
 
 

@@ -200,30 +200,28 @@ def refused(capsys, folder, settings=None):
     return lines[0]
 
 
-def test_items_without_a_vector_are_refused_with_a_count_and_examples(tmp_path, capsys):
-    write_inputs(tmp_path, item_ids=[f"id{i}" for i in range(1, 29)])
-    line = refused(capsys, tmp_path)
-    assert "2 of 30 items have no vector, e.g. 'id29', 'id30'" in line
+REFUSED_INPUTS = {
+    "items without a vector": (
+        {"item_ids": [f"id{i}" for i in range(1, 29)]},
+        "2 of 30 items have no vector, e.g. 'id29', 'id30'",
+    ),
+    "vectors of another dim": ({"width": 5}, "width 5, but the backbone's width is 8"),
+    "vectors that do not say how to use them": ({"facts": {}}, "how training is to use them"),
+    "an unknown item encoder": (
+        {"facts": {"item_encoder": {"kind": "tabel"}}},
+        "'tabel'; did you mean 'table'",
+    ),
+    "an empty training set": (
+        {"interactions": interactions_of([[1], [2, 3, 4]])},
+        "the training set is empty",
+    ),
+}
 
 
-def test_vectors_of_another_width_are_refused(tmp_path, capsys):
-    write_inputs(tmp_path, width=5)
-    assert "width 5, but the backbone's width is 8" in refused(capsys, tmp_path)
-
-
-def test_vectors_that_do_not_say_how_to_use_them_are_refused(tmp_path, capsys):
-    write_inputs(tmp_path, facts={})
-    assert "does not say how training is to use the vectors" in refused(capsys, tmp_path)
-
-
-def test_an_unknown_item_encoder_is_refused(tmp_path, capsys):
-    write_inputs(tmp_path, facts={"item_encoder": {"kind": "tabel"}})
-    assert "unknown item encoder 'tabel'; did you mean 'table'" in refused(capsys, tmp_path)
-
-
-def test_an_empty_training_set_is_refused(tmp_path, capsys):
-    write_inputs(tmp_path, interactions=interactions_of([[1], [2, 3, 4]]))
-    assert "the training set is empty" in refused(capsys, tmp_path)
+@pytest.mark.parametrize(("changes", "message"), REFUSED_INPUTS.values(), ids=REFUSED_INPUTS)
+def test_inputs_that_cannot_be_trained_on_are_refused(tmp_path, capsys, changes, message):
+    write_inputs(tmp_path, **changes)
+    assert message in refused(capsys, tmp_path)
 
 
 def test_users_with_one_event_are_trained_around(tmp_path):
