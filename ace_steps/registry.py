@@ -44,9 +44,9 @@ READERS = {
 }
 REFINEMENTS = {
     "random": Entry("ace_steps.refine.random_init", "RandomSettings", "random"),
-    "llm2x": Entry("ace_steps.refine.spectral_methods", "Llm2xSettings", "llm2x"),
-    "svd": Entry("ace_steps.refine.spectral_methods", "SvdSettings", "svd"),
-    "whitening": Entry("ace_steps.refine.spectral_methods", "WhiteningSettings", "whitening"),
+    "llm2x": Entry("ace_steps.refine.spectral", "Llm2xSettings", "llm2x"),
+    "svd": Entry("ace_steps.refine.spectral", "SvdSettings", "svd"),
+    "whitening": Entry("ace_steps.refine.spectral", "WhiteningSettings", "whitening"),
     "ace": Entry("ace_steps.refine.ace", "AceSettings", "ace"),
     "whitenrec_plus": Entry("ace_steps.refine.frozen", "WhitenrecPlusSettings", "whitenrec_plus"),
     "alpharec": Entry("ace_steps.refine.frozen", "AlpharecSettings", "alpharec"),

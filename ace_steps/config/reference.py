@@ -20,7 +20,7 @@ from ace_steps.embed.settings import ApiEncoderSettings, LocalEncoderSettings, P
 from ace_steps.errors import InputError
 from ace_steps.io.files import write_text
 from ace_steps.preprocess.settings import ROLES, DatasetSettings
-from ace_steps.refine.settings import RefinementSettings
+from ace_steps.refine.methods import RefinementSettings
 from ace_steps.registry import BACKBONES, READERS, REFINEMENTS, Entry
 
 ROOT = Path(__file__).parents[2]

@@ -1,18 +1,35 @@
-"""ACE: ridge-damped whitening of item vectors, with its dial (SIGIR 2026, arXiv:2605.29322)."""
+"""ACE: ridge-damped whitening of item vectors (SIGIR 2026, arXiv:2605.29322).
 
+Lambda is given, or solved for a geometry that a person can read: the effective rank follows from
+the spectrum alone, the mean cosine from passes over the rows that each try a grid of lambdas.
+"""
+
+import math
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field, model_validator
+from scipy.optimize import brentq
 
-from ace_steps.refine.dial import solve_lambda
-from ace_steps.refine.plan import Plan, Source
-from ace_steps.refine.settings import Center, Gamma, RefinementSettings
-from ace_steps.refine.spectral import gains
-from ace_steps.refine.spectral_methods import rescaled
+from ace_steps.errors import InputError
+from ace_steps.refine.factor import Factor
+from ace_steps.refine.geometry import effective_rank, mean_cosine
+from ace_steps.refine.methods import (
+    Center,
+    FactoredVectors,
+    Gamma,
+    PreparedRefinement,
+    RefinementSettings,
+)
+from ace_steps.refine.spectral import gains, rescaled
 from ace_steps.settings import Grid, NonNegative, Settings
 
-DIALS = ("lambda", "lambda_rel", "target")
+LAMBDA_KEYS = ("lambda", "lambda_rel", "target")
 DEFAULT_LAMBDA_REL = [0.0, 0.1, 1.0]  # above s_k^2 the probe only falls
+MARGIN = 1e8  # lambda is searched from s_k^2 / MARGIN to s_1^2 * MARGIN: beyond, nothing moves
+LAMBDAS_PER_PASS = 33  # over the rows
+N_PASSES = 6  # each narrows the bracket 32 times, to 1e-7 in log lambda
 
 
 class Target(Settings):
@@ -62,25 +79,132 @@ class AceSettings(RefinementSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _default_dial(cls, given: Any) -> Any:
+    def _default_lambda(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        stated = {key.removesuffix("_") for key, value in given.items() if value is not None}
-        return given if stated & set(DIALS) else {**given, "lambda_rel": DEFAULT_LAMBDA_REL}
+        keys = {key.removesuffix("_") for key, value in given.items() if value is not None}
+        return given if keys & set(LAMBDA_KEYS) else {**given, "lambda_rel": DEFAULT_LAMBDA_REL}
 
     @model_validator(mode="after")
-    def _one_dial(self) -> "AceSettings":
+    def _one_lambda(self) -> "AceSettings":
         values = (self.lambda_, self.lambda_rel, self.target)
-        given = [name for name, value in zip(DIALS, values, strict=True) if value is not None]
-        if len(given) != 1:
-            raise ValueError(f"expected one of {', '.join(DIALS)}, got {' and '.join(given)}")
+        keys = [key for key, value in zip(LAMBDA_KEYS, values, strict=True) if value is not None]
+        if len(keys) != 1:
+            raise ValueError(f"expected one of {', '.join(LAMBDA_KEYS)}, got {' and '.join(keys)}")
         return self
 
 
-def ace(settings: AceSettings, source: Source) -> Plan:
+def ace(settings: AceSettings, vectors: FactoredVectors) -> PreparedRefinement:
     """U_k g(S_k) brought to standard deviation gamma, g(s) = s / sqrt(s^2 + lambda)."""
-    factor = source.factor(center=settings.center)
+    factor = vectors.factor(center=settings.center)
     kept = factor.leading(settings.dim)
-    lambda_ = solve_lambda(settings, kept, source.rows)
+    lambda_ = solve_lambda(settings, kept, vectors.rows)
     gain = gains(kept.singular_values, lambda_)
     return rescaled(factor, kept, gain, gamma=settings.gamma, lambda_=lambda_)
+
+
+def solve_lambda(
+    settings: AceSettings, factor: Factor, rows: Callable[[], Iterator[np.ndarray]]
+) -> float:
+    """The lambda of the settings.
+
+    Args:
+        settings: With exactly one of ``lambda``, ``lambda_rel`` and ``target``.
+        factor: Cut to the settings' dim; no singular value is 0.
+        rows: Starts a pass over the unit rows, in chunks; used for a target mean cosine only.
+
+    Raises:
+        InputError: the target is out of reach; the reachable interval is stated.
+    """
+    if settings.lambda_ is not None:
+        return settings.lambda_
+    if settings.lambda_rel is not None:
+        return settings.lambda_rel * float(factor.singular_values[-1] ** 2)
+    if settings.target.effective_rank is not None:
+        return _lambda_for_effective_rank(settings.target.effective_rank, factor.singular_values)
+    return _lambda_for_mean_cosine(settings.target.mean_cosine, factor, rows)
+
+
+def _lambda_for_effective_rank(share: float, singular_values: np.ndarray) -> float:
+    """The share falls from 1 at lambda = 0: a larger lambda spreads the gains' ratios."""
+
+    def excess(log_lambda: float) -> float:
+        gain = gains(singular_values, math.exp(log_lambda))
+        return effective_rank(gain) / len(gain) - share
+
+    low, high = _search_range(singular_values)
+    if excess(low) <= 0:  # between the limit at 0 and the first lambda searched
+        return 0.0
+    if excess(high) > 0:
+        raise _out_of_reach("effective_rank", share, excess(high) + share, 1.0)
+    return math.exp(brentq(excess, low, high, xtol=1e-12, rtol=1e-14))
+
+
+def _lambda_for_mean_cosine(
+    target: float, factor: Factor, rows: Callable[[], Iterator[np.ndarray]]
+) -> float:
+    """The smallest lambda, as far as the grid tells, in at most ``N_PASSES`` passes of the rows."""
+    low, high = _search_range(factor.singular_values)
+    logs = np.concatenate([[-np.inf], np.linspace(low, high, LAMBDAS_PER_PASS)])
+    values = mean_cosines(rows(), factor, np.exp(logs))
+    if not values.min() <= target <= values.max():
+        raise _out_of_reach("mean_cosine", target, values.min(), values.max())
+    left = _first_crossing(values, target)
+    if left == 0:  # between the limit at 0 and the first lambda searched
+        return 0.0
+    for _ in range(N_PASSES - 1):
+        logs = np.linspace(logs[left], logs[left + 1], LAMBDAS_PER_PASS)
+        values = mean_cosines(rows(), factor, np.exp(logs))
+        left = _first_crossing(values, target)
+    step = values[left + 1] - values[left]
+    share = (target - values[left]) / step if step else 0.0
+    return math.exp(logs[left] + share * (logs[left + 1] - logs[left]))
+
+
+def mean_cosines(chunks: Iterator[np.ndarray], factor: Factor, lambdas: np.ndarray) -> np.ndarray:
+    """Mean pairwise cosine of the ACE vectors for a grid of lambdas, in one pass.
+
+    A row's scores p = (e - mean) V serve every lambda: the refined row is p / sqrt(s^2 + lambda).
+    O(rows x dim x components) time.
+
+    Args:
+        chunks: Unit rows, (rows, dim) float64.
+        factor: Of all those rows.
+        lambdas: (n_lambdas,), >= 0.
+
+    Returns:
+        (n_lambdas,) float64.
+    """
+    shrink = 1.0 / (factor.singular_values[:, None] ** 2 + lambdas)  # (components, n_lambdas)
+    sums = np.zeros(shrink.T.shape)
+    for rows in chunks:
+        scores = (rows - factor.mean) @ factor.components  # (rows, components)
+        lengths = np.sqrt(scores**2 @ shrink)  # (rows, n_lambdas)
+        inverse = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+        sums += inverse.T @ scores
+    squares = np.einsum("pc,cp->p", sums**2, shrink)
+    return mean_cosine(squares, factor.count)
+
+
+def _first_crossing(values: np.ndarray, target: float) -> int:
+    """The first i such that the target lies between values i and i + 1."""
+    above = values >= target
+    crossings = np.flatnonzero(above[1:] != above[:-1])
+    if len(crossings):
+        return int(crossings[0])
+    # rounding pushed the target over an end of the bracket: the interval at that end
+    return min(int(np.abs(values - target).argmin()), len(values) - 2)
+
+
+def _search_range(singular_values: np.ndarray) -> tuple[float, float]:
+    return (
+        2 * math.log(singular_values[-1]) - math.log(MARGIN),
+        2 * math.log(singular_values[0]) + math.log(MARGIN),
+    )
+
+
+def _out_of_reach(measure: str, target: float, lowest: float, highest: float) -> InputError:
+    return InputError(
+        f"target.{measure}: expected {lowest:.6g} to {highest:.6g}, which lambda from 0 to "
+        f"infinity reaches with these vectors and this dim, got {target:g}."
+    )

@@ -1,15 +1,11 @@
 """Singular values and right singular vectors of the item vectors, from their Gram matrix."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.linalg
 
 from ace_steps.errors import InputError
-from ace_steps.refine.moments import Moments
-
-Solver = Callable[[np.ndarray, int | None], tuple[np.ndarray, np.ndarray]]
+from ace_steps.refine.gram import Moments, eigenpairs
 
 SIGN_TIE = 1e-6  # entries this close to the largest count as equal to it
 
@@ -20,126 +16,90 @@ class Factor:
 
     Attributes:
         singular_values: s, strongest first, (components,) float64; 0 beyond the rank.
-        directions: V, (width, components) float64, orthonormal columns with fixed signs.
-        mean: What is subtracted from a row: zeros where E is not centred, (width,) float64.
-        total: Sum of the rows after that subtraction, (width,) float64.
+        components: Right singular vectors V, (dim, components) float64, orthonormal columns with
+            fixed signs.
+        mean: Subtracted from a row, (dim,) float64; zeros where E is not centered.
+        total: Sum of the rows after that subtraction, (dim,) float64.
         count: Number of rows n.
-        rank: Number of directions that are more than rounding error.
+        rank: Number of components that are more than rounding error.
     """
 
     singular_values: np.ndarray
-    directions: np.ndarray
+    components: np.ndarray
     mean: np.ndarray
     total: np.ndarray
     count: int
     rank: int
 
     def leading(self, n_components: int) -> "Factor":
-        """The factor cut to its strongest directions.
+        """The factor cut to its strongest components.
 
         Raises:
-            InputError: more are asked for than there are.
+            InputError: there are fewer; says whether items, their dim or their rank is the limit.
         """
-        require_rank(n_components, self)
-        return Factor(
-            self.singular_values[:n_components],
-            self.directions[:, :n_components],
-            self.mean,
-            self.total,
-            self.count,
-            n_components,
+        dim = len(self.mean)
+        centered = "centered " if self.mean.any() else ""
+        limits = (
+            (self.count, f"there are only {self.count} items"),
+            (dim, f"the item vectors have only {dim} entries"),
+            (
+                self.rank,
+                f"the {centered}item vectors have only rank {self.rank}, with {self.count} items "
+                f"of dim {dim}",
+            ),
+        )
+        for limit, reason in limits:
+            if n_components > limit:
+                raise InputError(f"dim: expected at most {limit}, got {n_components}: {reason}.")
+        return replace(
+            self,
+            singular_values=self.singular_values[:n_components],
+            components=self.components[:, :n_components],
+            rank=n_components,
         )
 
 
-def require_rank(n_components: int, factor: Factor) -> None:
-    """Refuse more components than the vectors have.
-
-    Raises:
-        InputError: says which limit is passed: items, their width, or their rank.
-    """
-    width = len(factor.mean)
-    limits = {
-        f"there are only {factor.count} items": factor.count,
-        f"the item vectors have only {width} entries": width,
-        f"the {'centred ' if factor.mean.any() else ''}item vectors have only rank {factor.rank}, "
-        f"with {factor.count} items of dim {width}": factor.rank,
-    }
-    for limit, value in limits.items():
-        if n_components > value:
-            raise InputError(f"dim {n_components} is asked for, but {limit}.")
-
-
-def factorise(
-    moments: Moments, *, center: bool, n_leading: int | None = None, solve: Solver | None = None
+def factorize(
+    moments: Moments, *, center: bool, n_leading: int | None = None, device: str = "cpu"
 ) -> Factor:
     """The factor of rows whose moments are given.
+
+    O(dim^3) time; three float64 arrays of the Gram matrix's shape for all components, two for a
+    few. Squaring costs the weakest components digits: one counts as rounding error when
+    s^2 < 10 eps max(dim, sqrt(n)) s_1^2, that is s / s_1 below about 1e-6.
 
     Args:
         moments: Of the rows as they are.
         center: Whether the mean row is subtracted first.
-        n_leading: How many directions are wanted; all of them where None. Fewer come back where
-            the vectors have fewer entries.
-        solve: The eigenvalue solver; ``eigenpairs`` where None.
+        n_leading: Number of components; all where None or where the vectors have fewer entries.
+        device: Where the Gram matrix is solved, ``cpu`` or ``cuda``.
 
     Raises:
         InputError: there are no rows.
-
-    Cost:
-        O(width^3) time; three float64 arrays of the Gram matrix's shape for all directions, two
-        for a few. Squaring costs the weakest directions digits: a direction counts as rounding
-        error when s^2 < 10 eps max(width, sqrt(n)) s_1^2, that is s / s_1 below about 1e-6.
     """
     if not moments.count:
         raise InputError("there are no item vectors: the table is empty.")
-    mean = moments.mean if center else np.zeros(moments.width)
-    gram = moments.centred().gram if center else moments.gram
-    eigenvalues, directions = (solve or eigenpairs)(gram, n_leading)
-    # the noise floor is that of the uncentred matrix, which the centred one is computed from
+    mean = moments.mean if center else np.zeros(moments.dim)
+    gram = moments.centered().gram if center else moments.gram
+    eigenvalues, components = eigenpairs(gram, n_leading, device)
+    # the noise floor is that of the uncentered matrix, which the centered one is computed from
     largest = max(eigenvalues[0], float(moments.mean @ moments.mean) * moments.count)
-    return as_factor(eigenvalues, directions, mean=mean, moments=moments, largest=largest)
-
-
-def eigenpairs(gram: np.ndarray, n_leading: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues of a symmetric matrix, largest first, and their vectors as columns."""
-    width = len(gram)
-    if n_leading is None or n_leading >= width:
-        values, vectors = scipy.linalg.eigh(gram, driver="evd", check_finite=False)
-    else:
-        subset = [width - n_leading, width - 1]
-        values, vectors = scipy.linalg.eigh(
-            gram, driver="evr", subset_by_index=subset, check_finite=False
-        )
-    return values[::-1], vectors[:, ::-1]
-
-
-def as_factor(
-    eigenvalues: np.ndarray,
-    directions: np.ndarray,
-    *,
-    mean: np.ndarray,
-    moments: Moments,
-    largest: float,
-) -> Factor:
-    """A factor from eigenpairs of a Gram matrix: noise cut to 0, signs fixed.
-
-    Args:
-        eigenvalues: Largest first, (components,).
-        directions: Eigenvectors as columns, (width, components).
-        mean: What was subtracted from each row, (width,).
-        moments: Of the rows before that.
-        largest: Size of the matrix the rounding errors belong to, its largest eigenvalue.
-    """
-    errors = 10 * np.finfo(np.float64).eps * max(moments.width, np.sqrt(moments.count))
-    limit = min(moments.count, moments.width)
-    rank = min(int((eigenvalues > errors * largest).sum()), limit)
+    noise = 10 * np.finfo(np.float64).eps * max(moments.dim, np.sqrt(moments.count)) * largest
+    rank = min(int((eigenvalues > noise).sum()), moments.count, moments.dim)
     squares = np.where(np.arange(len(eigenvalues)) < rank, eigenvalues, 0.0)
-    total = moments.total - moments.count * mean
-    return Factor(np.sqrt(squares), with_fixed_signs(directions), mean, total, moments.count, rank)
+    return Factor(
+        singular_values=np.sqrt(squares),
+        components=with_fixed_signs(components),
+        mean=mean,
+        total=moments.total - moments.count * mean,
+        count=moments.count,
+        rank=rank,
+    )
 
 
-def with_fixed_signs(directions: np.ndarray) -> np.ndarray:
+def with_fixed_signs(components: np.ndarray) -> np.ndarray:
     """Columns whose largest entry is positive, the first of them where several are as large."""
-    sizes = np.abs(directions)
+    sizes = np.abs(components)
     is_largest = sizes >= (1 - SIGN_TIE) * sizes.max(axis=0)
-    pivots = directions[is_largest.argmax(axis=0), np.arange(directions.shape[1])]
-    return np.ascontiguousarray(directions * np.where(pivots < 0, -1.0, 1.0))
+    pivots = components[is_largest.argmax(axis=0), np.arange(components.shape[1])]
+    return np.ascontiguousarray(components * np.where(pivots < 0, -1.0, 1.0))

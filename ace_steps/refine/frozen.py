@@ -1,6 +1,6 @@
-"""Refinements that stay frozen under a trained network, as the inputs of that network.
+"""Refinements that stay frozen, as the inputs of a trained network or of a trained table.
 
-whitenrec_plus, alpharec, llmemb, alphafuse; ``item_encoder`` says which network training builds.
+whitenrec_plus, alpharec, llmemb, alphafuse; ``item_encoder`` says what training builds.
 """
 
 from typing import ClassVar, Literal
@@ -11,10 +11,15 @@ from pydantic import Field, model_validator
 
 from ace_steps.errors import InputError
 from ace_steps.refine.factor import Factor
-from ace_steps.refine.plan import Plan, Source, mapped
-from ace_steps.refine.settings import FrozenGamma, Gamma, RefinementSettings
-from ace_steps.refine.spectral import entry_std, scale_to
-from ace_steps.refine.spectral_methods import rescaled
+from ace_steps.refine.methods import (
+    FactoredVectors,
+    FrozenGamma,
+    Gamma,
+    PreparedRefinement,
+    RefinementSettings,
+    mapped,
+)
+from ace_steps.refine.spectral import rescaled, scale_to
 from ace_steps.settings import Count, Grid, NonNegativeCount, Positive
 
 NOISE = 1e-6  # of the largest singular value: squaring left no digits below
@@ -82,8 +87,8 @@ class AlphafuseSettings(RefinementSettings):
 
     @model_validator(mode="after")
     def _split_within_dim(self) -> "AlphafuseSettings":
-        given = self.trainable_last if isinstance(self.trainable_last, list) else []
-        for n_last in given or [self.trainable_last or 0]:
+        values = self.n_trainable()  # a list in a grid
+        for n_last in values if isinstance(values, list) else [values]:
             if n_last > self.dim:
                 raise ValueError(f"trainable_last: expected at most dim {self.dim}, got {n_last}")
         return self
@@ -93,98 +98,94 @@ class AlphafuseSettings(RefinementSettings):
         return self.dim // 2 if self.trainable_last is None else self.trainable_last
 
 
-def whitenrec_plus(settings: WhitenrecPlusSettings, source: Source) -> Plan:
-    """Full ZCA and group ZCA of the centred vectors, side by side; one network takes both.
+def whitenrec_plus(settings: WhitenrecPlusSettings, vectors: FactoredVectors) -> PreparedRefinement:
+    """Full ZCA and group ZCA of the centered vectors, side by side (arXiv:2402.10602).
 
-    ZCA of a matrix is U V', the nearest one with orthonormal columns; directions that are rounding
-    error are left out of it.
+    ZCA of a matrix is U V', the nearest one with orthonormal columns; components that are rounding
+    error are left out of it. One network takes both parts.
 
     Raises:
-        InputError: the groups do not divide the width.
-
-    Source:
-        Zhang et al., arXiv:2402.10602.
+        InputError: the groups do not divide the vectors' dim.
     """
-    factor = source.centred
-    width = len(factor.mean)
-    if width % settings.groups:
+    factor = vectors.centered
+    dim = len(factor.mean)
+    if dim % settings.groups:
         raise InputError(
-            f"whitenrec_plus: {settings.groups} groups do not divide the width {width} of the "
-            "item vectors."
+            f"groups: expected a divisor of the item vectors' dim {dim}, got {settings.groups}."
         )
-    kept = factor.leading(_all_of(factor))
-    full = kept.directions / kept.singular_values @ kept.directions.T
+    kept = factor.leading(_full_rank(factor))
+    full = kept.components / kept.singular_values @ kept.components.T
     weights = np.hstack([full, group_zca(kept, settings.groups)])
-    encoder = _network(settings.dim, [width, width], "relu")
-    scale = _scale(settings.gamma, weights, factor)
-    facts = {"scale": scale, "rank": factor.rank}
-    gain = np.ones(factor.rank)
-    return mapped(factor, weights, gain, scale=scale, item_encoder=encoder, facts=facts)
+    return mapped(
+        factor,
+        weights,
+        np.ones(factor.rank),
+        scale=_scale(settings.gamma, weights, factor),
+        item_encoder=_mlp(settings.dim, [dim, dim], "relu"),
+        facts={"rank": factor.rank},
+    )
 
 
 def group_zca(kept: Factor, groups: int) -> np.ndarray:
-    """Block-diagonal map that makes the ZCA of each group of neighbouring columns.
+    """Block-diagonal map that makes the ZCA of each group of neighboring columns.
 
     Args:
-        kept: Factor of the centred vectors, no singular value 0.
-        groups: Number of groups; divides the width.
+        kept: Factor of the centered vectors, no singular value 0.
+        groups: Number of groups; divides the dim.
 
     Returns:
-        (width, width) float64.
+        (dim, dim) float64.
     """
-    half = kept.directions * kept.singular_values  # (width, components); half half' is the Gram
+    half = kept.components * kept.singular_values  # (dim, components); half half' is the Gram
     blocks = []
     for part in np.split(half, groups):
-        directions, values, _ = scipy.linalg.svd(part, full_matrices=False)
+        components, values, _ = scipy.linalg.svd(part, full_matrices=False)
         is_real = values > NOISE * kept.singular_values[0]
-        directions, values = directions[:, is_real], values[is_real]
-        blocks.append(directions / values @ directions.T)
+        components, values = components[:, is_real], values[is_real]
+        blocks.append(components / values @ components.T)
     return scipy.linalg.block_diag(*blocks)
 
 
-def alpharec(settings: AlpharecSettings, source: Source) -> Plan:
+def alpharec(settings: AlpharecSettings, vectors: FactoredVectors) -> PreparedRefinement:
     """The unit vectors as they are, but for their scale.
 
-    Source:
-        Sheng et al., ICLR 2025; here without its graph and contrastive loss.
+    Sheng et al., ICLR 2025; here without its graph and contrastive loss.
     """
-    factor = source.raw
+    factor = vectors.raw
     weights = np.eye(len(factor.mean))
-    scale = _scale(settings.gamma, weights, factor)
     return mapped(
         factor,
         weights,
         factor.singular_values,
-        scale=scale,
-        item_encoder=_network(settings.dim, [len(weights)], "leaky_relu"),
-        facts={"scale": scale},
+        scale=_scale(settings.gamma, weights, factor),
+        item_encoder=_mlp(settings.dim, [len(weights)], "leaky_relu"),
     )
 
 
-def llmemb(settings: LlmembSettings, source: Source) -> Plan:
-    """Centred PCA scores, as many as the vectors have up to ``pca_dim``.
+def llmemb(settings: LlmembSettings, vectors: FactoredVectors) -> PreparedRefinement:
+    """Centered PCA scores, as many as the vectors have up to ``pca_dim``.
 
-    Source:
-        Liu et al., AAAI 2025; here without fine-tuning of the language model.
+    Liu et al., AAAI 2025; here without fine-tuning of the language model.
     """
-    factor = source.centred
-    kept = factor.leading(min(settings.pca_dim, _all_of(factor)))
-    n_kept = len(kept.singular_values)
-    encoder = _network(settings.dim, [n_kept], "identity")
-    weights, gain = kept.directions, kept.singular_values
-    scale = _scale(settings.gamma, weights, factor)
-    facts = {"scale": scale, "pca_dim": n_kept}
-    return mapped(factor, weights, gain, scale=scale, item_encoder=encoder, facts=facts)
+    factor = vectors.centered
+    n_kept = min(settings.pca_dim, _full_rank(factor))
+    kept = factor.leading(n_kept)
+    return mapped(
+        factor,
+        kept.components,
+        kept.singular_values,
+        scale=_scale(settings.gamma, kept.components, factor),
+        item_encoder=_mlp(settings.dim, [n_kept], "identity"),
+        facts={"pca_dim": n_kept},
+    )
 
 
-def alphafuse(settings: AlphafuseSettings, source: Source) -> Plan:
-    """Whitened PCA of the centred vectors; a trained table joins the weakest directions.
+def alphafuse(settings: AlphafuseSettings, vectors: FactoredVectors) -> PreparedRefinement:
+    """Whitened PCA of the centered vectors; a trained table joins the weakest components.
 
-    Source:
-        Hu et al., SIGIR 2025.
+    Hu et al., SIGIR 2025.
     """
-    factor = source.centred
-    kept = factor.leading(settings.dim)
+    factor = vectors.centered
     encoder = {
         "kind": "partly_trainable",
         "parts": [settings.dim],
@@ -192,28 +193,25 @@ def alphafuse(settings: AlphafuseSettings, source: Source) -> Plan:
         "trainable_last": settings.n_trainable(),
         "std": settings.std,
     }
-    gain = np.ones(settings.dim)
+    kept, gain = factor.leading(settings.dim), np.ones(settings.dim)
     return rescaled(factor, kept, gain, gamma=settings.gamma, item_encoder=encoder)
 
 
 def _scale(gamma: float | None, weights: np.ndarray, factor: Factor) -> float:
-    """What brings the entries of (E - mean) W to standard deviation gamma; 1 where it is None."""
+    """The scale that brings (E - mean) W to standard deviation gamma; 1 where gamma is None."""
     if gamma is None:
         return 1.0
-    lengths = np.linalg.norm(
-        factor.singular_values[:, None] * (factor.directions.T @ weights), axis=0
-    )
-    return scale_to(gamma, entry_std(weights, lengths, factor))
+    scores = factor.singular_values[:, None] * (factor.components.T @ weights)
+    return scale_to(gamma, weights, np.linalg.norm(scores, axis=0), factor)
 
 
-def _network(width: int, parts: list[int], activation: str) -> dict:
-    """A network from each part's columns to half of them and on to the backbone's width."""
-    hidden = max(1, parts[0] // 2)
-    shape = {"parts": parts, "hidden": hidden, "width": width}
+def _mlp(dim: int, parts: list[int], activation: str) -> dict:
+    """A network from each part's columns to half of them and on to the backbone's dim."""
+    shape = {"parts": parts, "hidden": max(1, parts[0] // 2), "width": dim}
     return {"kind": "mlp", **shape, "activation": activation}
 
 
-def _all_of(factor: Factor) -> int:
+def _full_rank(factor: Factor) -> int:
     if not factor.rank:
-        raise InputError("the item vectors are all equal: centred, nothing is left of them.")
+        raise InputError("the item vectors are all equal: centered, nothing is left of them.")
     return factor.rank

@@ -1,9 +1,146 @@
-"""The refinements by name."""
+"""What every refinement states and returns: its settings, the factors it gets, the map it gives."""
 
-from ace_steps.refine.plan import Plan, Source
-from ace_steps.refine.settings import RefinementSettings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from ace_steps.refine.factor import Factor
+from ace_steps.refine.gram import Moments
+from ace_steps.refine.refinement import Refinement
 from ace_steps.registry import REFINEMENTS
-from ace_steps.settings import parse_named
+from ace_steps.settings import Count, Grid, Positive, Settings, parse_named
+
+TABLE = {"kind": "table"}  # the vectors initialize a trained table
+Gamma = Annotated[
+    Grid[Positive],
+    Field(description="Standard deviation over all entries of the refined vectors."),
+]
+FrozenGamma = Annotated[
+    Grid[Positive] | None,
+    Field(
+        description="Standard deviation over all entries of the frozen vectors; null leaves them "
+        "as the method makes them."
+    ),
+]
+Center = Annotated[bool, Field(description="Subtract the mean item vector before anything else.")]
+
+
+class RefinementSettings(Settings):
+    """Base of every refinement's settings.
+
+    Attributes:
+        uses_encoder: False for a method whose vectors know nothing of the encoder's; it runs with
+            the first encoder and stands for the others.
+        is_bound_by_rank: Whether a refined vector has at most as many dimensions as the encoder's.
+    """
+
+    uses_encoder: ClassVar[bool] = True
+    is_bound_by_rank: ClassVar[bool] = True
+
+    method: str
+    dim: Count = Field(
+        128,
+        description="Dimensions of a refined vector, the backbone's; at most the vectors' rank.",
+    )
+
+    def refusal_of(self, encoder_dim: int) -> str | None:
+        """Why vectors of an encoder cannot be refined so, where that is known from their dim."""
+        if self.is_bound_by_rank and self.dim > encoder_dim:
+            return (
+                f"dim: expected at most the encoder's {encoder_dim}, got {self.dim}; set dim at "
+                "the top"
+            )
+        return None
+
+
+@dataclass(frozen=True)
+class FactoredVectors:
+    """What a refinement may know of the item vectors.
+
+    Attributes:
+        raw: Factor of the unit rows as they are, all components.
+        centered: The same with the mean row subtracted.
+        rows: Starts a pass over the unit rows, chunks of (rows, dim) float64.
+    """
+
+    raw: Factor
+    centered: Factor
+    rows: Callable[[], Iterator[np.ndarray]]
+
+    def factor(self, *, center: bool) -> Factor:
+        """The centered factor or the raw one."""
+        return self.centered if center else self.raw
+
+
+@dataclass(frozen=True)
+class PreparedRefinement:
+    """One refinement of one set of item vectors, ready to be applied.
+
+    Attributes:
+        start: Begins a pass; the function that it returns turns chunk after chunk of unit rows
+            into refined rows, both float64.
+        dim: Entries of a refined row.
+        spectrum: Singular values of what is refined, all of them.
+        gain: Singular values of the refined rows before scaling, or None where only the rows
+            themselves can tell.
+        item_encoder: What training builds from the rows.
+        facts: Scale, solved lambda and the like, for the provenance.
+        moments: Of the refined rows, where they follow from the factor.
+        lambda_: Ridge of the autoencoder whose factor the rows are, where there is one.
+        map: The linear map that the rows come from, where there is one.
+    """
+
+    start: Callable[[], Callable[[np.ndarray], np.ndarray]]
+    dim: int
+    spectrum: np.ndarray
+    gain: np.ndarray | None
+    item_encoder: dict
+    facts: dict
+    moments: Moments | None = None
+    lambda_: float | None = None
+    map: Refinement | None = None
+
+
+def mapped(
+    factor: Factor,
+    weights: np.ndarray,
+    gain: np.ndarray,
+    *,
+    scale: float = 1.0,
+    item_encoder: dict = TABLE,
+    facts: dict | None = None,
+    lambda_: float | None = None,
+) -> PreparedRefinement:
+    """The refinement by a linear map X = scale (E - mean) W.
+
+    Args:
+        factor: Of E - mean, all components.
+        weights: W, (dim, columns).
+        gain: Singular values of (E - mean) W, strongest component of E first.
+        scale: Last factor.
+        item_encoder: What training builds from the rows.
+        facts: For the provenance, beside the scale.
+        lambda_: Ridge of the autoencoder whose factor the rows are, where there is one.
+    """
+    refinement = Refinement(
+        np.ascontiguousarray(weights), factor.mean, scale, factor.singular_values, gain
+    )
+    scaled = scale * weights
+    half = factor.singular_values[:, None] * (factor.components.T @ scaled)  # X'X = half' half
+    return PreparedRefinement(
+        start=lambda: refinement.apply,
+        dim=weights.shape[1],
+        spectrum=factor.singular_values,
+        gain=gain,
+        item_encoder=item_encoder,
+        facts={"scale": scale, **(facts or {})},
+        moments=Moments(half.T @ half, factor.total @ scaled, factor.count),
+        lambda_=lambda_,
+        map=refinement,
+    )
 
 
 def parse_settings(text: str, where: str) -> RefinementSettings:
@@ -15,6 +152,6 @@ def parse_settings(text: str, where: str) -> RefinementSettings:
     return parse_named(REFINEMENTS, "method", text, where)
 
 
-def plan(settings: RefinementSettings, source: Source) -> Plan:
-    """The refinement that the settings name, planned for these vectors."""
-    return REFINEMENTS[settings.method].implementation()(settings, source)
+def prepare(settings: RefinementSettings, vectors: FactoredVectors) -> PreparedRefinement:
+    """The refinement that the settings name, prepared for these vectors."""
+    return REFINEMENTS[settings.method].implementation()(settings, vectors)

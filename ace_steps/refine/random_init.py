@@ -1,4 +1,4 @@
-"""The plain backbone's table: random init."""
+"""Random init: the plain backbone's table."""
 
 from collections.abc import Callable
 from typing import ClassVar, Literal
@@ -6,8 +6,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from ace_steps.refine.plan import Plan, Source
-from ace_steps.refine.settings import RefinementSettings
+from ace_steps.refine.methods import FactoredVectors, PreparedRefinement, RefinementSettings
 from ace_steps.settings import Grid, Positive, Seed
 
 
@@ -26,21 +25,17 @@ class RandomSettings(RefinementSettings):
     )
 
 
-def random(settings: RandomSettings, source: Source) -> Plan:
-    """N(0, std^2), whatever the item vectors are: the plain backbone's table.
-
-    The rows made here are an example, whose geometry is reported; each training draws its own with
-    its run's seed.
-    """
+def random(settings: RandomSettings, vectors: FactoredVectors) -> PreparedRefinement:
+    """N(0, std^2), whatever the item vectors are: an example, whose geometry is reported."""
 
     def start() -> Callable[[np.ndarray], np.ndarray]:
         generator = np.random.default_rng(settings.seed)
         return lambda rows: settings.std * generator.standard_normal((len(rows), settings.dim))
 
-    return Plan(
+    return PreparedRefinement(
         start=start,
-        width=settings.dim,
-        spectrum=source.raw.singular_values,
+        dim=settings.dim,
+        spectrum=vectors.raw.singular_values,
         gain=None,
         item_encoder={"kind": "drawn_table", "std": settings.std},
         facts={"scale": settings.std},

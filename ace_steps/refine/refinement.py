@@ -1,5 +1,6 @@
-"""A refinement as a linear map of item vectors: apply it, save it, load it."""
+"""A refinement as a linear map of unit rows: apply it to anyone's vectors, save it, load it."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,8 +9,8 @@ import numpy as np
 from ace_steps.errors import InputError
 from ace_steps.io import tensors
 from ace_steps.io.provenance import Provenance
-from ace_steps.refine.rows import as_chunks, as_matrix, chunk_rows, unit_rows
 
+CHUNK_BYTES = 32 * 2**20  # of float64 rows: large enough for BLAS, small beside the Gram matrix
 TENSORS = ("weights", "mean", "scale", "spectrum", "gain")
 
 
@@ -18,12 +19,12 @@ class Refinement:
     """X = scale * (E - mean) W, where E's rows are scaled to length 1 first.
 
     Attributes:
-        weights: W, (width in, width out) float64.
-        mean: Subtracted from each unit row, (width in,) float64; zeros where not centred.
+        weights: W, (dim in, dim out) float64.
+        mean: Subtracted from each unit row, (dim in,) float64; zeros where not centered.
         scale: Last factor, that brings X to its standard deviation.
         spectrum: Singular values s of E - mean, strongest first.
         gain: Singular values of X before the scale, in the same order.
-        facts: What was found out: method, lambda, item encoder...
+        facts: Method, lambda, item encoder...
     """
 
     weights: np.ndarray
@@ -34,29 +35,29 @@ class Refinement:
     facts: dict = field(default_factory=dict)
 
     def apply(self, rows: np.ndarray) -> np.ndarray:
-        """Refined vectors, (rows, width out) float64, of unit rows in float64."""
+        """Refined vectors, (rows, dim out) float64, of unit rows in float64."""
         return self.scale * ((rows - self.mean) @ self.weights)
 
     def transform(self, vectors: object) -> object:
         """Refined vectors of any items, those of the fit or new ones.
 
         Args:
-            vectors: (rows, width in) NumPy array or torch tensor of any float type, or an
-                iterable of such chunks. Rows need not have length 1.
+            vectors: (rows, dim in) NumPy array or torch tensor of any float type, or an iterable
+                of such chunks. Rows need not have length 1.
 
         Returns:
-            (rows, width out): an array for an array, a tensor on the same device for a tensor, a
+            (rows, dim out): an array for an array, a tensor on the same device for a tensor, a
             generator of arrays for an iterable. float64 where float64 was given, else float32.
 
         Raises:
-            InputError: another width, NaN or infinite values, an all-zero row.
+            InputError: another dim, NaN or infinite values, an all-zero row.
         """
         if not hasattr(vectors, "shape"):
-            return (self._rows_of(chunk) for chunk in as_chunks(vectors))
+            return (self._transform_chunk(chunk) for chunk in as_chunks(vectors))
         matrix = as_matrix(vectors)
         step = chunk_rows(matrix.shape[1])
         parts = [
-            self._rows_of(matrix[start : start + step], first=start)
+            self._transform_chunk(matrix[start : start + step], first=start)
             for start in range(0, len(matrix), step)
         ]
         empty = np.empty((0, self.weights.shape[1]), np.float32)
@@ -68,14 +69,14 @@ class Refinement:
         return torch.from_numpy(refined).to(vectors.device)
 
     def convert(self, refined: np.ndarray, source: "Refinement") -> np.ndarray:
-        """What ``transform`` would give, from vectors that another point of the grid refined.
+        """The result of ``transform``, from vectors that another grid point refined.
 
         Args:
-            refined: (rows, width out), by ``source``.
+            refined: (rows, dim out), by ``source``.
             source: From the same ``fit_grid`` as this refinement.
 
         Returns:
-            (rows, width out), of the type of ``refined``.
+            (rows, dim out), of the type of ``refined``.
 
         Raises:
             InputError: the two are not of one grid.
@@ -99,20 +100,100 @@ class Refinement:
             InputError: no such file, damaged, or a refinement that is no map of vectors.
         """
         path = Path(path)
-        found, provenance = tensors.read_tensors(path)
-        if "weights" not in found and "spectrum" in found:
+        arrays, provenance = tensors.read_tensors(path)
+        if "weights" not in arrays and "spectrum" in arrays:
             method = provenance.facts.get("method")
             raise InputError(f"{path}: '{method}' draws its vectors; there is no map of new ones.")
-        found, _ = tensors.read_tensors(path, *TENSORS)
-        scale = found.pop("scale").item()
-        kept = {name: found[name] for name in TENSORS if name != "scale"}
-        return cls(**kept, scale=scale, facts=provenance.facts)
+        arrays, _ = tensors.read_tensors(path, *TENSORS)
+        values = {name: arrays[name] for name in TENSORS}
+        return cls(**values | {"scale": values["scale"].item()}, facts=provenance.facts)
 
-    def _rows_of(self, matrix: np.ndarray, first: int = 0) -> np.ndarray:
+    def _transform_chunk(self, matrix: np.ndarray, first: int = 0) -> np.ndarray:
         if matrix.shape[1] != len(self.mean):
-            raise InputError(
-                f"vectors: width {matrix.shape[1]} was given, but this refinement takes "
-                f"{len(self.mean)}."
-            )
+            raise InputError(f"vectors: expected dim {len(self.mean)}, got {matrix.shape[1]}.")
         refined = self.apply(unit_rows(matrix, first=first))
         return refined if matrix.dtype == np.float64 else refined.astype(np.float32)
+
+
+def chunk_rows(dim: int) -> int:
+    """Rows of one chunk: depends on the dim alone, so that a rerun adds in the same order."""
+    return max(64, CHUNK_BYTES // (8 * max(dim, 1)))
+
+
+def unit_rows(
+    matrix: np.ndarray,
+    *,
+    ids: Sequence[str] | None = None,
+    first: int = 0,
+    where: str = "vectors",
+    zeros: bool = False,
+) -> np.ndarray:
+    """Rows scaled to length 1; rows that are unit already change by rounding only.
+
+    Args:
+        matrix: (rows, dim), any float type.
+        ids: Names of the rows, for the error line.
+        first: Number of the first row, for the error line.
+        where: What the rows come from, for the error line.
+        zeros: Whether a row may be all zero; it stays so.
+
+    Returns:
+        (rows, dim) float64, a copy in C order.
+
+    Raises:
+        InputError: a row holds NaN or infinity, or is all zero where none may be.
+    """
+    rows = np.array(matrix, dtype=np.float64, order="C")
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    if zeros:
+        lengths[lengths == 0] = 1.0
+    is_bad = ~(np.isfinite(lengths) & (lengths > 0))
+    if is_bad.any():
+        row = int(is_bad.argmax())
+        name = f"row {first + row}" if ids is None else f"item '{ids[row]}' (row {first + row})"
+        what = "an all-zero vector" if lengths[row] == 0 else "NaN or infinity in its vector"
+        raise InputError(f"{where}: {name} has {what}; {int(is_bad.sum())} such in its chunk.")
+    rows /= lengths[:, None]
+    return rows
+
+
+def as_chunks(vectors: object) -> Iterator[np.ndarray]:
+    """Row chunks of a NumPy array, a torch tensor, or an iterable of either.
+
+    Raises:
+        InputError: not a matrix of real numbers, or chunks of different dims.
+    """
+    if isinstance(vectors, str | bytes | dict) or not (
+        hasattr(vectors, "shape") or isinstance(vectors, Iterable)
+    ):
+        raise InputError(
+            "vectors: expected a NumPy array, a torch tensor or an iterable of row chunks, "
+            f"got {type(vectors).__name__}."
+        )
+    dim = None
+    for piece in [vectors] if hasattr(vectors, "shape") else vectors:
+        matrix = as_matrix(piece)
+        if dim is not None and matrix.shape[1] != dim:
+            raise InputError(f"vectors: expected chunks of dim {dim}, got {matrix.shape[1]}.")
+        dim = matrix.shape[1]
+        step = chunk_rows(dim)
+        yield from (matrix[start : start + step] for start in range(0, len(matrix), step))
+
+
+def as_matrix(piece: object) -> np.ndarray:
+    """A (rows, dim) array of floats: NumPy as it is, a torch tensor from any device.
+
+    Raises:
+        InputError: not two-dimensional, no columns, or not real numbers.
+    """
+    if hasattr(piece, "detach"):  # a torch tensor, without importing torch
+        tensor = piece.detach().cpu()
+        # NumPy has no bfloat16
+        piece = (tensor.float() if tensor.dtype.itemsize < 4 else tensor).numpy()
+    matrix = np.asarray(piece)
+    if matrix.ndim != 2 or not matrix.shape[1] or matrix.dtype.kind not in "fiu":
+        raise InputError(
+            "vectors: expected rows of real numbers, (rows, dim), got an array of shape "
+            f"{matrix.shape} and type {matrix.dtype}."
+        )
+    return matrix

@@ -17,11 +17,11 @@ from ace_steps.io.parquet import read_table
 from ace_steps.io.provenance import Provenance, digests
 from ace_steps.io.tables import INTERACTIONS, ITEMS, PADDING, RUN
 from ace_steps.io.vectors import read_vectors
-from ace_steps.refine.factor import factorise
+from ace_steps.refine.factor import factorize
 from ace_steps.refine.methods import parse_settings, plan
-from ace_steps.refine.moments import MomentSum
-from ace_steps.refine.plan import Source
-from ace_steps.refine.rows import chunk_rows, unit_rows
+from ace_steps.refine.gram import MomentSum
+from ace_steps.refine.methods import FactoredVectors, prepare
+from ace_steps.refine.refinement import chunk_rows, unit_rows
 from ace_steps.runtime import derive_seed
 from ace_steps.sequences.histories import Histories, Targets, held_out, read_histories
 from ace_steps.sequences.inputs import Inputs, item_matrix
@@ -180,13 +180,15 @@ def refine_known(
     total = MomentSum(unit.shape[1])
     for start in range(0, n_known, step):
         total.add(known[start : start + step])
-    factors = [factorise(total.moments(), center=center) for center in (False, True)]
-    source = Source(*factors, lambda: (known[i : i + step] for i in range(0, n_known, step)))
-    planned = plan(settings, source)
-    refine = planned.start()
-    matrix = np.zeros((n_known + 1, planned.width), np.float32)
+    factors = [factorize(total.moments(), center=center) for center in (False, True)]
+    factored = FactoredVectors(
+        *factors, lambda: (known[i : i + step] for i in range(0, n_known, step))
+    )
+    prepared = prepare(settings, factored)
+    refine = prepared.start()
+    matrix = np.zeros((n_known + 1, prepared.dim), np.float32)
     matrix[1:] = refine(known)
-    return matrix, refine(unit[n_known:]).astype(np.float32), planned.item_encoder
+    return matrix, refine(unit[n_known:]).astype(np.float32), prepared.item_encoder
 
 
 def new_vectors(

@@ -1,4 +1,4 @@
-r"""Factor item vectors once: singular values, directions, mean and raw geometry, for every method.
+r"""Factor item vectors once: singular values and vectors, mean and raw geometry, for every method.
 
 python -m ace_steps.steps.factor_vectors --vectors item_vectors.parquet \
     --factor factor.safetensors
@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 
 from ace_steps.command import log, main_of
 from ace_steps.io.provenance import Provenance, digests
-from ace_steps.refine.artifacts import VectorFile, read_partials, write_factored
-from ace_steps.refine.factoring import factor_file
+from ace_steps.refine.factor_files import factor_file, read_shard_moments, write_factors
+from ace_steps.refine.vector_files import VectorFile
 from ace_steps.runtime import DEVICES
 
 
@@ -27,20 +27,20 @@ def run(
     """Sum the Gram matrix, or join the shards' sums, and solve for both factors."""
     inputs = digests(vectors=vectors)
     file = VectorFile(vectors, id_column, vector_column)
-    joined = read_partials(grams, file, inputs["vectors"]) if grams else None
-    found, used = factor_file(file, device=device, joined=joined)
+    joined = read_shard_moments(grams, inputs["vectors"]) if grams else None
+    factors, used = factor_file(file, device=device, joined=joined)
     note = Provenance("factor_vectors", {}, inputs, {"device": used, "rows": "unit length"})
-    write_factored(factor, found, note)
-    raw, centred = found.raw, found.centred
+    write_factors(factor, factors, note)
+    raw, centered = factors.raw, factors.centered
     dim = len(raw.mean)
     log.info(
         "factored %d vectors of dim %d: rank %d, centered %d; s from %.4g to %.4g; cosine %.4g",
-        *(raw.count, dim, raw.rank, centred.rank),
+        *(raw.count, dim, raw.rank, centered.rank),
         *(raw.singular_values[0], raw.singular_values[-1]),
-        found.geometry.get("mean_cosine", float("nan")),
+        factors.geometry.get("mean_cosine", float("nan")),
     )
     if raw.rank < min(raw.count, dim):
-        log.info("rank deficient: %d of %d directions hold nothing", dim - raw.rank, dim)
+        log.info("rank deficient: %d of %d components hold nothing", dim - raw.rank, dim)
 
 
 main = main_of(run)

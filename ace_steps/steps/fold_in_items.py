@@ -9,9 +9,8 @@ from typing import Annotated
 
 from ace_steps.command import log, main_of
 from ace_steps.io.provenance import Provenance, digests
-from ace_steps.refine import outputs
-from ace_steps.refine.artifacts import VectorFile
 from ace_steps.refine.refinement import Refinement
+from ace_steps.refine.vector_files import VectorFile, fold_in
 
 
 def run(
@@ -26,7 +25,7 @@ def run(
     refinement = Refinement.load(map)
     note = Provenance("fold_in_items", {}, digests(vectors=vectors, map=map), refinement.facts)
     file = VectorFile(vectors, id_column, vector_column)
-    n_items = outputs.write_folded(refined, refinement, file, note)
+    n_items = fold_in(refined, file, refinement, note)
     log.info("folded in %d items to dim %d", n_items, refinement.weights.shape[1])
 
 

@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 from ace_steps.command import log, main_of
 from ace_steps.io import parquet
 from ace_steps.io.provenance import Provenance, digests
-from ace_steps.refine.algebra import algebra
-from ace_steps.refine.artifacts import VectorFile, write_partials
-from ace_steps.refine.partial import leaves_of, sum_leaves
+from ace_steps.refine.factor_files import write_shard_moments
+from ace_steps.refine.gram import leaves_of, select_gram_device, sum_leaves
+from ace_steps.refine.vector_files import VectorFile
 from ace_steps.runtime import DEVICES
 
 
@@ -28,15 +28,15 @@ def run(
     """Stream the shard's rows, scaled to length 1, through the sums of its leaves."""
     n_rows, leaves = parquet.count_rows(vectors), leaves_of(shard)
     file = VectorFile(vectors, id_column, vector_column)
-    dim = file.width()
-    used = algebra(device, dim)
-    kept = sum_leaves(
-        leaves, n_rows, used.new_sum, lambda rows: (c.rows for c in file.chunks(rows))
+    dim = file.dim()
+    device = select_gram_device(device)
+    parts = sum_leaves(
+        leaves, n_rows, lambda rows: (c.rows for c in file.chunks(rows)), dim=dim, device=device
     )
-    count = sum(part.count for part in kept)
-    facts = {"shard": shard, "device": used.device, "count": count}
+    count = sum(part.count for part in parts)
+    facts = {"shard": shard, "device": device, "count": count}
     note = Provenance("gram_vectors", {}, digests(vectors=vectors), facts)
-    write_partials(gram, kept, dim, note)
+    write_shard_moments(gram, parts, dim, note)
     log.info("summed shard %s: %d rows of dim %d", shard, count, dim)
 
 

@@ -15,9 +15,15 @@ from ace_steps.io import parquet
 from ace_steps.io.files import published_together
 from ace_steps.io.provenance import Provenance, digests
 from ace_steps.io.tables import GEOMETRY, SPECTRUM
-from ace_steps.refine import outputs
-from ace_steps.refine.artifacts import VectorFile, read_factored
-from ace_steps.refine.methods import parse_settings
+from ace_steps.refine.factor_files import (
+    geometry_table,
+    read_factors,
+    spectrum_table,
+    write_map,
+)
+from ace_steps.refine.geometry import RefinedGeometry
+from ace_steps.refine.methods import parse_settings, prepare
+from ace_steps.refine.vector_files import VectorFile, write_refined
 
 
 def run(
@@ -35,26 +41,30 @@ def run(
     id_column: Annotated[str, "column of ids"] = "item_id",
     vector_column: Annotated[str, "column of vectors"] = "vector",
 ) -> None:
-    """Plan the refinement, stream the vectors through it, write what it gave."""
+    """Prepare the refinement, stream the vectors through it, write its tables."""
     chosen = parse_settings(settings, "--settings")
     inputs = digests(vectors=vectors, factor=factor)
-    factored = read_factored(factor, inputs["vectors"])
+    factors = read_factors(factor, inputs["vectors"])
     file = VectorFile(vectors, id_column, vector_column)
-    plan = outputs.plan_for(chosen, factored, file)
-    facts = {"method": chosen.method, "item_encoder": plan.item_encoder, **plan.facts}
+    prepared = prepare(chosen, factors.of(file))
+    facts = {"method": chosen.method, "item_encoder": prepared.item_encoder, **prepared.facts}
     note = Provenance("refine_vectors", chosen.as_json(), inputs, facts)
     run = {"dataset": dataset, "encoder": encoder, "refinement": refinement}
     with published_together():
-        measures, gain = outputs.write_refined(refined, plan, factored, file, note)
-        outputs.write_map(map, plan, gain, note)
-        parquet.write_table(outputs.spectrum_table(run, plan, gain), SPECTRUM, spectrum, note)
-        stages = {"raw": factored.geometry, "refined": measures}
-        parquet.write_table(outputs.geometry_table(run, stages), GEOMETRY, geometry, note)
-    found = {**plan.facts, **measures}
+        observer = RefinedGeometry(prepared, factors.sample)
+        write_refined(
+            refined, file, prepared.start(), dim=prepared.dim, note=note, observe=observer.add
+        )
+        measures, gain = observer.measure(factors.neighbors)
+        write_map(map, prepared, gain, note)
+        table = spectrum_table(run, prepared.spectrum, gain)
+        parquet.write_table(table, SPECTRUM, spectrum, note)
+        table = geometry_table(run, {"raw": factors.geometry, "refined": measures})
+        parquet.write_table(table, GEOMETRY, geometry, note)
     log.info(
         "%s: %d vectors to dim %d; %s",
-        *(refinement, factored.raw.count, plan.width),
-        ", ".join(f"{name} {value:.4g}" for name, value in found.items()),
+        *(refinement, factors.raw.count, prepared.dim),
+        ", ".join(f"{name} {value:.4g}" for name, value in (prepared.facts | measures).items()),
     )
 
 

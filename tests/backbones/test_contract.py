@@ -15,19 +15,19 @@ from ace_steps.training.loop import Trainer
 from ace_steps.training.objectives import full_softmax
 from ace_steps.training.optimizers import load_weights, weights_as_arrays
 from ace_steps.training.tasks import build_task
-from tests.refine.made import made_vectors, unit
-from tests.refine.test_methods import carried_out, planned
+from tests.refine.builders import item_vectors, unit
+from tests.refine.test_methods import prepared, refined_rows
 from tests.training.made import N_ITEMS, answers, random_histories, small_settings
 
-ROWS = unit(made_vectors(N_ITEMS, 12))
+ROWS = unit(item_vectors(N_ITEMS, 12))
 
 
 @pytest.fixture(scope="module", params=REFINEMENTS)
 def refined(request):
     """Vectors of one refinement with a padding row, and what training builds from them."""
-    rows = torch.from_numpy(carried_out(request.param, ROWS)).float()
+    rows = torch.from_numpy(refined_rows(request.param, ROWS)).float()
     matrix = torch.cat([torch.zeros(1, rows.shape[1]), rows])
-    return matrix, json.loads(json.dumps(planned(request.param, ROWS).item_encoder))
+    return matrix, json.loads(json.dumps(prepared(request.param, ROWS).item_encoder))
 
 
 def trained(refined, model, seed=0):
@@ -47,7 +47,7 @@ def scores(recommender):
 
 
 def test_every_item_encoder_is_what_some_refinement_asks_for():
-    asked = {planned(method, ROWS).item_encoder["kind"] for method in REFINEMENTS}
+    asked = {prepared(method, ROWS).item_encoder["kind"] for method in REFINEMENTS}
     assert asked == set(ITEM_ENCODERS)
 
 

@@ -10,7 +10,7 @@ from ace_steps.config import grid
 from ace_steps.errors import InputError
 from ace_steps.refine.ace import AceSettings
 from ace_steps.refine.random_init import RandomSettings
-from ace_steps.refine.spectral_methods import SvdSettings
+from ace_steps.refine.spectral import SvdSettings
 
 
 def refinement(model=AceSettings, **values):

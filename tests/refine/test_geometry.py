@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 
 from ace_steps.refine import geometry
-from tests.refine.made import made_vectors, unit
+from tests.refine.builders import item_vectors, unit
 
 
 def test_mean_cosine_is_the_mean_over_all_pairs():
-    rows = unit(made_vectors(20, 5))
+    rows = unit(item_vectors(20, 5))
     pairs = [one @ other for one, other in combinations(rows, 2)]
     total = geometry.sum_of_unit_rows(rows * np.arange(1, 21)[:, None])
     np.testing.assert_allclose(geometry.mean_cosine(total @ total, 20), np.mean(pairs), rtol=1e-12)
 
 
 def test_a_zero_row_has_no_direction_to_add():
-    found = geometry.sum_of_unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]]))
-    np.testing.assert_allclose(found, [0.6, 0.8], rtol=1e-15)
+    result = geometry.sum_of_unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]]))
+    np.testing.assert_allclose(result, [0.6, 0.8], rtol=1e-15)
 
 
 def test_effective_rank_counts_equal_directions_and_discounts_weak_ones():
@@ -44,28 +44,28 @@ def test_isoscore_of_a_line_or_a_point_is_0(variances):
 
 
 def test_spectral_measures_are_sums_over_the_spectrum():
-    rows = made_vectors(50, 6)
+    rows = item_vectors(50, 6)
     values = np.linalg.svd(rows, compute_uv=False)
     squares, variances = values**2, np.linalg.eigvalsh(np.cov(rows.T))
-    found = geometry.spectral_measures(values[::-1], variances)
-    assert found["top_share"] == pytest.approx(squares[0] / squares.sum(), rel=1e-10)
-    wanted = squares.sum() ** 2 / (squares**2).sum()
-    assert found["participation_ratio"] == pytest.approx(wanted, rel=1e-10)
+    result = geometry.spectral_measures(values[::-1], variances)
+    assert result["top_share"] == pytest.approx(squares[0] / squares.sum(), rel=1e-10)
+    expected = squares.sum() ** 2 / (squares**2).sum()
+    assert result["participation_ratio"] == pytest.approx(expected, rel=1e-10)
     rank = geometry.effective_rank(np.sqrt(squares))
-    assert found["effective_rank"] == pytest.approx(rank, rel=1e-10)
-    assert found["effective_rank_share"] == pytest.approx(rank / 6, rel=1e-10)
-    assert found["isoscore"] == pytest.approx(geometry.isoscore(variances), rel=1e-9)
+    assert result["effective_rank"] == pytest.approx(rank, rel=1e-10)
+    assert result["effective_rank_share"] == pytest.approx(rank / 6, rel=1e-10)
+    assert result["isoscore"] == pytest.approx(geometry.isoscore(variances), rel=1e-9)
 
 
 @pytest.mark.parametrize("lambda_", [0.0, 0.5, 20.0])
 @pytest.mark.parametrize("kept", [2, 6])
 def test_reconstruction_error_is_that_of_the_autoencoder_itself(lambda_, kept):
-    rows = unit(made_vectors(30, 6))
+    rows = unit(item_vectors(30, 6))
     u, s, _ = np.linalg.svd(rows, full_matrices=False)
     b = u[:, :kept] @ np.diag(s[:kept] ** 2 / (s[:kept] ** 2 + lambda_)) @ u[:, :kept].T
-    wanted = np.linalg.norm(rows.T - rows.T @ b) ** 2 / np.linalg.norm(rows) ** 2
-    found = geometry.reconstruction_error(s[:kept], float((s**2).sum()), lambda_)
-    assert found == pytest.approx(wanted, abs=1e-12)
+    expected = np.linalg.norm(rows.T - rows.T @ b) ** 2 / np.linalg.norm(rows) ** 2
+    result = geometry.reconstruction_error(s[:kept], float((s**2).sum()), lambda_)
+    assert result == pytest.approx(expected, abs=1e-12)
 
 
 def test_partition_ratio_is_the_ratio_of_plain_sums():
@@ -76,9 +76,9 @@ def test_partition_ratio_is_the_ratio_of_plain_sums():
         for axis in (0, 1)
         for sign in (1, -1)
     ]
-    found = geometry.partition_ratio(rows, np.eye(2))
-    assert found == pytest.approx(min(z) / max(z), rel=1e-12)
-    assert geometry.partition_ratio(7 * rows, -np.eye(2)) == pytest.approx(found, rel=1e-12)
+    result = geometry.partition_ratio(rows, np.eye(2))
+    assert result == pytest.approx(min(z) / max(z), rel=1e-12)
+    assert geometry.partition_ratio(7 * rows, -np.eye(2)) == pytest.approx(result, rel=1e-12)
     assert geometry.partition_ratio(np.zeros((2, 2)), np.eye(2)) == 1
 
 
@@ -88,9 +88,9 @@ def test_partition_ratio_of_one_row_far_from_all_others_is_a_number(dtype):
     rows = np.zeros((n, 2), dtype)
     rows[777] = [1000.0, 0.0]  # the others are zero: the root mean square is 1000 / sqrt(n)
     far = math.sqrt(n)  # exp(141) is beyond float32
-    wanted = math.log((n - 1 + math.exp(-far)) / (n - 1 + math.exp(far)))
-    found = geometry.partition_ratio(rows, np.eye(2))
-    assert math.log(found) == pytest.approx(wanted, rel=1e-12)
+    expected = math.log((n - 1 + math.exp(-far)) / (n - 1 + math.exp(far)))
+    result = geometry.partition_ratio(rows, np.eye(2))
+    assert math.log(result) == pytest.approx(expected, rel=1e-12)
 
 
 def test_partition_ratio_is_a_number_where_even_a_double_overflows():
@@ -98,25 +98,25 @@ def test_partition_ratio_is_a_number_where_even_a_double_overflows():
     rows = np.zeros((n, 1))
     rows[0] = 1.0
     far = math.sqrt(n)  # exp(775); log(n - 1 + exp(far)) is far to the last digit
-    found = geometry.partition_ratio(rows, np.eye(1))
-    assert found == pytest.approx((n - 1) * math.exp(-far / 2) * math.exp(-far / 2), rel=1e-9)
+    result = geometry.partition_ratio(rows, np.eye(1))
+    assert result == pytest.approx((n - 1) * math.exp(-far / 2) * math.exp(-far / 2), rel=1e-9)
 
 
-def test_neighbours_are_the_ten_nearest_by_cosine(monkeypatch):
+def test_neighbors_are_the_ten_nearest_by_cosine(monkeypatch):
     monkeypatch.setattr(geometry, "BLOCK_ROWS", 7)  # several blocks
-    rows = made_vectors(30, 5).astype(np.float32)
+    rows = item_vectors(30, 5).astype(np.float32)
     cosines = unit(rows.astype(float)) @ unit(rows.astype(float)).T
     np.fill_diagonal(cosines, -2)
-    wanted = np.sort(np.argsort(-cosines, axis=1)[:, :10], axis=1)
-    np.testing.assert_array_equal(np.sort(geometry.neighbours(rows), axis=1), wanted)
+    expected = np.sort(np.argsort(-cosines, axis=1)[:, :10], axis=1)
+    np.testing.assert_array_equal(np.sort(geometry.neighbors(rows), axis=1), expected)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])
-def test_fewer_rows_than_ten_have_all_others_as_neighbours(n):
-    assert geometry.neighbours(np.eye(n, dtype=np.float32)).shape == (n, n - 1)
+def test_fewer_rows_than_ten_have_all_others_as_neighbors(n):
+    assert geometry.neighbors(np.eye(n, dtype=np.float32)).shape == (n, n - 1)
 
 
-def test_overlap_is_the_share_of_common_neighbours():
+def test_overlap_is_the_share_of_common_neighbors():
     one, other = np.array([[1, 2], [0, 3]]), np.array([[2, 1], [4, 0]])
     assert geometry.overlap(one, other) == 3 / 4
 
@@ -132,7 +132,7 @@ def test_the_sample_is_every_row_up_to_the_limit_and_seeded_beyond(monkeypatch):
 
 @pytest.mark.parametrize("chunk", [1, 4, 100])
 def test_the_sample_is_taken_as_the_chunks_pass(chunk):
-    rows, sample = made_vectors(20, 3), np.array([0, 3, 4, 11, 19])
+    rows, sample = item_vectors(20, 3), np.array([0, 3, 4, 11, 19])
     taker = geometry.SampleTaker(sample)
     for start in range(0, 20, chunk):
         taker.add(rows[start : start + chunk])

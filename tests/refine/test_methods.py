@@ -7,38 +7,36 @@ import pytest
 import scipy.linalg
 
 from ace_steps.errors import InputError
-from ace_steps.refine.factor import factorise
-from ace_steps.refine.methods import parse_settings, plan
-from ace_steps.refine.plan import Source
+from ace_steps.refine.factor import factorize
+from ace_steps.refine.methods import FactoredVectors, parse_settings, prepare
 from ace_steps.registry import REFINEMENTS
-from tests.refine.made import SETTINGS, made_vectors, unit
-from tests.refine.test_moments import summed
+from tests.refine.builders import SETTINGS, item_vectors, moments_of, unit
 
 N, D, K = 90, 12, 8  # K is the dim in SETTINGS
-ROWS = unit(made_vectors(N, D))
+ROWS = unit(item_vectors(N, D))
 APART = ROWS - ROWS.mean(axis=0)
 TABLES = {"random", "llm2x", "svd", "whitening", "ace"}
 
 
-def planned(method, rows=ROWS, **change):
+def prepared(method, rows=ROWS, **change):
     text = json.dumps({"method": method, **SETTINGS[method], **change})
-    return plan(parse_settings(text, "--settings"), source_of(rows))
+    return prepare(parse_settings(text, "--settings"), factored(rows))
 
 
-def source_of(rows):
-    moments = summed(rows)
-    raw, centred = (factorise(moments, center=center) for center in (False, True))
-    return Source(raw, centred, lambda: iter([rows]))
+def factored(rows):
+    moments = moments_of(rows)
+    raw, centered = (factorize(moments, center=center) for center in (False, True))
+    return FactoredVectors(raw, centered, lambda: iter([rows]))
 
 
-def carried_out(method, rows=ROWS, chunk=N, **change):
-    refine = planned(method, rows, **change).start()
+def refined_rows(method, rows=ROWS, chunk=N, **change):
+    refine = prepared(method, rows, **change).start()
     return np.concatenate([refine(rows[i : i + chunk]) for i in range(0, len(rows), chunk)])
 
 
-def same_up_to_signs(found, wanted, atol=1e-9):
-    signs = np.sign((found * wanted).sum(axis=0))
-    np.testing.assert_allclose(found, wanted * signs, atol=atol)
+def same_up_to_signs(result, expected, atol=1e-9):
+    signs = np.sign((result * expected).sum(axis=0))
+    np.testing.assert_allclose(result, expected * signs, atol=atol)
 
 
 def svd(rows):
@@ -52,77 +50,78 @@ def zca(rows):
 
 
 @pytest.mark.parametrize("method", REFINEMENTS)
-def test_every_method_refines_with_nothing_said_but_its_name(method):
-    given = {"method": method}
+def test_every_method_refines_with_nothing_given_but_its_name(method):
+    values = {"method": method}
     if method == "ace":
-        given["lambda_rel"] = 0.1  # alone it is a grid
-    settings = parse_settings(json.dumps(given), "--settings")
-    rows = unit(made_vectors(200, 136))
-    made = plan(settings, source_of(rows))
-    found = made.start()(rows)
-    assert found.shape == (200, made.width)
-    assert np.isfinite(found).all()
-    assert made.item_encoder.get("width", made.width) == 128
+        values["lambda_rel"] = 0.1  # alone it is a grid
+    settings = parse_settings(json.dumps(values), "--settings")
+    rows = unit(item_vectors(200, 136))
+    refinement = prepare(settings, factored(rows))
+    result = refinement.start()(rows)
+    assert result.shape == (200, refinement.dim)
+    assert np.isfinite(result).all()
+    assert refinement.item_encoder.get("width", refinement.dim) == 128
     if method not in ("random", "llm2x"):
-        assert found.std() == pytest.approx(settings.gamma, rel=1e-6)
+        assert result.std() == pytest.approx(settings.gamma, rel=1e-6)
 
 
 def test_defaults_that_are_not_a_number_of_their_own_are_resolved():
     assert parse_settings('{"method": "alphafuse", "dim": 9}', "--settings").n_trainable() == 4
-    fuse = planned("alphafuse", trainable_last=None)
+    fuse = prepared("alphafuse", trainable_last=None)
     assert fuse.item_encoder["trainable_last"] == K // 2
 
 
 @pytest.mark.parametrize("method", REFINEMENTS)
 def test_chunks_change_nothing_beyond_rounding(method):
-    whole = carried_out(method)
-    np.testing.assert_allclose(carried_out(method, chunk=7), whole, atol=1e-12)
-    assert whole.shape == (N, planned(method).width)
+    whole = refined_rows(method)
+    np.testing.assert_allclose(refined_rows(method, chunk=7), whole, atol=1e-12)
+    assert whole.shape == (N, prepared(method).dim)
 
 
 @pytest.mark.parametrize("method", sorted(set(REFINEMENTS) - {"random"}))
 def test_the_order_of_the_items_permutes_the_rows_alone(method):
     order = np.random.default_rng(5).permutation(N)
-    other = carried_out(method, rows=np.ascontiguousarray(ROWS[order]))
-    np.testing.assert_allclose(other, carried_out(method)[order], atol=1e-10)
+    other = refined_rows(method, rows=np.ascontiguousarray(ROWS[order]))
+    np.testing.assert_allclose(other, refined_rows(method)[order], atol=1e-10)
 
 
 @pytest.mark.parametrize("method", sorted(set(REFINEMENTS) - {"random"}))
 def test_moments_gain_and_map_are_those_of_the_rows(method):
-    made, rows = planned(method), carried_out(method)
-    np.testing.assert_allclose(made.moments.gram, rows.T @ rows, atol=1e-9)
-    np.testing.assert_allclose(made.moments.total, rows.sum(axis=0), atol=1e-9)
-    np.testing.assert_allclose(made.map.apply(ROWS), rows, atol=0)
-    first = rows[:, : made.item_encoder.get("parts", [made.width])[0]] / made.facts["scale"]
+    refinement, rows = prepared(method), refined_rows(method)
+    np.testing.assert_allclose(refinement.moments.gram, rows.T @ rows, atol=1e-9)
+    np.testing.assert_allclose(refinement.moments.total, rows.sum(axis=0), atol=1e-9)
+    np.testing.assert_allclose(refinement.map.apply(ROWS), rows, atol=0)
+    n_first = refinement.item_encoder.get("parts", [refinement.dim])[0]
+    first = rows[:, :n_first] / refinement.facts["scale"]
     values = np.linalg.svd(first, compute_uv=False)
-    np.testing.assert_allclose(made.gain, values[: len(made.gain)], atol=1e-9)
+    np.testing.assert_allclose(refinement.gain, values[: len(refinement.gain)], atol=1e-9)
 
 
 @pytest.mark.parametrize("method", REFINEMENTS)
 def test_training_can_tell_what_to_build(method):
-    made = planned(method)
-    encoder = made.item_encoder
-    assert json.loads(json.dumps(made.facts)) == made.facts
+    refinement = prepared(method)
+    encoder = refinement.item_encoder
+    assert json.loads(json.dumps(refinement.facts)) == refinement.facts
     if method in TABLES:
         drawn = {"kind": "drawn_table", "std": 0.02}
         assert encoder == (drawn if method == "random" else {"kind": "table"})
-        assert made.width == K
+        assert refinement.dim == K
         return
-    assert sum(encoder["parts"]) == made.width
+    assert sum(encoder["parts"]) == refinement.dim
     assert encoder["width"] == K
 
 
 def test_random_is_a_seeded_normal_table_whatever_the_vectors():
-    table = carried_out("random", rows=unit(made_vectors(4000, 4)))
+    table = refined_rows("random", rows=unit(item_vectors(4000, 4)))
     assert table.std() == pytest.approx(0.02, rel=0.02)
     assert abs(table.mean()) < 0.001
-    np.testing.assert_array_equal(table[:N], carried_out("random"))
-    assert (carried_out("random", seed=4) != table[:N]).all()
+    np.testing.assert_array_equal(table[:N], refined_rows("random"))
+    assert (refined_rows("random", seed=4) != table[:N]).all()
 
 
-def test_llm2x_is_the_scores_of_a_centred_pca():
+def test_llm2x_is_the_scores_of_a_centered_pca():
     u, s, _ = svd(APART)
-    same_up_to_signs(carried_out("llm2x"), (u * s)[:, :K])
+    same_up_to_signs(refined_rows("llm2x"), (u * s)[:, :K])
 
 
 @pytest.mark.parametrize("center", [False, True])
@@ -136,34 +135,34 @@ def test_llm2x_is_the_scores_of_a_centred_pca():
 )
 def test_the_spectral_tables_are_singular_vectors_times_gains(method, gain, center):
     u, s, _ = svd(APART if center else ROWS)
-    found = carried_out(method, center=center)
-    wanted = u[:, :K] * gain(s[:K])
-    assert found.std() == pytest.approx(0.1, rel=1e-10)
-    same_up_to_signs(found / np.linalg.norm(found), wanted / np.linalg.norm(wanted))
+    result = refined_rows(method, center=center)
+    expected = u[:, :K] * gain(s[:K])
+    assert result.std() == pytest.approx(0.1, rel=1e-10)
+    same_up_to_signs(result / np.linalg.norm(result), expected / np.linalg.norm(expected))
 
 
-def test_ace_meets_whitening_and_svd_at_the_ends_of_its_dial():
-    whitened = carried_out("ace", **{"lambda": 0})
-    np.testing.assert_allclose(whitened, carried_out("whitening"), atol=1e-12)
+def test_ace_meets_whitening_and_svd_at_the_ends_of_lambda():
+    whitened = refined_rows("ace", **{"lambda": 0})
+    np.testing.assert_allclose(whitened, refined_rows("whitening"), atol=1e-12)
     np.testing.assert_allclose(
-        carried_out("ace", **{"lambda": 1e13}), carried_out("svd"), atol=1e-9
+        refined_rows("ace", **{"lambda": 1e13}), refined_rows("svd"), atol=1e-9
     )
 
 
 def test_the_facts_of_ace_hold_the_solved_lambda():
     weakest = svd(ROWS)[1][K - 1] ** 2
-    facts = planned("ace", **{"lambda": 3.0}).facts
+    facts = prepared("ace", **{"lambda": 3.0}).facts
     assert facts["lambda"] == 3.0
     assert facts["lambda_rel"] == pytest.approx(3.0 / weakest, rel=1e-9)
 
 
 @pytest.mark.parametrize("groups", [1, 2, 3, 12])
 def test_whitenrec_plus_is_full_and_group_zca_side_by_side(groups):
-    found = carried_out("whitenrec_plus", groups=groups)
+    result = refined_rows("whitenrec_plus", groups=groups)
     parts = [zca(part) for part in np.split(APART, groups, axis=1)]
-    np.testing.assert_allclose(found[:, :D], zca(APART), atol=1e-9)
-    np.testing.assert_allclose(found[:, D:], np.hstack(parts), atol=1e-9)
-    assert planned("whitenrec_plus").item_encoder == {
+    np.testing.assert_allclose(result[:, :D], zca(APART), atol=1e-9)
+    np.testing.assert_allclose(result[:, D:], np.hstack(parts), atol=1e-9)
+    assert prepared("whitenrec_plus").item_encoder == {
         "kind": "mlp",
         "parts": [D, D],
         "hidden": D // 2,
@@ -172,22 +171,22 @@ def test_whitenrec_plus_is_full_and_group_zca_side_by_side(groups):
     }
 
 
-def test_whitenrec_plus_leaves_out_directions_without_content():
-    rows = unit(made_vectors(N, D, rank=5))
-    found = carried_out("whitenrec_plus", rows=rows, groups=2)
-    values = np.linalg.svd(found[:, :D], compute_uv=False)
+def test_whitenrec_plus_leaves_out_components_without_content():
+    rows = unit(item_vectors(N, D, rank=5))
+    result = refined_rows("whitenrec_plus", rows=rows, groups=2)
+    values = np.linalg.svd(result[:, :D], compute_uv=False)
     np.testing.assert_allclose(values[:5], 1, atol=1e-8)
     np.testing.assert_allclose(values[5:], 0, atol=1e-8)
 
 
-def test_whitenrec_plus_refuses_groups_that_do_not_divide_the_width():
-    with pytest.raises(InputError, match="5 groups do not divide the width 12"):
-        planned("whitenrec_plus", groups=5)
+def test_whitenrec_plus_refuses_groups_that_do_not_divide_the_dim():
+    with pytest.raises(InputError, match=r"groups: .*12, got 5"):
+        prepared("whitenrec_plus", groups=5)
 
 
 def test_alpharec_is_the_unit_vectors_themselves():
-    np.testing.assert_array_equal(carried_out("alpharec"), ROWS)
-    assert planned("alpharec").item_encoder == {
+    np.testing.assert_array_equal(refined_rows("alpharec"), ROWS)
+    assert prepared("alpharec").item_encoder == {
         "kind": "mlp",
         "parts": [D],
         "hidden": D // 2,
@@ -196,31 +195,31 @@ def test_alpharec_is_the_unit_vectors_themselves():
     }
 
 
-@pytest.mark.parametrize(("asked", "kept"), [(5, 5), (1536, D)])
-def test_llmemb_is_the_scores_of_as_many_components_as_there_are(asked, kept):
+@pytest.mark.parametrize(("pca_dim", "kept"), [(5, 5), (1536, D)])
+def test_llmemb_is_the_scores_of_as_many_components_as_there_are(pca_dim, kept):
     u, s, _ = svd(APART)
-    same_up_to_signs(carried_out("llmemb", pca_dim=asked), (u * s)[:, :kept])
-    encoder = planned("llmemb", pca_dim=asked).item_encoder
+    same_up_to_signs(refined_rows("llmemb", pca_dim=pca_dim), (u * s)[:, :kept])
+    encoder = prepared("llmemb", pca_dim=pca_dim).item_encoder
     assert (encoder["parts"], encoder["hidden"]) == ([kept], kept // 2)
     assert encoder["activation"] == "identity"
 
 
 def test_llmemb_takes_fewer_items_than_entries():
-    assert planned("llmemb", rows=unit(made_vectors(7, D))).width == 6  # centring takes one
+    assert prepared("llmemb", rows=unit(item_vectors(7, D))).dim == 6  # centering takes one
 
 
 @pytest.mark.parametrize("method", ["whitenrec_plus", "alpharec", "llmemb"])
-def test_gamma_sets_the_size_of_frozen_vectors_and_nothing_else(method):
-    as_made, found = carried_out(method), carried_out(method, gamma=0.7)
-    assert found.std() == pytest.approx(0.7, rel=1e-6)
-    np.testing.assert_allclose(found, as_made * (0.7 / as_made.std()), rtol=1e-6, atol=1e-9)
+def test_gamma_sets_the_scale_of_frozen_vectors_and_nothing_else(method):
+    unscaled, result = refined_rows(method), refined_rows(method, gamma=0.7)
+    assert result.std() == pytest.approx(0.7, rel=1e-6)
+    np.testing.assert_allclose(result, unscaled * (0.7 / unscaled.std()), rtol=1e-6, atol=1e-9)
 
 
 def test_alphafuse_has_unit_variance_in_every_column():
-    found = carried_out("alphafuse")
-    np.testing.assert_allclose(found.T @ found / N, np.eye(K), atol=1e-9)
-    same_up_to_signs(found, svd(APART)[0][:, :K] * np.sqrt(N), atol=1e-8)
-    assert planned("alphafuse", trainable_last=0).item_encoder == {
+    result = refined_rows("alphafuse")
+    np.testing.assert_allclose(result.T @ result / N, np.eye(K), atol=1e-9)
+    same_up_to_signs(result, svd(APART)[0][:, :K] * np.sqrt(N), atol=1e-8)
+    assert prepared("alphafuse", trainable_last=0).item_encoder == {
         "kind": "partly_trainable",
         "parts": [K],
         "width": K,
@@ -290,10 +289,10 @@ def test_settings_without_a_method_are_refused(text, message):
 
 
 @pytest.mark.parametrize("method", ["llm2x", "svd", "whitening", "ace", "alphafuse"])
-def test_a_width_beyond_the_rank_is_refused(method):
-    rows = unit(made_vectors(N, D, rank=6))
-    with pytest.raises(InputError, match="have only rank"):
-        planned(method, rows=rows)
+def test_a_dim_beyond_the_rank_is_refused(method):
+    rows = unit(item_vectors(N, D, rank=6))
+    with pytest.raises(InputError, match=r"dim: .*rank"):
+        prepared(method, rows=rows)
 
 
 SHAPES = [(method, {"dim": dim}) for method in REFINEMENTS for dim in (D, D + 1)]
@@ -301,20 +300,20 @@ SHAPES += [("whitenrec_plus", {"groups": groups}) for groups in (3, 5)]
 
 
 @pytest.mark.parametrize(("method", "change"), SHAPES)
-def test_a_plan_knows_from_the_encoders_dim_what_the_step_would_refuse(method, change):
-    given = {"method": method, **SETTINGS[method], **change}
-    said = parse_settings(json.dumps(given), "--settings").refusal_of(D)
-    if said is None:
-        assert planned(method, rows=unit(np.vstack([ROWS, np.eye(D)])), **change).width
+def test_a_plan_knows_from_the_encoders_dim_what_the_step_refuses(method, change):
+    values = {"method": method, **SETTINGS[method], **change}
+    refusal = parse_settings(json.dumps(values), "--settings").refusal_of(D)
+    if refusal is None:
+        assert prepared(method, rows=unit(np.vstack([ROWS, np.eye(D)])), **change).dim
     else:
         key = next(iter(change))
-        assert said.startswith(f"{key}: ")
-        assert str(change[key]) in said
+        assert refusal.startswith(f"{key}: ")
+        assert str(change[key]) in refusal
         with pytest.raises(InputError):
-            planned(method, **change)
+            prepared(method, **change)
 
 
 @pytest.mark.parametrize("method", ["whitenrec_plus", "llmemb"])
 def test_equal_vectors_leave_nothing_to_centre(method):
-    with pytest.raises(InputError, match="the item vectors are all equal"):
-        planned(method, rows=unit(np.ones((5, D))))
+    with pytest.raises(InputError, match="all equal"):
+        prepared(method, rows=unit(np.ones((5, D))))

@@ -6,8 +6,18 @@ import pytest
 from ace_steps.io import parquet
 from ace_steps.io.vectors import read_vectors
 from ace_steps.refine import fit
-from tests.refine.made import COLUMNS, SETTINGS, refused, write_foreign, write_vectors
-from tests.refine.runs import VECTORS, factor, fold_in, refine, settings_of
+from tests.refine.builders import (
+    COLUMNS,
+    SETTINGS,
+    VECTORS,
+    factor,
+    fold_in,
+    refine,
+    refused,
+    settings_of,
+    write_foreign,
+    write_vectors,
+)
 
 FLOAT32 = VECTORS.astype(np.float32)
 
@@ -43,9 +53,9 @@ def test_a_new_item_is_folded_in_without_the_others(folder):
     new = write_foreign(folder / "new.parquet", VECTORS[17:18])
     assert fold_in(folder, new, *COLUMNS) == 0
     folded = read_vectors(folder / "folded.parquet")
-    wanted = read_vectors(folder / "refined.parquet").matrix[17]
+    expected = read_vectors(folder / "refined.parquet").matrix[17]
     assert (folded.ids.to_list(), folded.index.tolist()) == (["p0"], [1])
-    np.testing.assert_allclose(folded.matrix[0], wanted, rtol=1e-4, atol=1e-6)  # float64 went in
+    np.testing.assert_allclose(folded.matrix[0], expected, rtol=1e-4, atol=1e-6)  # float64 went in
 
 
 def test_a_drawn_table_has_no_map_to_fold_in_with(folder, capfd):
@@ -58,11 +68,11 @@ def test_a_drawn_table_has_no_map_to_fold_in_with(folder, capfd):
     )
 
 
-def test_new_vectors_of_another_width_are_refused(folder, capfd):
+def test_new_vectors_of_another_dim_are_refused(folder, capfd):
     assert refine(folder, settings_of("ace")) == 0
     write_vectors(folder / "other.parquet", np.ones((2, 5)))
     capfd.readouterr()
-    refused(capfd, fold_in(folder, folder / "other.parquet"), "width 5 were given, .* takes 12")
+    refused(capfd, fold_in(folder, folder / "other.parquet"), "dim 12.* got 5")
 
 
 def test_a_map_that_is_no_map_is_refused(folder, capfd):
@@ -74,9 +84,9 @@ def test_a_map_that_is_no_map_is_refused(folder, capfd):
 def test_a_map_saved_by_the_library_folds_items_in(fitted):
     vectors = write_vectors(fitted / "vectors.parquet", FLOAT32[:5])
     assert fold_in(fitted, vectors) == 0
-    found = read_vectors(fitted / "folded.parquet").matrix
-    wanted = fit(FLOAT32, dim=6, lambda_=1.0).transform(FLOAT32[:5])
-    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+    folded = read_vectors(fitted / "folded.parquet").matrix
+    expected = fit(FLOAT32, dim=6, lambda_=1.0).transform(FLOAT32[:5])
+    np.testing.assert_allclose(folded, expected, rtol=1e-5)
 
 
 def test_no_new_items_give_an_empty_table(fitted):
@@ -93,7 +103,7 @@ def test_a_new_item_without_a_direction_is_named(fitted, capfd):
 
 @pytest.mark.parametrize("n_rows", [1, 1000])
 def test_a_new_item_given_twice_is_named_in_one_chunk_or_two(fitted, capfd, monkeypatch, n_rows):
-    monkeypatch.setattr("ace_steps.refine.artifacts.chunk_rows", lambda width: n_rows)
+    monkeypatch.setattr("ace_steps.refine.vector_files.chunk_rows", lambda dim: n_rows)
     path = write_vectors(fitted / "vectors.parquet", FLOAT32[:3], ids=["a", "b", "a"])
     refused(capfd, fold_in(fitted, path), "holds 'a' more than once; 1 such ids")
     assert not (fitted / "folded.parquet").exists()

@@ -9,8 +9,7 @@ from safetensors.torch import save_file
 
 from ace_steps.io import parquet
 from ace_steps.io.vectors import read_vectors
-from tests.refine.made import SETTINGS, made_vectors
-from tests.refine.runs import factor, refine, settings_of
+from tests.refine.builders import SETTINGS, factor, item_vectors, refine, settings_of
 from tests.steps.made_vectors import IDS, VECTORS, WIDTH, N, write_ids, write_npy, write_parquet
 
 ORDER = np.random.default_rng(1).permutation(N)  # no file is in the order of the items
@@ -131,7 +130,7 @@ def test_missing_items_are_zeros_where_the_configuration_says_so(import_vectors,
 def test_every_refinement_takes_vectors_with_zeros_for_missing_items(
     import_vectors, tmp_path, method
 ):
-    vectors = made_vectors(N, 12).astype(np.float32)
+    vectors = item_vectors(N, 12).astype(np.float32)
     path = write_parquet(tmp_path / "mine.parquet", vectors[4:], IDS[4:])
     assert import_vectors(vectors=path, missing_items="zero")[0] == 0
     assert factor(tmp_path) == 0
@@ -144,9 +143,9 @@ def test_every_refinement_takes_vectors_with_zeros_for_missing_items(
 
 
 def test_zeros_that_nobody_declared_are_still_refused_downstream(tmp_path, capsys):
-    from tests.refine.made import write_vectors
+    from tests.refine.builders import write_vectors
 
-    vectors = made_vectors(N, 12)
+    vectors = item_vectors(N, 12)
     vectors[3] = 0
     write_vectors(tmp_path / "vectors.parquet", vectors)
     assert factor(tmp_path) == 2

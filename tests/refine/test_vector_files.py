@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ace_steps.refine.artifacts import VectorFile
+from ace_steps.refine.vector_files import VectorFile
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def many(tmp_path):
 
 
 def test_what_was_read_before_is_let_go(many, monkeypatch):
-    monkeypatch.setattr("ace_steps.refine.artifacts.chunk_rows", lambda width: 512)
+    monkeypatch.setattr("ace_steps.refine.vector_files.chunk_rows", lambda width: 512)
     held = []
     before = pa.total_allocated_bytes()
     for _ in many.chunks():
@@ -32,7 +32,7 @@ def test_a_range_of_rows_is_those_rows_across_row_groups(many):
     whole = np.concatenate([chunk.rows for chunk in many.chunks()])
     for rows in (range(0, 1), range(500, 1600), range(8191, 8192), range(40, 40)):
         chunks = list(many.chunks(rows))
-        found = np.concatenate([chunk.rows for chunk in chunks])
-        np.testing.assert_array_equal(found, whole[rows.start : rows.stop])
+        result = np.concatenate([chunk.rows for chunk in chunks])
+        np.testing.assert_array_equal(result, whole[rows.start : rows.stop])
         index = np.concatenate([chunk.index for chunk in chunks])
         np.testing.assert_array_equal(index, np.arange(rows.start + 1, rows.stop + 1))
