@@ -69,7 +69,7 @@ def test_a_set_of_shards_that_is_not_whole_is_refused(shards, message):
 
 @pytest.mark.parametrize("text", ["", "2", "3-of-2", "0-of-2", "1-of-0", "a-of-b", "1-of-2x"])
 def test_a_shard_of_another_form_is_refused(text):
-    with pytest.raises(InputError, match=f"'{text}'.*2-of-4"):
+    with pytest.raises(InputError, match=f"2-of-4.*'{text}'"):
         parse_shard(text)
 
 
