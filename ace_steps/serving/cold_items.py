@@ -18,9 +18,8 @@ from ace_steps.io.provenance import Provenance, digests
 from ace_steps.io.tables import INTERACTIONS, ITEMS, PADDING, RUN
 from ace_steps.io.vectors import read_vectors
 from ace_steps.refine.factor import factorize
-from ace_steps.refine.methods import parse_settings, plan
 from ace_steps.refine.gram import MomentSum
-from ace_steps.refine.methods import FactoredVectors, prepare
+from ace_steps.refine.methods import FactoredVectors, parse_settings, prepare
 from ace_steps.refine.refinement import chunk_rows, unit_rows
 from ace_steps.runtime import derive_seed
 from ace_steps.sequences.histories import Histories, Targets, held_out, read_histories
