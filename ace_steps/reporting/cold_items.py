@@ -23,8 +23,10 @@ TARGETS = {  # targets and what they are ranked among, in the order of the colum
     ("known", "all"): "known among all",
 }
 SHOWN = (
-    *((("new", "new"), "recall", 20), (("new", "new"), "recall", 50)),
-    *((("new", "all"), "recall", 20), (("new", "all"), "recall", 50)),
+    (("new", "new"), "recall", 20),
+    (("new", "new"), "recall", 50),
+    (("new", "all"), "recall", 20),
+    (("new", "all"), "recall", 50),
     (("known", "all"), "recall", 20),
 )
 EXPLANATION = (

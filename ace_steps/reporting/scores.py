@@ -122,7 +122,7 @@ def preferred_verdict(artifacts: Artifacts, setup: Setup) -> str:
     """What the tests say of the preferred refinement against the baseline, as a predicate."""
     entry = preferred(setup, artifacts.config)[0]["refinement_entry"]
     if entry == setup.baseline:
-        return f"is {formatting.entry(entry)} itself"
+        return "is the baseline itself"
     compared = artifacts.comparisons.filter(
         **setup.names, refinement_a=entry, refinement_b=setup.baseline, slice="all"
     )

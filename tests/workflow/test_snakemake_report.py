@@ -13,6 +13,7 @@ FIGURES = {  # the folder under figures of each category
     "Grids on validation": "grid",
     "Grids on test, no part in the choice": "grid_test",
     "Geometry against metric": "geometry",
+    "Differences": "differences",
     "Gains by slice": "slices",
     "Training curves": "curves",
     "Time and memory": "cost",
@@ -64,7 +65,7 @@ def test_captions_are_ours_with_the_configurations_names_in_them(page):
         "The data of toy after all filters" in captions["results/toy/report/figures/data/toy.svg"]
     )
     grid = captions["results/toy/report/figures/grid/toy/toy/sasrec.svg"]
-    assert "the point that was chosen by ndcg at 10." in grid
+    assert "the grid point that was chosen by ndcg at 10." in grid
     assert "(random, ace) on toy with vectors of toy" in " ".join(
         held(page, "workflow_desc").split()
     )
