@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ace_steps.backbones.item_encoders import TrainableTable
+from ace_steps.backbones.network import Packing
 from ace_steps.backbones.recommender import build_recommender
 from ace_steps.backbones.registry import parse_backbone
 from ace_steps.errors import InputError
@@ -59,17 +60,41 @@ def test_other_rows_of_the_batch_change_nothing(recommender):
     torch.testing.assert_close(both[:1], alone)
 
 
+PACKED_ROWS = [[[3, 1, 2], [9, 8]], [[5], [6, 7, 4], [2, 2]], [[1, 1, 4, 1, 6, 2]]]
+
+
 @pytest.mark.parametrize("model", [name for name, network in NETWORKS.items() if network.can_pack])
 def test_packed_histories_do_not_see_each_other(model):
+    """Several histories of mixed lengths in a row give what each gives alone."""
     recommender = build(model)
-    read = torch.tensor([[3, 1, 2, 0, 0], [9, 8, 7, 4, 0], [5, 6, 0, 0, 0], [1, 1, 1, 1, 1]])
+    history, position, segment = torch.zeros(3, 3, 6, dtype=torch.int64)
+    for row, histories in enumerate(PACKED_ROWS):
+        items = [item for each in histories for item in each]
+        history[row, : len(items)] = torch.tensor(items)
+        position[row, : len(items)] = torch.cat([torch.arange(len(each)) for each in histories])
+        lengths = torch.tensor([len(each) for each in histories])
+        segment[row, : len(items)] = torch.arange(1, len(histories) + 1).repeat_interleave(lengths)
+    packing = Packing(position, segment)
+    packed = recommender.network(history, recommender.items(), packing)
+    for row, histories in enumerate(PACKED_ROWS):
+        for number, each in enumerate(histories, start=1):
+            alone = queries(recommender, [each])[0]
+            torch.testing.assert_close(packed[row][segment[row] == number], alone)
+
+
+@pytest.mark.parametrize("model", [name for name, network in NETWORKS.items() if network.can_pack])
+def test_the_layout_of_a_batch_packs_histories_apart(model):
+    recommender = build(model)
+    read = torch.tensor([[3, 1, 2, 0, 0, 0], [9, 8, 7, 4, 0, 0], [5, 6, 0, 0, 0, 0], [1] * 6])
     length = (read > 0).sum(dim=1)
-    _, block = lay_out(read.numpy(), read.numpy(), length.numpy(), pack=True).blocks
+    blocks = lay_out(read.numpy(), read.numpy(), length.numpy(), pack=True).blocks
+    block = next(one for one in blocks if one.packing is not None)
+    assert block.packing.segment.unique().numel() > 1
     packed = recommender.network(block.history, recommender.items(), block.packing)
-    for row, n_real in zip(read[:3], length[:3], strict=True):
-        here = (block.history == row[0]).nonzero()[0]
-        found = packed[here[0], here[1] : here[1] + n_real]
-        torch.testing.assert_close(found[None], queries(recommender, [row[:n_real].tolist()]))
+    for row, n_events in zip(read[:3], length[:3], strict=True):
+        at = (block.history == row[0]).nonzero()[0]
+        result = packed[at[0], at[1] : at[1] + n_events]
+        torch.testing.assert_close(result[None], queries(recommender, [row[:n_events].tolist()]))
 
 
 def test_a_recurrent_network_refuses_rows_of_several_histories():
