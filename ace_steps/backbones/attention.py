@@ -15,22 +15,22 @@ class TransformerLayer(nn.Module):
 
     def __init__(self, settings: TransformerSettings) -> None:
         super().__init__()
-        width = settings.dim
+        dim = settings.dim
         self.heads = settings.num_heads
         self.attention_dropout = settings.attention_dropout
-        self.to_heads = nn.Linear(width, 3 * width)
-        self.from_heads = nn.Linear(width, width)
-        self.attention_norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
-        self.to_inner = nn.Linear(width, settings.inner_dim)
-        self.from_inner = nn.Linear(settings.inner_dim, width)
-        self.inner_norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
+        self.to_heads = nn.Linear(dim, 3 * dim)
+        self.from_heads = nn.Linear(dim, dim)
+        self.attention_norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.to_inner = nn.Linear(dim, settings.inner_dim)
+        self.from_inner = nn.Linear(settings.inner_dim, dim)
+        self.inner_norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         self.dropout = nn.Dropout(settings.dropout)
 
     def forward(self, states: Tensor, mask: Tensor | None) -> Tensor:
         """The layer's output.
 
         Args:
-            states: (rows, length, width).
+            states: (rows, length, dim).
             mask: (rows, 1, length or 1, length) bool, True where the last may be seen by the one
                 before; None for causal attention.
         """
@@ -40,9 +40,9 @@ class TransformerLayer(nn.Module):
         return self.inner_norm(states + self.dropout(inner))
 
     def _attend(self, states: Tensor, mask: Tensor | None) -> Tensor:
-        rows, length, width = states.shape
-        split = self.to_heads(states).view(rows, length, 3, self.heads, width // self.heads)
-        query, key, value = split.permute(2, 0, 3, 1, 4)  # each (rows, heads, length, width/heads)
+        rows, length, dim = states.shape
+        split = self.to_heads(states).view(rows, length, 3, self.heads, dim // self.heads)
+        query, key, value = split.permute(2, 0, 3, 1, 4)  # each (rows, heads, length, dim/heads)
         attended = F.scaled_dot_product_attention(
             query,
             key,
@@ -51,10 +51,10 @@ class TransformerLayer(nn.Module):
             dropout_p=self.attention_dropout if self.training else 0.0,
             is_causal=mask is None,
         )
-        return attended.transpose(1, 2).reshape(rows, length, width)
+        return attended.transpose(1, 2).reshape(rows, length, dim)
 
 
-def initialise(network: nn.Module, generator: torch.Generator) -> None:
+def initialize(network: nn.Module, generator: torch.Generator) -> None:
     """Draw every weight matrix from N(0, 0.02^2); biases are 0, and layer norms stay the identity.
 
     Args:

@@ -1,4 +1,4 @@
-"""BERT4Rec: attention in both directions, trained on hidden items (Sun et al., CIKM 2019)."""
+"""BERT4Rec: attention in both directions, trained on masked items (Sun et al., CIKM 2019)."""
 
 from typing import Annotated, Literal
 
@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from ace_steps.backbones.attention import LAYER_NORM_EPS, TransformerLayer, initialise
+from ace_steps.backbones.attention import LAYER_NORM_EPS, TransformerLayer, initialize
 from ace_steps.backbones.network import MASK, Network, Packing
 from ace_steps.backbones.settings import TransformerSettings
 from ace_steps.io.tables import PADDING
@@ -36,7 +36,7 @@ class Bert4RecSettings(TransformerSettings):
 
 
 class Bert4Rec(Network):
-    """Histories with hidden items (``MASK``) to queries for them.
+    """Histories with masked items (``MASK``) to queries for them.
 
     A query ends in a 1 and a scored item in its bias, so that scores are inner products here too.
     """
@@ -49,16 +49,16 @@ class Bert4Rec(Network):
     ) -> None:
         """``n_items`` is the number of item biases, one each and an unused one for the padding."""
         super().__init__()
-        width = settings.dim
+        dim = settings.dim
         self.longest_history = settings.max_length - 1
-        self.positions = nn.Parameter(torch.empty(settings.max_length, width))
-        self.input_norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
+        self.positions = nn.Parameter(torch.empty(settings.max_length, dim))
+        self.input_norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         self.dropout = nn.Dropout(settings.dropout)
         self.layers = nn.ModuleList(TransformerLayer(settings) for _ in range(settings.num_layers))
-        self.to_query = nn.Linear(width, width)
-        self.query_norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
-        initialise(self, generator)
-        self.hidden_item = nn.Parameter(torch.zeros(width))
+        self.to_query = nn.Linear(dim, dim)
+        self.query_norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        initialize(self, generator)
+        self.hidden_item = nn.Parameter(torch.zeros(dim))
         self.item_bias = nn.Parameter(torch.zeros(n_items + 1))
 
     def forward(self, history: Tensor, items: Tensor, packing: Packing | None) -> Tensor:
@@ -66,11 +66,11 @@ class Bert4Rec(Network):
 
         Args:
             history: (rows, length) item indices or ``MASK``, padded on the right with 0.
-            items: (n_items + 1, width) item vectors, row 0 the padding.
+            items: (n_items + 1, dim) item vectors, row 0 the padding.
             packing: Where a row's histories stand; None for one history a row.
 
         Returns:
-            (rows, length, width + 1).
+            (rows, length, dim + 1).
         """
         states = F.embedding(history.clamp(min=PADDING), items, padding_idx=PADDING)
         states = torch.where((history == MASK).unsqueeze(-1), self.hidden_item, states)
@@ -79,7 +79,7 @@ class Bert4Rec(Network):
             position = torch.arange(history.shape[1], device=history.device)
         else:
             position = packing.position
-            # Unused places see themselves: a softmax over nothing would be NaN.
+            # Unused positions see themselves: a softmax over nothing would be NaN.
             alone = torch.eye(history.shape[1], dtype=torch.bool, device=history.device)
             mask = (mask & packing.same_history()) | alone
         states = self.dropout(self.input_norm(states + F.embedding(position, self.positions)))
@@ -89,22 +89,22 @@ class Bert4Rec(Network):
         return torch.cat([queries, torch.ones_like(queries[..., :1])], dim=-1)
 
     def scored_items(self, items: Tensor, rows: Tensor | None = None) -> Tensor:
-        """(n_items + 1 or k, width + 1): item vectors, each followed by its bias."""
+        """(n_items + 1 or k, dim + 1): item vectors, each followed by its bias."""
         bias = self.item_bias if rows is None else self.item_bias[rows]
         return torch.cat([items, bias.unsqueeze(1)], dim=1)
 
     def next_queries(self, history: Tensor, length: Tensor, items: Tensor) -> Tensor:
-        """The query for a hidden item after each history, which keeps its place and its first item.
+        """The query for a masked item after each history, which keeps its positions and first item.
 
         Args:
             history: (rows, longest) item indices, one history a row, padded on the right with 0.
             length: (rows,) real events of each, at least 1, at most ``longest_history``.
-            items: (n_items + 1, width) item vectors.
+            items: (n_items + 1, dim) item vectors.
 
         Returns:
-            (rows, width + 1).
+            (rows, dim + 1).
         """
         rows = torch.arange(len(history), device=history.device)
-        asked = F.pad(history, (0, 1), value=PADDING)
-        asked[rows, length] = MASK
-        return self(asked, items, None)[rows, length]
+        with_mask = F.pad(history, (0, 1), value=PADDING)
+        with_mask[rows, length] = MASK
+        return self(with_mask, items, None)[rows, length]

@@ -45,11 +45,11 @@ class Gru4Rec(Network):
 
         Args:
             history: (rows, length) item indices, oldest first, padded on the right with 0.
-            items: (n_items + 1, width) item vectors, row 0 the padding.
+            items: (n_items + 1, dim) item vectors, row 0 the padding.
             packing: None.
 
         Returns:
-            (rows, length, width); an entry is what its history up to there alone would give.
+            (rows, length, dim); an entry is what its history up to there alone would give.
         """
         if packing is not None:
             raise ValueError("a recurrent network reads one history a row")

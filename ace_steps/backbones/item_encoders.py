@@ -3,7 +3,7 @@
 A refinement's vectors start a trainable table, or stay frozen under layers that are trained. Which
 of them is written in the vectors' provenance, ``facts["item_encoder"]``.
 
-Every module is called without arguments for all (n_items + 1, width) item vectors, row 0 the
+Every module is called without arguments for all (n_items + 1, dim) item vectors, row 0 the
 padding's zeros, or with the (k,) rows that a step needs, ascending from row 0, for those alone.
 """
 
@@ -20,7 +20,7 @@ from ace_steps.settings import Count, Positive, Settings
 from ace_steps.validation import unknown
 
 ACTIVATIONS = {"identity": nn.Identity, "relu": nn.ReLU, "leaky_relu": nn.LeakyReLU}
-ROWS_AT_ONCE = 2**14  # items under frozen layers, where no gradient is wanted
+ROWS_AT_ONCE = 2**14  # items under frozen layers, where no gradient is needed
 Parts = Annotated[list[Count], Field(min_length=1)]
 
 
@@ -66,7 +66,7 @@ class TrainableTable(nn.Module):
         self.width = matrix.shape[1]
 
     def forward(self, rows: Tensor | None = None) -> Tensor:
-        """(n_items + 1 or k, width); row 0 is zero and gets no gradient."""
+        """(n_items + 1 or k, dim); row 0 is zero and gets no gradient."""
         return self.table if rows is None else F.embedding(rows, self.table)
 
 
@@ -96,7 +96,7 @@ class FrozenMlp(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, rows: Tensor | None = None) -> Tensor:
-        """(n_items + 1 or k, width); row 0 is zero."""
+        """(n_items + 1 or k, dim); row 0 is zero."""
         frozen = self.frozen if rows is None else self.frozen[rows[1:] - (PADDING + 1)]
         # With gradients the layers' inner states are kept anyway; without, only of some rows.
         n_pieces = 1 if torch.is_grad_enabled() else -(-len(frozen) // ROWS_AT_ONCE)
@@ -104,11 +104,11 @@ class FrozenMlp(nn.Module):
         return F.pad(torch.cat(vectors), (0, 0, 1, 0))
 
     def _summed(self, rows: Tensor) -> Tensor:
-        """(items, width): every matrix's part of the rows through the layers, summed."""
+        """(items, dim): every matrix's part of the rows through the layers, summed."""
         return torch.stack([self._mapped(part) for part in rows.split(self.part, dim=1)]).sum(dim=0)
 
     def _mapped(self, part: Tensor) -> Tensor:
-        """(items, width) of one matrix; without an activation the layers are multiplied first."""
+        """(items, dim) of one matrix; without an activation the layers are multiplied first."""
         if not isinstance(self.activation, nn.Identity):
             return self.to_width(self.activation(self.to_hidden(part)))
         weight = self.to_width.weight @ self.to_hidden.weight
@@ -134,7 +134,7 @@ class PartlyTrainableTable(nn.Module):
         self.trained = nn.Parameter(trained)
 
     def forward(self, rows: Tensor | None = None) -> Tensor:
-        """(n_items + 1 or k, width); row 0 is zero."""
+        """(n_items + 1 or k, dim); row 0 is zero."""
         frozen, trained = self.frozen, self.trained
         if rows is not None:
             frozen, trained = frozen[rows], F.embedding(rows, trained)
@@ -150,18 +150,18 @@ ITEM_ENCODERS = {
 
 
 def build_item_encoder(
-    matrix: Tensor, description: dict, width: int, generator: torch.Generator
+    matrix: Tensor, description: dict, dim: int, generator: torch.Generator
 ) -> nn.Module:
     """The module whose call gives every item's vector.
 
     Args:
         matrix: (n_items + 1, d) float32, row 0 (padding) zero.
         description: What ``facts["item_encoder"]`` of the vectors says.
-        width: Width the backbone wants.
+        dim: The backbone's.
         generator: Source of the weights that are drawn.
 
     Raises:
-        InputError: an unknown kind, a description that does not fit the matrix, or another width.
+        InputError: an unknown kind, a description that does not fit the matrix, or another dim.
     """
     name = str(description.get("kind"))
     if name not in ITEM_ENCODERS:
@@ -178,11 +178,9 @@ def build_item_encoder(
     n_columns = sum(getattr(kind, "parts", [matrix.shape[1]]))
     if n_columns != matrix.shape[1]:
         raise InputError(
-            f"item vectors are {matrix.shape[1]} wide, but their parts have {n_columns} columns."
+            f"item vectors: expected dim {n_columns}, their parts' sum, got {matrix.shape[1]}."
         )
     encoder = module(matrix, kind, generator)
-    if encoder.width != width:
-        raise InputError(
-            f"item vectors: width {encoder.width}, but the backbone's width is {width}."
-        )
+    if encoder.width != dim:
+        raise InputError(f"item vectors: expected the backbone's dim {dim}, got {encoder.width}.")
     return encoder

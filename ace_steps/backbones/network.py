@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-MASK = -1  # stands in a history for an item that is hidden and to be found
+MASK = -1  # stands in a history for a masked item, which is to be predicted
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Packing:
     """Where several histories stand in one row, so that a batch of short ones is nearly full.
 
     Attributes:
-        position: (rows, length) int64 place of each entry in its own history, oldest is 0.
+        position: (rows, length) int64 position of each entry in its own history, oldest is 0.
         segment: (rows, length) int64 which history of the row it belongs to.
     """
 
@@ -34,8 +34,8 @@ class Network(nn.Module):
 
     A subclass is built from ``(settings, n_items, generator)`` and defines
     ``forward(history, items, packing)``: (rows, length) item indices, padded on the right with 0,
-    and (n_items + 1, width) item vectors, row 0 zero, to (rows, length, query width). Histories of
-    a network that is trained on hidden items may hold ``MASK``.
+    and (n_items + 1, dim) item vectors, row 0 zero, to (rows, length, query dim). Histories of
+    a network that is trained on masked items may hold ``MASK``.
 
     Attributes:
         is_causal: A position sees only itself and what came before, so that one pass trains every
@@ -52,11 +52,11 @@ class Network(nn.Module):
         """What a query's inner products with are the scores.
 
         Args:
-            items: (n_items + 1, width) item vectors, or those of ``rows`` alone.
+            items: (n_items + 1, dim) item vectors, or those of ``rows`` alone.
             rows: (k,) which items ``items`` are; None for all.
 
         Returns:
-            (n_items + 1 or k, query width).
+            (n_items + 1 or k, query dim).
         """
         return items
 
@@ -66,10 +66,10 @@ class Network(nn.Module):
         Args:
             history: (rows, longest) item indices, one history a row, padded on the right with 0.
             length: (rows,) real events of each, at least 1, at most ``longest_history``.
-            items: (n_items + 1, width) item vectors.
+            items: (n_items + 1, dim) item vectors.
 
         Returns:
-            (rows, query width).
+            (rows, query dim).
         """
         rows = torch.arange(len(history), device=history.device)
         return self(history, items, None)[rows, length - 1]

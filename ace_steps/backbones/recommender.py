@@ -14,7 +14,7 @@ class Recommender(nn.Module):
     """An item encoder and a sequence network; the score of an item is an inner product.
 
     Attributes:
-        items: Called without arguments, the (n_items + 1, width) item vectors, row 0 zero; with
+        items: Called without arguments, the (n_items + 1, dim) item vectors, row 0 zero; with
             rows, those alone.
         network: Called with histories and item vectors, the queries.
     """

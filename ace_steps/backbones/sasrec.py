@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ace_steps.backbones.attention import LAYER_NORM_EPS, TransformerLayer, initialise
+from ace_steps.backbones.attention import LAYER_NORM_EPS, TransformerLayer, initialize
 from ace_steps.backbones.network import Network, Packing
 from ace_steps.backbones.settings import TransformerSettings
 from ace_steps.io.tables import PADDING
@@ -32,7 +32,7 @@ class SasRec(Network):
         self.input_norm = nn.LayerNorm(settings.dim, eps=LAYER_NORM_EPS)
         self.dropout = nn.Dropout(settings.dropout)
         self.layers = nn.ModuleList(TransformerLayer(settings) for _ in range(settings.num_layers))
-        initialise(self, generator)
+        initialize(self, generator)
 
     def forward(self, history: Tensor, items: Tensor, packing: Packing | None) -> Tensor:
         """Queries for the item after each position.
@@ -41,11 +41,11 @@ class SasRec(Network):
 
         Args:
             history: (rows, length) item indices, oldest first, padded on the right with 0.
-            items: (n_items + 1, width) item vectors, row 0 the padding.
+            items: (n_items + 1, dim) item vectors, row 0 the padding.
             packing: Where a row's histories stand; None for one history a row.
 
         Returns:
-            (rows, length, width); an entry is what its history up to there alone would give.
+            (rows, length, dim); an entry is what its history up to there alone would give.
         """
         states = F.embedding(history, items, padding_idx=PADDING)
         if packing is None:

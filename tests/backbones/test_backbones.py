@@ -218,6 +218,6 @@ def test_the_windows_of_a_long_history_end_half_of_it_apart_if_nothing_is_said(m
     assert said.window_stride() == 1
 
 
-def test_vectors_of_another_width_than_the_backbone_are_refused():
-    with pytest.raises(InputError, match="width 5, but the backbone's width is 8"):
+def test_vectors_of_another_dim_than_the_backbone_are_refused():
+    with pytest.raises(InputError, match="dim 8, got 5"):
         build_recommender(random_matrix(width=5), TABLE, small_settings(), 0)

@@ -131,7 +131,7 @@ REFUSED = {
     "parts that do not fill the vectors": (
         MLP | {"activation": "relu"},
         13,
-        "13 wide, but their parts have 12 columns",
+        "dim 12.*got 13",
     ),
     "parts of different widths": (
         MLP | {"parts": [12, 4], "activation": "relu"},
@@ -139,7 +139,7 @@ REFUSED = {
         r"parts of different widths \[12, 4\] share no MLP",
     ),
     "an unknown activation": (MLP | {"activation": "tanh"}, 12, "item encoder 'mlp': activation"),
-    "another width than the backbone's": ({"kind": "table"}, 9, "width 9, but the backbone's"),
+    "another width than the backbone's": ({"kind": "table"}, 9, "dim 8, got 9"),
     "more trained columns than there are": (
         KINDS["alphafuse"][0] | {"trainable_last": 9},
         WIDTH,

@@ -205,7 +205,7 @@ REFUSED_INPUTS = {
         {"item_ids": [f"id{i}" for i in range(1, 29)]},
         "2 of 30 items have no vector, e.g. 'id29', 'id30'",
     ),
-    "vectors of another dim": ({"width": 5}, "width 5, but the backbone's width is 8"),
+    "vectors of another dim": ({"width": 5}, "dim 8, got 5"),
     "vectors that do not say how to use them": ({"facts": {}}, "how training is to use them"),
     "an unknown item encoder": (
         {"facts": {"item_encoder": {"kind": "tabel"}}},
