@@ -1,1 +1,1 @@
-"""Ranks of held-out targets, the metrics made of them and their statistics."""
+"""Ranks of held-out items, their metrics and statistics, and which runs are complete."""

@@ -51,10 +51,10 @@ def _compared(note: Provenance) -> dict[str, dict]:
 
 
 def _first_different_key(note: Provenance, other: Provenance) -> str | None:
-    theirs = _compared(other)
+    reference = _compared(other)
     for part, values in _compared(note).items():
-        for key in sorted(values | theirs[part]):
-            if values.get(key) != theirs[part].get(key):
+        for key in sorted(values | reference[part]):
+            if values.get(key) != reference[part].get(key):
                 return f"{part} '{key}'"
     return None
 
