@@ -147,7 +147,11 @@ def test_a_results_folder_is_one_table_of_runs(tmp_path, capsys):
 
 BAD = {
     "nothing": ("none.parquet", None, "none.parquet: no such file."),
-    "an unknown kind": ("x.bin", b"a,b\n", "x.bin: cannot be shown; wanted a results folder or a"),
+    "an unknown kind": (
+        "x.bin",
+        b"a,b\n",
+        "x.bin: cannot be shown; expected a results folder",
+    ),
     "no Parquet": ("x.parquet", b"a,b\n", "x.parquet: not a readable Parquet file"),
     "no safetensors": ("x.safetensors", b"a,b\n", "x.safetensors: not a readable safetensors"),
     "no text": ("x.txt", b"\xff\xfe\xfa", "x.txt: not a text in UTF-8"),

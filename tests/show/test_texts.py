@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from ace_steps.show.texts import COUNTED_BYTES
+from ace_steps.show.files import COUNTED_BYTES
 from tests.show.printing import shown
 
 PAGE = "<!DOCTYPE html><html><head><title>beauty &amp;\n ACE</title></head><body>x</body></html>"
