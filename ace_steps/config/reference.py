@@ -1,23 +1,20 @@
 """Write the JSON schema of a configuration, for editors, and the reference page, for people.
 
 python -m ace_steps.config.reference
-  python -m ace_steps.config.reference --check
 """
 
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 from pydantic import BaseModel
-from pydantic.json_schema import GenerateJsonSchema
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
-from ace_steps import command
 from ace_steps.backbones.settings import BackboneSettings
 from ace_steps.config.experiment import DEFAULT_ENTRIES, KINDS, NAME, Experiment, Registries
 from ace_steps.embed.settings import ApiEncoderSettings, LocalEncoderSettings, PrecomputedSettings
-from ace_steps.errors import InputError
 from ace_steps.io.files import write_text
 from ace_steps.preprocess.settings import ROLES, DatasetSettings
 from ace_steps.refine.methods import RefinementSettings
@@ -43,18 +40,14 @@ ENCODERS = {
     "A model behind an API": ApiEncoderSettings,
     "Precomputed embeddings": PrecomputedSettings,
 }
+SIGNS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 
 Fragment = dict[str, Any]  # a part of a JSON schema
+Row = tuple[str, str, str, str]  # of the page: key, default, values, meaning
 
 
 class Kind(NamedTuple):
-    """Entries of which a key names the settings class.
-
-    Attributes:
-        key: That key.
-        registry: The classes by its value.
-        shared: The class of the keys that all of them have.
-    """
+    """Entries whose settings class is named by a key; ``shared`` is their common base."""
 
     key: str
     registry: dict[str, Entry]
@@ -69,32 +62,52 @@ NAMED = {
 
 
 class _Untitled(GenerateJsonSchema):
-    """JSON schemas without titles, which would say the key again."""
+    """JSON schemas without titles of fields, which would repeat the key."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         """No field has a title."""
         return False
 
 
-def schema(registries: Registries | None = None) -> Fragment:
+def _class_schemas() -> dict[str, Fragment]:
+    """The schema of every settings class of a configuration, by class name."""
+    entries = [entry for kind in NAMED.values() for entry in kind.registry.values()]
+    models = [
+        Experiment,
+        *ENCODERS.values(),
+        *(kind.shared for kind in NAMED.values()),
+        *(entry.settings_class() for entry in entries),
+    ]
+    inputs = [(model, "validation") for model in models]
+    definitions = models_json_schema(inputs, schema_generator=_Untitled)[1]["$defs"]
+    for definition in definitions.values():
+        del definition["title"]
+        definition["description"] = " ".join(definition["description"].split())
+    return definitions
+
+
+def schema() -> Fragment:
     """The JSON schema (draft 2020-12) of a configuration, closed at every level.
 
-    What keys must say to each other (``num_heads`` divides ``dim``) is beyond it; the program
-    checks that.
-
-    Args:
-        registries: Public datasets and encoders, whose names a ``source`` may have; those that
-            ship where None.
+    Relations between keys (``num_heads`` divides ``dim``) are beyond it; ``loading`` checks them.
     """
-    registries = registries or Registries.shipped()
-    definitions: dict[str, Fragment] = {}
-    top = _of_class(Experiment, definitions)
-    for kind, named in NAMED.items():
-        for entry in named.registry.values():
-            _add(entry.settings_class(), definitions)
-        definitions[kind] = _chosen(named)
-    definitions["datasets"] = _dataset(definitions, registries)
-    definitions["encoders"] = _encoder(definitions, registries)
+    definitions = _class_schemas()
+    top = definitions.pop("Experiment")
+    for kind in NAMED.values():
+        del definitions[kind.shared.__name__]
+    definitions["datasets"] = _dataset(definitions, _public("datasets"))
+    definitions["encoders"] = _encoder(definitions, _public("encoders"))
+    for kind in ("refinements", "backbones"):
+        key, registry, _ = NAMED[kind]
+        definitions[kind] = {
+            "type": "object",
+            "required": [key],
+            "properties": {key: {"enum": list(registry)}},
+            "allOf": [
+                {"if": _has(key, [name]), "then": _reference(entry)}
+                for name, entry in registry.items()
+            ],
+        }
     for kind in KINDS:
         top["properties"][kind] |= _entries(kind)
     return {
@@ -105,114 +118,48 @@ def schema(registries: Registries | None = None) -> Fragment:
     }
 
 
-def page(introduction: str, registries: Registries | None = None) -> str:
-    """The reference page: every key with its default, type, range and meaning, in Markdown.
-
-    Args:
-        introduction: The page as it is; what stands above ``MARK`` is kept.
-        registries: Public datasets and encoders, which the page lists; those that ship where None.
-    """
-    registries = registries or Registries.shipped()
-    parts = [
-        MARK,
-        "## The experiment",
-        _key_table(r for r in _rows(Experiment) if r.key not in KINDS),
-    ]
-    for kind in KINDS:
-        parts += [f"## {kind.capitalize()}", KIND_TEXTS[kind]]
-        parts += _encoder_parts() if kind == "encoders" else _kind_parts(NAMED[kind])
-        if kind in ("datasets", "encoders"):
-            parts += _public(kind, getattr(registries, kind))
-    return "\n\n".join([introduction.partition(MARK)[0].rstrip(), *parts]) + "\n"
-
-
-def _of_class(model: type[BaseModel], definitions: dict[str, Fragment]) -> Fragment:
-    """The schema of a class; those of its sections go into the definitions."""
-    made = model.model_json_schema(schema_generator=_Untitled)
-    for name, section in made.pop("$defs", {}).items():
-        if definitions.setdefault(name, _tidy(section)) != _tidy(section):
-            raise ValueError(f"two settings classes are called {name}; rename one")
-    return _tidy(made)
-
-
-def _add(model: type[BaseModel], definitions: dict[str, Fragment]) -> None:
-    made = _of_class(model, definitions)
-    if definitions.setdefault(model.__name__, made) != made:
-        raise ValueError(f"two settings classes are called {model.__name__}; rename one")
-
-
-def _tidy(section: Fragment) -> Fragment:
-    """The schema of an object without its title, and with its docstring as flowing text."""
-    left = {key: value for key, value in section.items() if key != "title"}
-    if "description" in left:
-        left["description"] = " ".join(left["description"].split())
-    return left
-
-
 def _entries(kind: str) -> Fragment:
-    """A mapping of names to entries; the name of a method or model needs no key that says it."""
-    anything = {"$ref": f"#/$defs/{kind}"}
-    found: Fragment = {"type": "object", "minProperties": 1, "additionalProperties": False}
+    """A mapping of names to entries; one called like a method or model need not name it."""
+    any_entry = {"$ref": f"#/$defs/{kind}"}
+    mapping: Fragment = {"type": "object", "minProperties": 1, "additionalProperties": False}
+    pattern = NAME
     if kind in DEFAULT_ENTRIES:
-        found["properties"] = {
+        registry = NAMED[kind].registry
+        mapping["properties"] = {
             name: {
                 "description": entry.settings_class().__doc__.split("\n")[0],
-                "anyOf": [_definition(entry), anything, {"type": "null"}],
+                "anyOf": [_reference(entry), any_entry, {"type": "null"}],
             }
-            for name, entry in NAMED[kind].registry.items()
+            for name, entry in registry.items()
         }
-    return found | {"patternProperties": {_others(found): anything}}
+        pattern = rf"^(?!({'|'.join(registry)})$){NAME.removeprefix('^')}"
+    return mapping | {"patternProperties": {pattern: any_entry}}
 
 
-def _others(found: Fragment) -> str:
-    """The pattern of every name that has no schema of its own."""
-    taken = "|".join(found.get("properties", {}))
-    return rf"^(?!({taken})$){NAME.removeprefix('^')}" if taken else NAME
-
-
-def _chosen(named: Kind) -> Fragment:
-    """An entry that says itself which class it has."""
-    return {
-        "type": "object",
-        "required": [named.key],
-        "properties": {named.key: {"enum": list(named.registry)}},
-        "allOf": [
-            {"if": _has(named.key, [name]), "then": _definition(entry)}
-            for name, entry in named.registry.items()
-        ],
-    }
-
-
-def _dataset(definitions: dict[str, Fragment], registries: Registries) -> Fragment:
+def _dataset(definitions: dict[str, Fragment], sources: dict[str, dict]) -> Fragment:
     """A dataset: the reader that it names, or that its source is for, else tables."""
-    sources = _registry(registries.datasets)
-    otherwise = _definition(READERS["table"])
+    source = definitions["TableSettings"]["properties"]["source"]
+    any_source = _one_of(source, sources)
+    by_reader = _reference(READERS["table"])
     for name, entry in READERS.items():
-        public = [source for source, known in sources.items() if known["reader"] == name]
+        public = [key for key, known in sources.items() if known["reader"] == name]
         keys = definitions[entry.settings]["properties"]
-        keys["source"] = _names(keys["source"], public)
+        keys["source"] = _one_of(keys["source"], public)
         of_source = [_has("source", public)] if public else []
         test = {"anyOf": [_has("reader", [name]), *of_source]}
-        otherwise = {"if": test, "then": _definition(entry), "else": otherwise}
+        by_reader = {"if": test, "then": _reference(entry), "else": by_reader}
     return {
         "type": "object",
         "oneOf": [_given("source", without=ROLES), _given(*ROLES, without=("source",))],
-        "properties": {
-            "reader": {"enum": list(READERS)},
-            "source": _names(_of_class(DatasetSettings, {})["properties"]["source"], sources),
-        },
-        **otherwise,
+        "properties": {"reader": {"enum": list(READERS)}, "source": any_source},
+        **by_reader,
     }
 
 
-def _encoder(definitions: dict[str, Fragment], registries: Registries) -> Fragment:
+def _encoder(definitions: dict[str, Fragment], sources: dict[str, dict]) -> Fragment:
     """An encoder: its kind follows from its keys."""
-    for model in ENCODERS.values():
-        _add(model, definitions)
     local = definitions["LocalEncoderSettings"]
-    local["properties"]["source"] = _names(
-        local["properties"]["source"], _registry(registries.encoders)
-    )
+    local["properties"]["source"] = _one_of(local["properties"]["source"], sources)
     local["oneOf"] = [_given(key) for key in ("source", "path", "hub")]
     return {
         "type": "object",
@@ -226,13 +173,13 @@ def _encoder(definitions: dict[str, Fragment], registries: Registries) -> Fragme
     }
 
 
-def _names(field: Fragment, known: Iterable[str]) -> Fragment:
-    """The schema of a ``source``, which has one of the registry's names."""
+def _one_of(field: Fragment, sources: Iterable[str]) -> Fragment:
+    """The schema of a ``source``, which is one of some names or null."""
     kept = {key: value for key, value in field.items() if key in ("description", "default")}
-    return kept | {"enum": [None, *known]}
+    return kept | {"enum": [None, *sources]}
 
 
-def _definition(entry: Entry) -> Fragment:
+def _reference(entry: Entry) -> Fragment:
     return {"$ref": f"#/$defs/{entry.settings}"}
 
 
@@ -242,61 +189,84 @@ def _has(key: str, values: list[str]) -> Fragment:
 
 
 def _given(*keys: str, without: Iterable[str] = ()) -> Fragment:
-    """Objects in which some keys are there and not null, and others are not there or null."""
-    there = {key: {"not": {"type": "null"}} for key in keys}
-    return {
-        "required": list(keys),
-        "properties": there | {key: {"type": "null"} for key in without},
-    }
+    """Objects in which some keys are there and not null, and others are absent or null."""
+    present = {key: {"not": {"type": "null"}} for key in keys}
+    absent = {key: {"type": "null"} for key in without}
+    return {"required": list(keys), "properties": present | absent}
 
 
-def _registry(path: Path) -> dict[str, dict]:
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+def _public(kind: str) -> dict[str, dict]:
+    """The registry of public datasets or encoders."""
+    return yaml.safe_load(getattr(Registries.shipped(), kind).read_text(encoding="utf-8"))
 
 
-class _Row(NamedTuple):
-    """One key of the page."""
+def page(current: str) -> str:
+    """The reference page: every key with its default, type, range and meaning, in Markdown.
 
-    key: str
-    default: str
-    values: str
-    meaning: str
+    What stands above ``MARK`` in the ``current`` page is kept.
+    """
+    definitions = _class_schemas()
+    top = [row for row in _rows("Experiment", definitions) if row[0].strip("`") not in KINDS]
+    parts = [current.partition(MARK)[0].rstrip(), MARK, "## The experiment", _key_table(top)]
+    for kind in KINDS:
+        parts += [f"## {kind.capitalize()}", KIND_TEXTS[kind]]
+        parts += _classes(kind, definitions)
+        if kind in ("datasets", "encoders"):
+            fact = {"datasets": "reader", "encoders": "dim"}[kind]
+            parts.append(f"### Public {kind}: values of `source`")
+            rows = (
+                (f"`{name}`", *(_escaped(str(known[key])) for key in ("title", fact, "license")))
+                for name, known in _public(kind).items()
+            )
+            parts.append(_table(("source", "name", fact, "license"), rows))
+    return "\n\n".join(parts) + "\n"
 
 
-def _rows(model: type[BaseModel]) -> list[_Row]:
+def _classes(kind: str, definitions: dict[str, Fragment]) -> Iterator[str]:
+    """A heading, a summary and a table for each settings class of a kind of entry."""
+    classes = {title: model.__name__ for title, model in ENCODERS.items()}
+    shared: list[Row] = []
+    if kind in NAMED:
+        key, registry, base = NAMED[kind]
+        classes = {f"`{key}: {name}`": entry.settings for name, entry in registry.items()}
+        shared = [row for row in _rows(base.__name__, definitions) if row[0] != f"`{key}`"]
+        yield "### Keys that all of them have"
+        yield _key_table(
+            (name, "the experiment's" if name == "`dim`" else default, *rest)
+            for name, default, *rest in shared
+        )
+    for title, name in classes.items():
+        own = [row for row in _rows(name, definitions) if row not in shared]
+        yield f"### {title}"
+        yield _escaped(definitions[name]["description"])
+        yield _key_table(own) if own else "It has no keys of its own."
+
+
+def _rows(name: str, definitions: dict[str, Fragment], prefix: str = "") -> Iterator[Row]:
     """Every key of a class, those of its sections dotted."""
-    definitions: dict[str, Fragment] = {}
-    return list(_rows_of(_of_class(model, definitions), definitions))
-
-
-def _rows_of(
-    section: Fragment, definitions: dict[str, Fragment], prefix: str = ""
-) -> Iterator[_Row]:
-    for key, field in section["properties"].items():
+    model = definitions[name]
+    for key, field in model["properties"].items():
         if "const" in field:  # the key that names the class
             continue
         options = field.get("anyOf", [field])
-        names = [option["$ref"].rpartition("/")[2] for option in options if "$ref" in option]
-        default = "required" if key in section.get("required", ()) else _default(field, names)
-        said = field.get("description") or "".join(definitions[n]["description"] for n in names)
-        values = _section(field) if names else _values(field)
-        yield _Row(prefix + key, default, values, _cell(said))
-        for name in names:
-            yield from _rows_of(definitions[name], definitions, f"{prefix}{key}.")
+        sections = [option["$ref"].rpartition("/")[2] for option in options if "$ref" in option]
+        values = _values(field)
+        if sections:
+            values = "section or null" if "anyOf" in field else "section"
+        default = "required" if key in model.get("required", ()) else _default(field)
+        said = [definitions[section]["description"] for section in sections]
+        meaning = field.get("description") or "".join(said)
+        yield f"`{prefix}{key}`", default, values, _escaped(meaning)
+        for section in sections:
+            yield from _rows(section, definitions, f"{prefix}{key}.")
 
 
-def _section(field: Fragment) -> str:
-    return "section or null" if "anyOf" in field else "section"
-
-
-def _default(field: Fragment, sections: list[str]) -> str:
-    value = field.get("default")
-    if "default" not in field:
+def _default(field: Fragment) -> str:
+    if isinstance(field.get("default", {}), dict):  # there is none, or it is a section's
         return ""
-    if sections:
-        return "" if isinstance(value, dict) else "`null`"
-    text = value if isinstance(value, str) and "\n" not in value else json.dumps(value)
-    return f"`{text}`"
+    value = field["default"]
+    is_line = isinstance(value, str) and "\n" not in value
+    return f"`{value if is_line else json.dumps(value)}`"
 
 
 def _values(field: Fragment) -> str:
@@ -304,115 +274,42 @@ def _values(field: Fragment) -> str:
     options = field.get("anyOf") or field.get("oneOf")
     if options:
         kinds = [option for option in options if option != {"type": "null"}]
-        grid = len(kinds) == 2 and kinds[1].get("items") == kinds[0]
-        words = f"{_values(kinds[0])}; grid" if grid else " or ".join(map(_values, kinds))
-        return f"{words} or null" if len(kinds) < len(options) and not grid else words
+        if len(kinds) == 2 and kinds[1].get("items") == kinds[0]:
+            return f"{_values(kinds[0])}; grid"
+        return " or ".join([*map(_values, kinds), *["null"] * (len(kinds) < len(options))])
     if "enum" in field:
         return ", ".join(f"`{value}`" for value in field["enum"])
     kind = field.get("type")
-    if kind in ("integer", "number"):
-        return " ".join(["integer" if kind == "integer" else "number", *_range(field)])
     if kind == "array":
         return f"list of: {_values(field['items'])}"
-    return {"boolean": "true or false", "string": "string"}.get(kind, "mapping")
-
-
-def _range(field: Fragment) -> list[str]:
-    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     # 2**63, the bound of a seed, is no range that anybody would look up.
-    bounds = [(sign, field[key]) for key, sign in signs.items() if field.get(key, 2**63) < 2**63]
-    return [", ".join(f"{sign} {value}" for sign, value in bounds)] if bounds else []
+    bounds = [
+        f"{sign} {field[key]}" for key, sign in SIGNS.items() if field.get(key, 2**63) < 2**63
+    ]
+    word = {"boolean": "true or false", "object": "mapping", None: "mapping"}.get(kind, kind)
+    return f"{word} {', '.join(bounds)}".rstrip()
 
 
-def _cell(text: str) -> str:
+def _key_table(rows: Iterable[Iterable[str]]) -> str:
+    return _table(("key", "default", "values", "meaning"), rows)
+
+
+def _table(head: tuple[str, ...], rows: Iterable[Iterable[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _escaped(text: str) -> str:
     """A text that a table of Markdown shows as it is."""
     return text.replace("|", "\\|").replace("<", "\\<").replace("*", "\\*").replace("\n", " ")
 
 
-def _markdown(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    names = list(head)
-    lines = [names, ["---"] * len(names), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _key_table(rows: Iterable[_Row]) -> str:
-    cells = ([f"`{row.key}`", row.default, row.values, row.meaning] for row in rows)
-    return _markdown(("key", "default", "values", "meaning"), cells)
-
-
-def _kind_parts(named: Kind) -> list[str]:
-    """The keys that all members of a kind have, once, and each member's own."""
-    shared = [row for row in _rows(named.shared) if row.key != named.key]
-    told = [row._replace(default="the experiment's") if row.key == "dim" else row for row in shared]
-    parts = ["### Keys that all of them have", _key_table(told)]
-    for name, entry in named.registry.items():
-        model = entry.settings_class()
-        own = [row for row in _rows(model) if row not in shared]
-        parts += [f"### `{named.key}: {name}`", _cell(_flowing(model.__doc__))]
-        parts.append(_key_table(own) if own else "It has no keys of its own.")
-    return parts
-
-
-def _encoder_parts() -> list[str]:
-    parts = []
-    for title, model in ENCODERS.items():
-        parts += [f"### {title}", _cell(_flowing(model.__doc__)), _key_table(_rows(model))]
-    return parts
-
-
-def _public(kind: str, registry: Path) -> list[str]:
-    """What a ``source`` may be."""
-    fact = {"datasets": "reader", "encoders": "dim"}[kind]
-    rows = (
-        [f"`{name}`", _cell(known["title"]), str(known[fact]), _cell(known["license"])]
-        for name, known in _registry(registry).items()
-    )
-    title = f"### Public {kind}: values of `source`"
-    return [title, _markdown(("source", "name", fact, "license"), rows)]
-
-
-def _flowing(docstring: str) -> str:
-    return " ".join(docstring.split())
-
-
-def files(introduction: str) -> dict[str, str]:
-    """Both files by their path in the checkout; for the introduction see ``page``."""
+def main() -> None:
+    """Write both files into the checkout."""
     text = json.dumps(schema(), indent=1, ensure_ascii=False, allow_nan=False)
-    return {SCHEMA: text + "\n", PAGE: page(introduction)}
-
-
-def run(
-    *,
-    check: Annotated[bool, "write nothing; 1 where a file differs"] = False,
-    root: Annotated[Path, "the checkout"] = ROOT,
-) -> None:
-    """Write both files, or look whether they are as they would be written.
-
-    Args:
-        check: Whether to write nothing.
-        root: The checkout.
-
-    Raises:
-        InputError: ``check``, and a file differs.
-    """
-    current = (root / PAGE).read_text(encoding="utf-8")
-    made = {root / name: text for name, text in files(current).items()}
-    if not check:
-        for path, text in made.items():
-            write_text(path, text)
-        return
-    stale = [str(p) for p, text in made.items() if not p.is_file() or p.read_text("utf-8") != text]
-    if stale:
-        raise InputError(
-            f"{' and '.join(stale)}: expected what the settings classes say, got another text; run "
-            "python -m ace_steps.config.reference"
-        )
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Parse the options and run; 1 where a file differs."""
-    return 1 if command.main_of(run)(argv) else 0
+    write_text(ROOT / SCHEMA, text + "\n")
+    write_text(ROOT / PAGE, page((ROOT / PAGE).read_text(encoding="utf-8")))
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()
