@@ -1,28 +1,28 @@
 """Mistakes of a configuration, one line each: key, what was expected, what is there, a way out."""
 
 import difflib
+import math
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel
 from pydantic import ValidationError as PydanticError
 
-TAGS = ("value", "grid")  # how pydantic marks the two forms of a grid in the place of an error
+TAGS = ("value", "grid")  # how pydantic marks the two forms of a grid in an error's location
 NAME_MARK = "[key]"  # how it marks that a key of a mapping is wrong, not its value
 NAMES = "a name of a-z, 0-9, _ and -, 64 at most, that begins with a letter or a digit"
-KINDS = {
+MAPPING = "a mapping of keys to values"
+KINDS = {  # by the first word of pydantic's error type
     "int": "an integer",
-    "int_from_float": "an integer",
     "float": "a number",
     "string": "a string",
     "bool": "true or false",
     "list": "a list",
-    "dict": "a mapping of keys to values",
-    "model": "a mapping of keys to values",
-    "none": "null",
+    "dict": MAPPING,
+    "model": MAPPING,
 }
 COMPARISONS = {
     "greater_than": ("gt", ">"),
@@ -30,16 +30,14 @@ COMPARISONS = {
     "less_than": ("lt", "<"),
     "less_than_equal": ("le", "<="),
 }
-MEMBERS = {"List": "value", "Dictionary": "entry"}
-SWITCHES = {"on", "off", "yes", "no", "true", "false"}  # texts that YAML takes for truth values
+SWITCHES = ("on", "off", "yes", "no", "true", "false")  # strings that YAML reads as booleans
 CLOSE = 0.75  # similarity from which a key elsewhere may be meant
 N_SHOWN = 12  # known names listed where none is near
 
 Part = tuple[str, type[BaseModel]]  # where in a tree, and the settings class that stands there
 
 
-@dataclass(frozen=True)
-class Mistake:
+class Mistake(NamedTuple):
     """One mistake: the dotted key, and what is wrong with it."""
 
     key: str
@@ -53,79 +51,19 @@ class Mistake:
         return Mistake(f"{prefix}.{self.key}" if self.key else prefix, self.text)
 
 
-def unknown(kind: str, found: str, known: Iterable[str]) -> str:
+def unknown(kind: str, given: str, known: Iterable[str]) -> str:
     """One line for a name that is not in a registry, with the nearest known name."""
-    return f"unknown {kind} '{found}'; {suggestion(found, known)}"
+    return f"unknown {kind} '{given}'; {suggestion(given, known)}"
 
 
-def suggestion(found: str, known: Iterable[str]) -> str:
+def suggestion(given: str, known: Iterable[str]) -> str:
     """``did you mean 'lambda'?``, or the known names where none is near."""
     names = sorted(known)
-    near = difflib.get_close_matches(found, names, n=1)
+    near = difflib.get_close_matches(given, names, n=1)
     if near:
         return f"did you mean '{near[0]}'?"
     more = f" and {len(names) - N_SHOWN} more" if len(names) > N_SHOWN else ""
     return f"known: {', '.join(names[:N_SHOWN])}{more}"
-
-
-def report(where: str, mistakes: list[Mistake]) -> str:
-    """All mistakes of a file, a line each under a line that counts them."""
-    count = f"{len(mistakes)} error{'s' if len(mistakes) > 1 else ''}"
-    return "\n".join([f"{where}: {count}", *(f"  {mistake}" for mistake in mistakes)])
-
-
-def wrong_kind(expected: str, given: object) -> str:
-    """One line for a value of another kind than expected, with the way out where there is one."""
-    return f"expected {expected}, got {shown(given)}{_way_out(expected, given)}"
-
-
-def of_text(text: str, model: type[BaseModel]) -> Mistake:
-    """A mistake told in one line, at the key of the model that the line may begin with."""
-    key, colon, rest = text.partition(": ")
-    is_key = bool(colon) and _field_at(model, tuple(key.split("."))) is not None
-    return Mistake(key, rest) if is_key else Mistake("", text)
-
-
-def mistakes_of(
-    refusal: PydanticError, model: type[BaseModel], parts: Sequence[Part] = ()
-) -> list[Mistake]:
-    """What pydantic found, in words; a mistyped key is not reported as missing too.
-
-    Args:
-        refusal: Pydantic's errors.
-        model: The settings class that refused.
-        parts: Classes below keys that the model leaves open, for what an unknown key may mean.
-    """
-    errors = refusal.errors(include_url=False)
-    mistyped = {error["loc"] for error in errors if error["type"] == "extra_forbidden"}
-    found = []
-    for error in errors:
-        if error["type"] == "missing" and _is_mistyped(error["loc"], mistyped):
-            continue
-        key = _dotted(error["loc"])
-        if _is_no_text_key(error):
-            depth = -1 if error["type"] == "invalid_key" else -2
-            text = f"expected a string as a key, got {shown(error['input'])}; put it in quotes"
-            found.append(Mistake(_dotted(error["loc"][:depth]), text))
-        elif error["type"] == "value_error":
-            parent = _model_at(model, error["loc"]) or model
-            mistake = of_text(str(error["ctx"]["error"]), parent)
-            found.append(mistake.under(key) if key else mistake)
-        else:
-            found.append(Mistake(key, _text(error, model, parts)))
-    return list(dict.fromkeys(found))
-
-
-def _is_mistyped(loc: tuple, mistyped: Iterable[tuple]) -> bool:
-    """Whether a key that is missing stands there under a name that is near."""
-    beside = [str(other[-1]) for other in mistyped if other[:-1] == loc[:-1]]
-    return bool(difflib.get_close_matches(str(loc[-1]), beside, 1))
-
-
-def _is_no_text_key(error: dict) -> bool:
-    """Whether a key is no text, such as ``on``, not whether its value is wrong."""
-    is_name = error["loc"][-1:] == (NAME_MARK,)
-    return error["type"] == "invalid_key" or (is_name and error["type"] == "string_type")
 
 
 def shown(value: object) -> str:
@@ -135,204 +73,190 @@ def shown(value: object) -> str:
     if value is None:
         return "nothing (null)"
     if isinstance(value, bool):
-        return f"{str(value).lower()} (YAML reads on, off, yes and no as true or false)"
+        return f"{_as_yaml(value)} (YAML reads on, off, yes and no as true or false)"
     if isinstance(value, dict | list):
         kind = "mapping" if isinstance(value, dict) else "list"
-        return f"the {kind} {_brief(value)}" if value else f"an empty {kind}"
+        short = textwrap.shorten(_as_yaml(value), 60, placeholder=" ...")
+        return f"the {kind} {short}" if value else f"an empty {kind}"
     if isinstance(value, date):  # and its subclass for a day with a time
         return f"{value}, which YAML reads as a date"
     return f"the number {value}" if isinstance(value, int | float) else f"{value}"
 
 
-def _brief(value: dict | list) -> str:
-    """A list or a mapping as YAML writes it on one line, cut."""
+def _as_yaml(value: object) -> str:
+    """A value as YAML writes it on one line, without quotes."""
     if isinstance(value, dict):
-        text = "{" + ", ".join(f"{key}: {_plain(inner)}" for key, inner in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {_as_yaml(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_as_yaml, value)) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "null" if value is None else str(value)
+
+
+def wrong_kind(expected: str, given: object) -> str:
+    """One line for a value of another kind than expected, with the way out where there is one."""
+    text = f"expected {expected}, got {shown(given)}"
+    if expected == KINDS["string"] and isinstance(given, bool | int | float | date):
+        return f"{text}; put it in quotes"
+    if expected in (KINDS["int"], KINDS["float"]):
+        return text + _way_to_a_number(expected, given)
+    if expected == KINDS["bool"] and isinstance(given, str) and given.lower() in SWITCHES:
+        return f"{text}; write it without quotes"
+    if expected == KINDS["list"] and isinstance(given, str | int | float):
+        return f"{text}; write [{_as_yaml(given)}]"
+    if expected == MAPPING and isinstance(given, list) and given and isinstance(given[0], str):
+        return f"{text}; write each as a key, e.g. {{{given[0]}: {{}}}}"
+    return text
+
+
+def _way_to_a_number(expected: str, given: object) -> str:
+    """How to write a number that YAML, or a habit, made into something else."""
+    if isinstance(given, list):
+        return "; this key takes one value, no list"
+    try:
+        number = float(given) if isinstance(given, str | float) else float("nan")
+    except ValueError:
+        return ""
+    if number.is_integer() and abs(number) < 1e15:
+        literal = str(int(number))
+    elif expected == KINDS["float"] and math.isfinite(number):
+        literal = re.sub(r"^(-?\d+)e", r"\1.0e", str(number))  # YAML wants a point before e
     else:
-        text = "[" + ", ".join(map(_plain, value)) + "]"
-    return text if len(text) <= 60 else f"{text[:57]}..."
+        return ""
+    if isinstance(given, str) and "e" in given.lower():
+        return f"; write {literal}, since YAML reads {given} as a string"
+    return f"; write {literal}{' without quotes' if isinstance(given, str) else ''}"
 
 
-def _plain(value: object) -> str:
-    if isinstance(value, dict | list):
-        return _brief(value)
-    return "null" if value is None else f"{value}".lower() if value in (True, False) else f"{value}"
+def at_key(line: str, model: type[BaseModel]) -> Mistake:
+    """A mistake written as one line, at the key of the model that the line may begin with."""
+    key, colon, text = line.partition(": ")
+    is_key = colon and _at(model, key.split("."))[1] is not None
+    return Mistake(key, text) if is_key else Mistake("", line)
+
+
+def mistakes_of(
+    refusal: PydanticError, model: type[BaseModel], parts: Sequence[Part] = ()
+) -> list[Mistake]:
+    """Pydantic's errors in words; a mistyped key is not reported as missing too.
+
+    Args:
+        refusal: Pydantic's errors.
+        model: The settings class that refused.
+        parts: Classes below keys that the model leaves open, for what an unknown key may mean.
+    """
+    errors = refusal.errors(include_url=False)
+    unknown_keys = [error["loc"] for error in errors if error["type"] == "extra_forbidden"]
+    mistakes = []
+    for error in errors:
+        kind, loc, given = error["type"], error["loc"], error["input"]
+        if kind == "missing":
+            beside = [str(other[-1]) for other in unknown_keys if other[:-1] == loc[:-1]]
+            if difflib.get_close_matches(str(loc[-1]), beside, 1):
+                continue
+        if kind == "invalid_key" or (kind == "string_type" and loc[-1] == NAME_MARK):
+            parent = _dotted(loc[: -1 if kind == "invalid_key" else -2])
+            text = f"expected a string as a key, got {shown(given)}; put it in quotes"
+            mistakes.append(Mistake(parent, text))
+        elif kind == "value_error":
+            mistake = at_key(str(error["ctx"]["error"]), _at(model, loc)[0] or model)
+            mistakes.append(mistake.under(_dotted(loc)) if loc else mistake)
+        else:
+            mistakes.append(Mistake(_dotted(loc), _text(error, model, parts)))
+    return list(dict.fromkeys(mistakes))
 
 
 def _dotted(loc: tuple) -> str:
     """``statistics.metrics[0]``; the key of a wrong name is the name itself."""
-    text = ""
-    for part in loc:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        elif part not in (*TAGS, NAME_MARK):
-            text += f".{part}" if text else str(part)
-    return text
+    keys = (part for part in loc if part not in (*TAGS, NAME_MARK))
+    parts = (f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
+    return "".join(parts).removeprefix(".")
 
 
 def _text(error: dict, model: type[BaseModel], parts: Sequence[Part]) -> str:
-    kind, given, context = error["type"], error.get("input"), error.get("ctx", {})
+    """What is wrong at one place, and the way out."""
+    kind, loc, given, context = (error.get(key) for key in ("type", "loc", "input", "ctx"))
+    field = _at(model, loc)[1]
+    meaning = ((field.description if field else None) or "").rstrip(".")
     if kind == "extra_forbidden":
-        return f"unknown key; {_meant(error['loc'], model, parts)}"
+        return f"unknown key; {_nearest_key(loc, model, parts)}"
     if kind == "missing":
-        return f"missing; {_description(model, error['loc'])}".removesuffix("; ")
+        return f"missing; {meaning}".removesuffix("; ")
     if kind in COMPARISONS:
         name, sign = COMPARISONS[kind]
         return f"expected a number {sign} {context[name]:g}, got {given}"
-    if kind in ("literal_error", "enum"):
-        return _not_one_of(context["expected"], given)
     if kind == "finite_number":
         return f"expected a finite number, got {given}"
-    if kind == "string_too_short":
-        return f"expected at least {context['min_length']} character, got {shown(given)}"
-    if kind == "too_short":
-        member = MEMBERS.get(context["field_type"], "value")
+    if kind in ("string_too_short", "too_short"):
+        member = "character" if isinstance(given, str) else "value"
+        member = "entry" if isinstance(given, dict) else member
         return f"expected at least {context['min_length']} {member}, got {shown(given)}"
+    if kind == "literal_error":
+        return _not_one_of(context["expected"], given)
     if kind == "string_pattern_mismatch":
-        return _not_like(context["pattern"], _meaning(error["loc"], model), given)
-    expected = KINDS.get(kind.removesuffix("_type").removesuffix("_parsing").removesuffix("_size"))
+        clause = re.split(r"[.;] ", meaning)[0]
+        expected = NAMES if loc[-1] == NAME_MARK else clause[:1].lower() + clause[1:]
+        is_case = re.search(context["pattern"], given.lower())
+        hint = f"; write {given.lower()}" if is_case else ""
+        expected = expected or f"a string like {context['pattern']}"
+        return f"expected {expected}; got {shown(given)}{hint}"
+    expected = KINDS.get(kind.split("_")[0])
     return wrong_kind(expected, given) if expected else f"{error['msg']}, got {shown(given)}"
 
 
-def _meaning(loc: tuple, model: type[BaseModel]) -> str:
-    """What is expected of a text that has a pattern."""
-    return NAMES if loc[-1] == NAME_MARK else _first_clause(_description(model, loc))
-
-
-def _not_like(pattern: str, meaning: str, given: str) -> str:
-    """What is wrong with a text that does not have the pattern."""
-    lower = given.lower()
-    hint = f"; write {lower}" if lower != given and re.search(pattern, lower) else ""
-    return f"expected {meaning or f'a string like {pattern}'}; got {shown(given)}{hint}"
-
-
 def _not_one_of(expected: str, given: object) -> str:
-    """What is wrong with a value that is none of a few, as pydantic lists them."""
-    quoted = expected.replace(" or ", ", ").split(", ")
-    known = [value.strip("'") for value in quoted]
+    """What is wrong with a value that is none of a few, which pydantic lists as ``'a' or 'b'``."""
+    known = [value.strip("'") for value in expected.replace(" or ", ", ").split(", ")]
     text = f"expected one of {', '.join(known)}, got {shown(given)}"
-    if isinstance(given, str):
-        if given in known:  # a number in quotes
-            return f"{text}; write it without quotes"
-        near = suggestion(given, known)
-        return f"{text}; {near}" if near.startswith("did you mean") else text
-    is_switch = isinstance(given, bool) and SWITCHES & set(known)
-    return f"{text}; put it in quotes" if is_switch or f"'{given}'" in quoted else text
+    if given in known:  # a number in quotes
+        return f"{text}; write it without quotes"
+    near = difflib.get_close_matches(given, known, 1) if isinstance(given, str) else []
+    return f"{text}; did you mean '{near[0]}'?" if near else text
 
 
-def _way_out(expected: str, given: object) -> str:
-    """How to write what is meant, where a value is of another kind than expected."""
-    if expected == KINDS["string"]:
-        is_scalar = isinstance(given, bool | int | float | date)
-        return "; put it in quotes" if is_scalar else ""
-    if expected in (KINDS["int"], KINDS["float"]):
-        return _as_number(expected, given)
-    if expected == KINDS["bool"] and isinstance(given, str):
-        return "; write it without quotes" if given.lower() in SWITCHES else ""
-    if expected == KINDS["list"] and isinstance(given, str | int | float):
-        return f"; write [{_plain(given)}]"
-    if expected == KINDS["dict"] and isinstance(given, list):
-        names = [name for name in given if isinstance(name, str)]
-        return f"; write each as a key, e.g. {{{names[0]}: {{}}}}" if names else ""
-    return ""
-
-
-def _as_number(expected: str, given: object) -> str:
-    """How to write a number that YAML, or a habit, made into something else."""
-    if isinstance(given, list):
-        return "; this key takes one value, no list"
-    if isinstance(given, bool) or not isinstance(given, str | float):
-        return ""
-    try:
-        number = float(given)
-    except ValueError:
-        return ""
-    is_finite = abs(number) < float("inf")
-    if not is_finite or (expected == KINDS["int"] and not number.is_integer()):
-        return ""
-    plain = f"{number:.17f}".rstrip("0").rstrip(".") if abs(number) < 1 else f"{number:.15g}"
-    if "e" in str(given).lower() and isinstance(given, str):
-        return f"; write {_shorter(number, plain)}, since YAML reads {given} as a string"
-    return f"; write {plain}{' without quotes' if isinstance(given, str) else ''}"
-
-
-def _shorter(number: float, plain: str) -> str:
-    """A number without an exponent, or, where that is long, with one that YAML takes."""
-    mantissa, _, exponent = f"{number:e}".partition("e")
-    digits = mantissa.rstrip("0")
-    scientific = f"{digits}{'0' if digits.endswith('.') else ''}e{exponent}"
-    return plain if float(plain) == number and len(plain) <= 10 else scientific
-
-
-def _meant(loc: tuple, model: type[BaseModel], parts: Sequence[Part]) -> str:
+def _nearest_key(loc: tuple, model: type[BaseModel], parts: Sequence[Part]) -> str:
     """What an unknown key may mean: a near key beside it, or the same key elsewhere in the tree."""
-    key, place = str(loc[-1]), [part for part in loc[:-1] if part not in TAGS]
-    beside = _keys(_model_at(model, loc[:-1]) or model)
-    here = ".".join(map(str, place))
-    elsewhere = _tree(model) + [
-        f"{prefix}.{inner}" for prefix, part in parts for inner in _tree(part)
-    ]
-    exact = [path for path in elsewhere if path.rpartition(".")[2] == key]
-    if exact:
-        path = min(exact, key=lambda path: path.count("."))
-        outside = f", not in '{here}'" if here else ""
-        typing = [f"'{name}' or " for name in difflib.get_close_matches(key, beside, 1, CLOSE)]
-        return f"did you mean {''.join(typing)}'{path}'{outside}?"
-    near = suggestion(key, beside)
-    if near.startswith("did you mean"):
-        return near
-    paths = {path.rpartition(".")[2]: path for path in reversed(elsewhere)}
-    close = difflib.get_close_matches(key, list(paths), 1, CLOSE)
-    return f"did you mean '{paths[close[0]]}'?" if close else near
+    key, section = str(loc[-1]), _dotted(loc[:-1])
+    beside = _keys(_at(model, loc[:-1])[0] or model)
+    elsewhere = [*_tree(model), *(path for name, part in parts for path in _tree(part, f"{name}."))]
+    same = [path for path in elsewhere if path.rpartition(".")[2] == key]
+    if same:
+        outside = f", not in '{section}'" if section else ""
+        near = [f"'{name}' or " for name in difflib.get_close_matches(key, beside, 1, CLOSE)]
+        path = min(same, key=lambda path: path.count("."))
+        return f"did you mean {''.join(near)}'{path}'{outside}?"
+    text = suggestion(key, beside)
+    if text.startswith("known"):
+        paths = {path.rpartition(".")[2]: path for path in reversed(elsewhere)}
+        for name in difflib.get_close_matches(key, list(paths), 1, CLOSE):
+            return f"did you mean '{paths[name]}'?"
+    return text
 
 
 def _tree(model: type[BaseModel], prefix: str = "") -> list[str]:
     """Every key of a model and of its sections, dotted."""
-    found = []
+    paths = []
     for key, field in _keys(model).items():
-        found.append(prefix + key)
-        for inner in _models_in(field.annotation):
-            found += _tree(inner, f"{prefix}{key}.")
-    return found
+        paths.append(prefix + key)
+        for section in _models_in(field.annotation):
+            paths += _tree(section, f"{prefix}{key}.")
+    return paths
+
+
+def _at(model: type[BaseModel] | None, loc: Iterable) -> tuple[type[BaseModel] | None, Any]:
+    """The settings class and the field at a place of the tree, None where there is none."""
+    field = None
+    for key in loc:
+        if key not in TAGS and isinstance(key, str):
+            field = _keys(model).get(key) if model else None
+            model = next(iter(_models_in(field.annotation)), None) if field else None
+    return model, field
 
 
 def _keys(model: type[BaseModel]) -> dict[str, Any]:
     """Every field of a model by its key."""
     return {field.alias or name: field for name, field in model.model_fields.items()}
-
-
-def _description(model: type[BaseModel], loc: tuple) -> str:
-    """What the key at a place of the tree means."""
-    field = _field_at(model, loc)
-    said = (field.description if field is not None else None) or ""
-    return said.rstrip(".")
-
-
-def _first_clause(description: str) -> str:
-    """The part of a description that says what is expected, as it goes on after that word."""
-    clause = re.split(r"[.;] ", description)[0]
-    is_word = clause[1:2].islower() or clause[1:2] == " "
-    return clause[:1].lower() + clause[1:] if is_word else clause
-
-
-def _field_at(model: type[BaseModel], loc: tuple) -> Any:
-    """The field at a place of the tree; that of the list for a value in a list."""
-    keys = [part for part in loc if part not in TAGS and isinstance(part, str)]
-    parent = _model_at(model, tuple(keys[:-1]))
-    return _keys(parent).get(keys[-1]) if keys and parent is not None else None
-
-
-def _model_at(model: type[BaseModel], loc: tuple) -> type[BaseModel] | None:
-    """The settings class at a place of the tree."""
-    for part in loc:
-        if part in TAGS or isinstance(part, int):
-            continue
-        field = _keys(model).get(part)
-        inner = _models_in(field.annotation) if field is not None else []
-        if not inner:
-            return None
-        model = inner[0]
-    return model
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

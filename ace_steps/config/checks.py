@@ -17,7 +17,7 @@ from ace_steps.preprocess.item_text import ATTRIBUTES, DATASET, template_fields
 from ace_steps.preprocess.read_table import column_names
 from ace_steps.preprocess.settings import DatasetSettings
 from ace_steps.registry import READERS
-from ace_steps.validation import Mistake, of_text, suggestion
+from ace_steps.validation import Mistake, at_key, suggestion
 
 COUNTED_BYTES = 2**26  # of a catalog whose rows a plan counts
 
@@ -70,7 +70,7 @@ def _read(
     try:
         return check()
     except InputError as refusal:
-        mistake = of_text(str(refusal).rstrip("."), type(settings))
+        mistake = at_key(str(refusal).rstrip("."), type(settings))
         return [mistake if mistake.key else mistake.under(role)]
 
 
@@ -153,7 +153,7 @@ def _of_shapes(entries: dict[str, dict], registry: Path) -> list[Mistake]:
         for entry, settings in entries["refinements"].items():
             text = settings.refusal_of(dim)
             if text:
-                mistake = of_text(f"{text} (encoder '{name}')", type(settings))
+                mistake = at_key(f"{text} (encoder '{name}')", type(settings))
                 found.append(mistake.under(f"refinements.{entry}"))
     for name, dataset in entries["datasets"].items():
         n_items = _n_items_at_most(dataset)

@@ -29,7 +29,7 @@ from ace_steps.validation import (
     Mistake,
     Part,
     mistakes_of,
-    of_text,
+    at_key,
     shown,
     suggestion,
     wrong_kind,
@@ -319,7 +319,7 @@ def _of_line(line: str, kind: str, registries: Registries) -> Mistake:
     files = (str(registries.datasets), str(registries.encoders))
     is_source = text.startswith(("unknown source", *files))
     model = LocalEncoderSettings if kind == "encoders" else DatasetSettings
-    return Mistake("source", text) if is_source else of_text(text, model)
+    return Mistake("source", text) if is_source else at_key(text, model)
 
 
 def _mapping(entry: object) -> dict:

@@ -11,7 +11,7 @@ import yaml
 from ace_steps.config.experiment import KINDS, Experiment, Registries, draft
 from ace_steps.embed.resolve import STATED
 from ace_steps.errors import ConfigurationError, InputError
-from ace_steps.validation import Mistake, report, wrong_kind
+from ace_steps.validation import Mistake, wrong_kind
 
 NAMING = ("reader", "method", "model")  # keys that choose an entry's settings class
 
@@ -65,7 +65,8 @@ def resolve(
         is_dim = "dim" not in [mistake.key for mistake in found]
         found += [mistake for mistake in more if is_dim or not mistake.key.endswith(".dim")]
     if found or made.experiment is None:
-        raise ConfigurationError(report(where, found))
+        count = f"{len(found)} error{'s' if len(found) > 1 else ''}"
+        raise ConfigurationError("\n  ".join([f"{where}: {count}", *map(str, found)]))
     return made.experiment
 
 
