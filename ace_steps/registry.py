@@ -4,26 +4,18 @@ The names are texts, so that a new line changes no step's code digest, and nothi
 before it is used.
 """
 
-from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from ace_steps.io.code_digest import run_partially
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A reader, a refinement or a backbone.
+class Entry(NamedTuple):
+    """A reader, a refinement or a backbone."""
 
-    Attributes:
-        module: The file that it stands in, settings included.
-        settings: Name of its settings class there.
-        name: Name of its function or class there.
-    """
-
-    module: str
-    settings: str
-    name: str
+    module: str  # the file that it stands in, settings included
+    settings: str  # name of its settings class there
+    name: str  # name of its function or class there
 
     def settings_class(self) -> type:
         """The settings class, without importing the rest of the file: torch takes seconds."""
@@ -57,4 +49,10 @@ BACKBONES = {
     "sasrec": Entry("ace_steps.backbones.sasrec", "SasRecSettings", "SasRec"),
     "gru4rec": Entry("ace_steps.backbones.gru4rec", "Gru4RecSettings", "Gru4Rec"),
     "bert4rec": Entry("ace_steps.backbones.bert4rec", "Bert4RecSettings", "Bert4Rec"),
+}
+# By kind of entry in a configuration: the key that names one of them, and what it may name.
+NAMED_BY = {
+    "datasets": ("reader", READERS),
+    "refinements": ("method", REFINEMENTS),
+    "backbones": ("model", BACKBONES),
 }

@@ -72,35 +72,33 @@ def parse(model: type[Model], text: str, where: str) -> Model:
             list where a single value is expected; all mistakes in one line.
     """
     try:
-        found = model.model_validate_json(text)
+        settings = model.model_validate_json(text)
     except PydanticError as refusal:
         raise InputError(f"{where}: {'; '.join(map(str, mistakes_of(refusal, model)))}") from None
-    grids = grid_values(found)
+    grids = grid_values(settings)
     if grids:
         key, values = next(iter(grids.items()))
         raise InputError(f"{where}: {key}: expected a single value, got the list {values}")
-    return found
+    return settings
 
 
 def grid_values(settings: BaseModel) -> dict[str, list]:
     """The lists of grid values in settings, by dotted key."""
-    found: dict[str, list] = {}
+    grids: dict[str, list] = {}
     for name, field in type(settings).model_fields.items():
         key, value = field.alias or name, getattr(settings, name)
         if isinstance(value, BaseModel):
-            found |= {f"{key}.{inner}": values for inner, values in grid_values(value).items()}
-        elif isinstance(value, list) and takes_grid(field.annotation, field.metadata):
-            found[key] = value
-    return found
+            grids |= {f"{key}.{inner}": values for inner, values in grid_values(value).items()}
+        elif isinstance(value, list) and _is_grid(field.annotation, field.metadata):
+            grids[key] = value
+    return grids
 
 
-def takes_grid(annotation: Any, metadata: list | tuple = ()) -> bool:
-    """Whether a field is annotated as ``Grid``."""
+def _is_grid(annotation: Any, metadata: list | tuple = ()) -> bool:
+    """Whether a field is annotated as ``Grid``, or as one or null."""
     marks = [*metadata, *getattr(annotation, "__metadata__", ())]
     discriminators = (mark.discriminator for mark in marks if isinstance(mark, Discriminator))
-    if _value_or_grid in discriminators:
-        return True
-    return any(takes_grid(part) for part in get_args(annotation))
+    return _value_or_grid in discriminators or any(map(_is_grid, get_args(annotation)))
 
 
 def parse_named(registry: dict, key: str, text: str, where: str) -> Any:
@@ -116,13 +114,13 @@ def parse_named(registry: dict, key: str, text: str, where: str) -> Any:
         InputError: not a JSON object, an unknown name, or as ``parse``.
     """
     try:
-        found = json.loads(text)
+        values = json.loads(text)
     except ValueError as mistake:
         raise InputError(f"{where}: not JSON ({mistake})") from None
-    if not isinstance(found, dict) or key not in found:
+    if not isinstance(values, dict) or key not in values:
         raise InputError(f"{where}: {key}: missing; known: {', '.join(registry)}")
-    if found[key] not in registry:
-        raise InputError(f"{where}: {key}: {unknown('name', str(found[key]), registry)}")
-    entry = registry[found[key]]
+    if values[key] not in registry:
+        raise InputError(f"{where}: {key}: {unknown('name', str(values[key]), registry)}")
+    entry = registry[values[key]]
     entry.implementation()  # the whole file first: its settings class is then the one in use
     return parse(entry.settings_class(), text, where)

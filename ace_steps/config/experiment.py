@@ -5,10 +5,8 @@ encoders have one for each kind. What a file leaves out has the default of its c
 """
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import Field, PrivateAttr, field_validator
 from pydantic import ValidationError as PydanticError
@@ -23,13 +21,14 @@ from ace_steps.preprocess.settings import (
     expected_counts,
     public_dataset,
 )
-from ace_steps.registry import BACKBONES, READERS, REFINEMENTS, Entry
+from ace_steps.registry import NAMED_BY
 from ace_steps.settings import Count, Seed, Settings, Share
 from ace_steps.validation import (
+    MAPPING,
     Mistake,
     Part,
-    mistakes_of,
     at_key,
+    mistakes_of,
     shown,
     suggestion,
     wrong_kind,
@@ -39,7 +38,6 @@ NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME, description="a name of a-z, 0-9, _ and -, 64 at most")]
 Metric = Literal["recall", "ndcg", "mrr"]
 Cutoff = Literal[1, 5, 10, 20, 50]
-MAPPING = "a mapping of keys to values"
 KINDS = ("datasets", "encoders", "refinements", "backbones")
 DEFAULT_ENTRIES: dict[str, dict[str, dict]] = {
     "refinements": {"random": {"std": [0.02, 0.1]}, "svd": {}, "whitening": {}, "ace": {}},
@@ -220,8 +218,7 @@ class Experiment(Settings):
         return plain
 
 
-@dataclass(frozen=True)
-class Registries:
+class Registries(NamedTuple):
     """Files that name public datasets and encoders."""
 
     datasets: Path
@@ -236,16 +233,7 @@ class Registries:
         return cls(folder / "datasets.yaml", folder / "encoders.yaml")
 
 
-class Refused(Exception):
-    """One entry cannot be used; its mistakes, keys relative to the entry."""
-
-    def __init__(self, *mistakes: Mistake) -> None:
-        super().__init__(*map(str, mistakes))
-        self.mistakes = list(mistakes)
-
-
-@dataclass(frozen=True)
-class Draft:
+class Draft(NamedTuple):
     """What a configuration came to.
 
     Attributes:
@@ -259,6 +247,14 @@ class Draft:
     experiment: Experiment | None
 
 
+class Refused(Exception):
+    """One entry cannot be used; its mistakes, keys relative to the entry."""
+
+    def __init__(self, *mistakes: Mistake) -> None:
+        super().__init__(*map(str, mistakes))
+        self.mistakes = mistakes
+
+
 def draft(raw: object, registries: Registries) -> Draft:
     """The experiment that a configuration asks for, defaults filled in, or all its mistakes.
 
@@ -266,169 +262,139 @@ def draft(raw: object, registries: Registries) -> Draft:
         raw: What YAML or JSON gave.
         registries: Public datasets and encoders.
     """
-    made: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
+    resolved: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
     if not isinstance(raw, dict):
-        return Draft(made, [Mistake("", wrong_kind(MAPPING, raw))], None)
+        return Draft(resolved, [Mistake("", wrong_kind(MAPPING, raw))], None)
     raw = DEFAULT_ENTRIES | raw
-    origins: dict[str, dict[str, str]] = {}
     is_dim = type(raw.get("dim")) is int and raw["dim"] >= 1
     dim = raw["dim"] if is_dim else Experiment.model_fields["dim"].default
-    makers: dict[str, Callable[[str, dict], Settings]] = {
-        "datasets": lambda name, entry: _dataset(entry, registries.datasets),
-        "encoders": lambda name, entry: _encoder(name, entry, registries.encoders, origins),
-        "refinements": lambda name, entry: _named(name, entry, "method", REFINEMENTS, dim),
-        "backbones": lambda name, entry: _named(name, entry, "model", BACKBONES, dim),
-    }
     mistakes: list[Mistake] = []
+    origins: dict[str, dict[str, str]] = {}
     try:
-        base = Experiment.model_validate(raw)  # the entries as they are; their classes come next
+        experiment = Experiment.model_validate(raw)  # its entries as they are in the file
     except PydanticError as refusal:
-        base, mistakes = None, mistakes_of(refusal, Experiment, _parts())
-    for kind, make in makers.items():
+        mistakes += mistakes_of(refusal, Experiment, _parts())
+    for kind in KINDS:
         entries = raw.get(kind)
         for name, entry in entries.items() if isinstance(entries, dict) else ():
             if not isinstance(name, str):
                 continue  # a mistake already
+            place = f"{kind}.{name}"
             try:
-                made[kind][name] = make(name, _mapping(entry))
+                if not isinstance(entry, dict | None):
+                    raise Refused(Mistake("", wrong_kind(MAPPING, entry)))
+                if kind == "datasets":
+                    settings = _dataset(entry or {}, registries.datasets)
+                elif kind == "encoders":
+                    settings, origins[name] = _encoder(entry or {}, registries.encoders)
+                else:
+                    settings = _named(kind, name, entry or {}, dim)
+                resolved[kind][name] = settings
             except Refused as refusal:
-                mistakes += [mistake.under(f"{kind}.{name}") for mistake in refusal.mistakes]
-            except InputError as mistake:
-                mistakes.append(_of_line(str(mistake), kind, registries).under(f"{kind}.{name}"))
-    mistakes += _across(made, dim)
-    if base is None or mistakes:
-        return Draft(made, mistakes, None)
-    experiment = base.model_copy(update=made)
+                mistakes += [mistake.under(place) for mistake in refusal.mistakes]
+            except InputError as refusal:
+                mistakes.append(_located(str(refusal), kind, registries).under(place))
+    for kind in ("refinements", "backbones"):  # every refinement meets every backbone
+        for name, settings in resolved[kind].items():
+            if settings.dim != dim:
+                text = f"expected {dim}, the experiment's dim, got {settings.dim}; all refinements "
+                text += "and backbones have one, so set the key dim at the top instead"
+                mistakes.append(Mistake(f"{kind}.{name}.dim", text))
+    if mistakes:
+        return Draft(resolved, mistakes, None)
+    experiment = experiment.model_copy(update=resolved)
     experiment.origins.update(origins)
-    return Draft(made, [], experiment)
+    return Draft(resolved, [], experiment)
 
 
 def _parts() -> list[Part]:
     """The settings classes of entries, and where they stand in the tree."""
-    named = {"refinements": REFINEMENTS, "backbones": BACKBONES, "datasets": READERS}
-    return [
+    named = [
         (f"{kind}.<name>", entry.settings_class())
-        for kind, registry in named.items()
-        for entry in registry.values()
-    ] + [("encoders.<name>", model) for model in get_args(EntrySettings)]
+        for kind in ("refinements", "backbones", "datasets")
+        for entry in NAMED_BY[kind][1].values()
+    ]
+    return named + [("encoders.<name>", model) for model in get_args(EntrySettings)]
 
 
-def _of_line(line: str, kind: str, registries: Registries) -> Mistake:
-    """A mistake that a part of the package tells in one line, at its key where that is known."""
+def _located(line: str, kind: str, registries: Registries) -> Mistake:
+    """A mistake that a part of the package writes as one line, at its key where that is known."""
     text = line.rstrip(".")
-    files = (str(registries.datasets), str(registries.encoders))
-    is_source = text.startswith(("unknown source", *files))
-    model = LocalEncoderSettings if kind == "encoders" else DatasetSettings
-    return Mistake("source", text) if is_source else at_key(text, model)
+    if text.startswith(("unknown source", *map(str, registries))):
+        return Mistake("source", text)
+    return at_key(text, LocalEncoderSettings if kind == "encoders" else DatasetSettings)
 
 
-def _mapping(entry: object) -> dict:
-    """An entry as a mapping; without anything below its name it is an empty one."""
-    if entry is None:
-        return {}
-    if not isinstance(entry, dict):
-        raise Refused(Mistake("", wrong_kind(MAPPING, entry)))
-    return entry
-
-
-def validated(model: type[Settings], entry: dict) -> Settings:
+def _validated(model: type[Settings], entry: dict) -> Settings:
     """The entry as its settings class has it.
 
     Raises:
-        Refused: with every mistake in it. What keys say to each other is looked at without the
-            unknown ones too, as far as a known key is at fault.
+        Refused: with every mistake in it. Relations between keys are checked without the unknown
+            ones too, as far as a known key is at fault.
     """
     try:
         return model.model_validate(entry)
     except PydanticError as refusal:
-        found = mistakes_of(refusal, model)
-        unknown_keys = [e["loc"] for e in refusal.errors() if e["type"] == "extra_forbidden"]
+        mistakes = mistakes_of(refusal, model)
     try:
-        if unknown_keys:
-            model.model_validate(_without(entry, unknown_keys))
+        model.model_validate(entry, extra="ignore")
     except PydanticError as refusal:
         if not any(error["type"] == "missing" for error in refusal.errors()):
-            found += [m for m in mistakes_of(refusal, model) if m.key and m not in found]
-    raise Refused(*found)
+            more = mistakes_of(refusal, model)
+            mistakes += [mistake for mistake in more if mistake.key and mistake not in mistakes]
+    raise Refused(*mistakes)
 
 
-def _without(entry: dict, places: list[tuple]) -> dict:
-    """The entry without the keys at some places of it."""
-    left = {key: value for key, value in entry.items() if (key,) not in places}
-    for key, value in left.items():
-        inner = [place[1:] for place in places if place[0] == key and len(place) > 1]
-        if inner and isinstance(value, dict):
-            left[key] = _without(value, inner)
-    return left
+def _class_of(kind: str, name: object, hint: str = "") -> type[Settings]:
+    """The settings class of a reader, method or model."""
+    key, registry = NAMED_BY[kind]
+    if not isinstance(name, str):
+        raise Refused(Mistake(key, wrong_kind("a string", name)))
+    if name not in registry:
+        text = f"expected a known name, got {shown(name)}; {suggestion(name, registry)}{hint}"
+        raise Refused(Mistake(key, text))
+    return registry[name].settings_class()
 
 
-def _named(name: str, entry: dict, key: str, registry: dict[str, Entry], dim: int) -> Settings:
-    """A refinement or backbone; where its entry does not name it, it has the entry's own name."""
+def _named(kind: str, name: str, entry: dict, dim: int) -> Settings:
+    """A refinement or backbone; one that names no method or model has its own name for it."""
+    key, _ = NAMED_BY[kind]
     chosen = name if entry.get(key) is None else entry[key]
-    if not isinstance(chosen, str) or chosen not in registry:
-        hint = "" if key in entry else f" Or give it a {key}: its own name is none"
-        raise Refused(Mistake(key, _unregistered(chosen, registry) + hint))
-    return validated(registry[chosen].settings_class(), {"dim": dim} | entry | {key: chosen})
-
-
-def _unregistered(chosen: object, registry: dict[str, Entry]) -> str:
-    """What is wrong with a name that no line of a registry has."""
-    if not isinstance(chosen, str):
-        return wrong_kind("a string", chosen)
-    return f"expected a known name, got {shown(chosen)}; {suggestion(chosen, registry)}"
+    hint = "" if key in entry else f" Or give it a {key}: its own name is none"
+    return _validated(_class_of(kind, chosen, hint), {"dim": dim} | entry | {key: chosen})
 
 
 def _dataset(entry: dict, registry: Path) -> Settings:
+    """A dataset: its reader is that of its source, or the one that it names, or ``table``."""
     source, reader = entry.get("source"), entry.get("reader")
-    if source is None:
-        reader = reader or "table"
-    elif not isinstance(source, str):
-        raise Refused(Mistake("source", wrong_kind("a string", source)))
-    else:
+    if source is not None:
+        if not isinstance(source, str):
+            raise Refused(Mistake("source", wrong_kind("a string", source)))
         public = public_dataset(source, registry)
         if reader not in (None, public.reader):
             text = f"expected {public.reader}, the reader of source '{source}', got {shown(reader)}"
             raise Refused(Mistake("reader", text))
         reader = public.reader
-    if not isinstance(reader, str) or reader not in READERS:
-        raise Refused(Mistake("reader", _unregistered(reader, READERS)))
-    settings = validated(READERS[reader].settings_class(), entry | {"reader": reader})
+    reader = reader or "table"
+    settings = _validated(_class_of("datasets", reader), entry | {"reader": reader})
     given = [key for key in ORIGINS if getattr(settings, key) is not None]
     if given not in (["source"], ["interactions", "items"]):
-        found = " and ".join(given) or "none of them"
-        raise Refused(
-            Mistake("", f"expected either source, or interactions and items, got {found}")
-        )
+        got = " and ".join(given) or "none of them"
+        raise Refused(Mistake("", f"expected either source, or interactions and items, got {got}"))
     if settings.source and settings.expected is None:
         counts = expected_counts(settings.source, settings.as_json(), registry)
         settings = settings.model_copy(update={"expected": counts})
     return settings
 
 
-def _encoder(
-    name: str, entry: dict, registry: Path, origins: dict[str, dict[str, str]]
-) -> Settings:
-    settings = validated(entry_class(entry), entry)
-    settings, origins[name] = resolve_encoder(settings, registry, local_folder(settings))
-    return settings
+def _encoder(entry: dict, registry: Path) -> tuple[Settings, dict[str, str]]:
+    """An encoder, and where each of its settings that it leaves out was taken from."""
+    settings = _validated(entry_class(entry), entry)
+    return resolve_encoder(settings, registry, local_folder(settings))
 
 
 def local_folder(settings: Settings) -> Path | None:
     """The folder of an encoder's model, where it is one of the user's and is there."""
-    given = getattr(settings, "path", None)
-    folder = expand_path(given) if given else None
+    path = getattr(settings, "path", None)
+    folder = expand_path(path) if path else None
     return folder if folder and folder.is_dir() else None
-
-
-def _across(made: dict[str, dict[str, Settings]], dim: int) -> list[Mistake]:
-    """What entries of different kinds must agree on: every refinement meets every backbone."""
-    return [
-        Mistake(
-            f"{kind}.{name}.dim",
-            f"expected {dim}, the experiment's dim, got {entry.dim}; all refinements and backbones "
-            "have one, so set the key dim at the top instead",
-        )
-        for kind in ("refinements", "backbones")
-        for name, entry in made[kind].items()
-        if entry.dim != dim
-    ]

@@ -6,10 +6,9 @@ python -m ace_steps.config.reference
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
-from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from ace_steps.backbones.settings import BackboneSettings
@@ -18,7 +17,7 @@ from ace_steps.embed.settings import ApiEncoderSettings, LocalEncoderSettings, P
 from ace_steps.io.files import write_text
 from ace_steps.preprocess.settings import ROLES, DatasetSettings
 from ace_steps.refine.methods import RefinementSettings
-from ace_steps.registry import BACKBONES, READERS, REFINEMENTS, Entry
+from ace_steps.registry import NAMED_BY, READERS, Entry
 
 ROOT = Path(__file__).parents[2]
 SCHEMA, PAGE = "workflow/schemas/config.schema.json", "docs/configuration.md"
@@ -40,25 +39,15 @@ ENCODERS = {
     "A model behind an API": ApiEncoderSettings,
     "Precomputed embeddings": PrecomputedSettings,
 }
+SHARED = {  # the common base of a kind's settings classes
+    "datasets": DatasetSettings,
+    "refinements": RefinementSettings,
+    "backbones": BackboneSettings,
+}
 SIGNS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 
 Fragment = dict[str, Any]  # a part of a JSON schema
 Row = tuple[str, str, str, str]  # of the page: key, default, values, meaning
-
-
-class Kind(NamedTuple):
-    """Entries whose settings class is named by a key; ``shared`` is their common base."""
-
-    key: str
-    registry: dict[str, Entry]
-    shared: type[BaseModel]
-
-
-NAMED = {
-    "datasets": Kind("reader", READERS, DatasetSettings),
-    "refinements": Kind("method", REFINEMENTS, RefinementSettings),
-    "backbones": Kind("model", BACKBONES, BackboneSettings),
-}
 
 
 class _Untitled(GenerateJsonSchema):
@@ -71,13 +60,9 @@ class _Untitled(GenerateJsonSchema):
 
 def _class_schemas() -> dict[str, Fragment]:
     """The schema of every settings class of a configuration, by class name."""
-    entries = [entry for kind in NAMED.values() for entry in kind.registry.values()]
-    models = [
-        Experiment,
-        *ENCODERS.values(),
-        *(kind.shared for kind in NAMED.values()),
-        *(entry.settings_class() for entry in entries),
-    ]
+    entries = [entry for _, registry in NAMED_BY.values() for entry in registry.values()]
+    models = [Experiment, *ENCODERS.values(), *SHARED.values()]
+    models += [entry.settings_class() for entry in entries]
     inputs = [(model, "validation") for model in models]
     definitions = models_json_schema(inputs, schema_generator=_Untitled)[1]["$defs"]
     for definition in definitions.values():
@@ -93,12 +78,12 @@ def schema() -> Fragment:
     """
     definitions = _class_schemas()
     top = definitions.pop("Experiment")
-    for kind in NAMED.values():
-        del definitions[kind.shared.__name__]
+    for shared in SHARED.values():
+        del definitions[shared.__name__]
     definitions["datasets"] = _dataset(definitions, _public("datasets"))
     definitions["encoders"] = _encoder(definitions, _public("encoders"))
     for kind in ("refinements", "backbones"):
-        key, registry, _ = NAMED[kind]
+        key, registry = NAMED_BY[kind]
         definitions[kind] = {
             "type": "object",
             "required": [key],
@@ -124,7 +109,7 @@ def _entries(kind: str) -> Fragment:
     mapping: Fragment = {"type": "object", "minProperties": 1, "additionalProperties": False}
     pattern = NAME
     if kind in DEFAULT_ENTRIES:
-        registry = NAMED[kind].registry
+        _, registry = NAMED_BY[kind]
         mapping["properties"] = {
             name: {
                 "description": entry.settings_class().__doc__.split("\n")[0],
@@ -226,10 +211,10 @@ def _classes(kind: str, definitions: dict[str, Fragment]) -> Iterator[str]:
     """A heading, a summary and a table for each settings class of a kind of entry."""
     classes = {title: model.__name__ for title, model in ENCODERS.items()}
     shared: list[Row] = []
-    if kind in NAMED:
-        key, registry, base = NAMED[kind]
+    if kind in NAMED_BY:
+        key, registry = NAMED_BY[kind]
         classes = {f"`{key}: {name}`": entry.settings for name, entry in registry.items()}
-        shared = [row for row in _rows(base.__name__, definitions) if row[0] != f"`{key}`"]
+        shared = [row for row in _rows(SHARED[kind].__name__, definitions) if row[0] != f"`{key}`"]
         yield "### Keys that all of them have"
         yield _key_table(
             (name, "the experiment's" if name == "`dim`" else default, *rest)
