@@ -3,14 +3,14 @@
 python benchmarks/embed.py --model resources/encoders/all-minilm-l6-v2/model \
     --items results/preprocess/ml-100k/items.parquet --texts 1000 --rounds 3
 
-Every way reads the same texts and gives unit vectors; tokenising is part of its time, loading the
+Every way reads the same texts and gives unit vectors; tokenizing is part of its time, loading the
 model is not. `tokens/s` counts real tokens, without padding, and every text whole: a decoder's
 common beginning of all texts is read once by us, so that `of peak` counts more than was computed
 and may pass 100 %. Of several rounds, in turns, the best counts; tokens/CPU-s is what other work
 on the machine stretches less. `of peak` is the share of this machine's own products of 2048 x 2048
 matrices (8192 x 8192 on a GPU) in the same dtype, measured between the rounds. "transformers'
-layers" is our way without fused layers, a core's own share of a batch, and the beginning read once;
-on a GPU "padded" is our way without packing. The last lines compare the best of ours with the plain
+layers" is our way without fused layers, a core's own share of a batch, and the beginning read once.
+The last lines compare the best of ours with the plain
 loop, and with the best of sentence-transformers in the same dtype.
 ``--ways "plain loop" ours`` leaves the slow rest out.
 sentence-transformers is no dependency of this project: its rows are left out where it is not
@@ -34,13 +34,11 @@ import torch
 from embed_ways import (
     MAX_TOKENS,
     OURS,
-    PADDED,
     PLAIN,
     REFERENCE,
     UNFUSED,
     Way,
     by_tokens,
-    padded,
     plain_loop,
     references,
     settings_of,
@@ -55,7 +53,7 @@ from ace_steps.runtime import select_device
 
 PEAK_SIZES = {"cpu": 2048, "cuda": 8192}
 PEAK_ROUNDS = 3
-WAYS = (PLAIN, OURS, UNFUSED, PADDED, REFERENCE)
+WAYS = (PLAIN, OURS, UNFUSED, REFERENCE)
 SHAPES = {  # Qwen3-Embedding's, by what their cards call them
     "0.6B": {"layers": 28, "dim": 1024, "inner": 3072, "heads": 16},
     "4B": {"layers": 36, "dim": 2560, "inner": 9728, "heads": 32},
@@ -93,15 +91,13 @@ def ways_of(options: argparse.Namespace, device: torch.device) -> tuple[list[Way
             load_model(options.model, budgets[0]),
         )
         unfused, flops = (
-            replace(encoder, model=plain.to(device), is_fused=False, is_packed=False),
+            replace(encoder, model=plain.to(device), is_fused=False),
             flops_per_token(plain),
         )
         found += [plain_loop(unfused, dtype)] if dtype == "float32" else []
         found += [by_tokens(OURS, encoder, settings) for settings in budgets]
         if device.type == "cpu":
             found += [by_tokens(UNFUSED, unfused, settings) for settings in budgets]
-        if encoder.is_packed:
-            found += [padded(encoder, settings) for settings in budgets]
         found += references(options.model, dtype, device) if REFERENCE in options.ways else []
     return [way for way in found if way.kind in options.ways], encoder, flops
 
@@ -121,8 +117,6 @@ def ways_of_shape(
     found += [by_tokens(OURS, encoder, settings) for settings in budgets]
     if device.type == "cpu":
         found += [by_tokens(UNFUSED, unfused, settings) for settings in budgets]
-    if encoder.is_packed:
-        found += [padded(encoder, settings) for settings in budgets]
     if REFERENCE in options.ways:
         with tempfile.TemporaryDirectory() as folder:  # a small one to load, the large one instead
             shaped("0.6B", len(tokenizer), torch.device("cpu"), layers=1).save_pretrained(folder)
@@ -178,7 +172,7 @@ def best(ways: list[Way], kind: str, dtype: str) -> tuple[float, float] | None:
 
 def show_ratios(ways: list[Way]) -> None:
     """How many times faster the best of ours is than the best of what it is compared with."""
-    others = (PLAIN, UNFUSED, PADDED, REFERENCE)
+    others = (PLAIN, UNFUSED, REFERENCE)
     pairs = [
         ((OURS, "bfloat16"), (PLAIN, "float32")),
         *(((OURS, dtype), (other, dtype)) for dtype in DTYPES for other in others),

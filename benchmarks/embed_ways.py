@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +12,13 @@ from transformers import PreTrainedModel
 
 from ace_steps.embed.encode import encode
 from ace_steps.embed.models import DTYPES, Encoder
-from ace_steps.embed.packed import NAME as PACKED
 from ace_steps.embed.pooling import finish
 from ace_steps.embed.settings import EncoderSettings
 from ace_steps.embed.tokens import tokenize
 
 MAX_TOKENS = 256
 REFERENCE_BATCHES = (16, 32, 64, 128)
-PLAIN, OURS, UNFUSED, PADDED = "plain loop", "ours", "transformers' layers", "padded"
+PLAIN, OURS, UNFUSED = "plain loop", "ours", "transformers' layers"
 REFERENCE = "sentence-transformers"
 FIXED_BATCH = 64
 
@@ -71,31 +70,6 @@ def by_tokens(kind: str, encoder: Encoder, settings: EncoderSettings) -> Way:
     return Way(kind, settings.dtype, f"{settings.batch_tokens} tokens", embed)
 
 
-def padded(encoder: Encoder, settings: EncoderSettings) -> Way:
-    """Ours with the attention that transformers takes by itself, for texts of one length."""
-    way = by_tokens(PADDED, replace(encoder, is_packed=False), settings)
-    usual = usually(encoder.model, way.embed)
-    return replace(way, embed=usual)
-
-
-def usually(
-    model: PreTrainedModel, embed: Callable[[list[str]], np.ndarray]
-) -> Callable[[list[str]], np.ndarray]:
-    """The call with torch's usual attention, whatever the model computes with otherwise."""
-
-    def embed_usually(texts: list[str]) -> np.ndarray:
-        held = model.config._attn_implementation
-        if held == PACKED:
-            model.set_attn_implementation("sdpa")
-        try:
-            return embed(texts)
-        finally:
-            if held == PACKED:
-                model.set_attn_implementation(held)
-
-    return embed_usually
-
-
 def plain_loop(encoder: Encoder, dtype: str) -> Way:
     """What a first script does: batches of texts as they come, padded, with a mask."""
     if encoder.tokenizer.pad_token is None:
@@ -113,7 +87,7 @@ def plain_loop(encoder: Encoder, dtype: str) -> Way:
             pieces.append(functional.normalize((states * mask).sum(1) / mask.sum(1), dim=1).cpu())
         return torch.cat(pieces).numpy()
 
-    return Way(PLAIN, dtype, f"{FIXED_BATCH} texts", usually(encoder.model, embed))
+    return Way(PLAIN, dtype, f"{FIXED_BATCH} texts", embed)
 
 
 def references(
@@ -141,7 +115,6 @@ def references(
             rows = torch.from_numpy(np.asarray(found, np.float32))
             return functional.normalize(rows, dim=1).numpy()
 
-        timed = embed if instead is None else usually(instead, embed)
-        return Way(REFERENCE, dtype, f"{batch_size} texts", timed)
+        return Way(REFERENCE, dtype, f"{batch_size} texts", embed)
 
     return [way(batch_size) for batch_size in REFERENCE_BATCHES]

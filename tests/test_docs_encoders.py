@@ -5,8 +5,8 @@ import re
 import pytest
 import yaml
 
+from ace_steps.embed.entries import DEFAULTS, resolve_encoder
 from ace_steps.embed.registry import PublicEncoder
-from ace_steps.embed.resolve import DEFAULTS, resolve_encoder
 from ace_steps.embed.settings import ApiConnection, entry_class
 from ace_steps.io.fetch import read_registry
 from tests.conftest import ROOT

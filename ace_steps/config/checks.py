@@ -8,8 +8,8 @@ from types import ModuleType
 from typing import Any
 
 from ace_steps.config.experiment import local_folder
+from ace_steps.embed.entries import encoder_dim
 from ace_steps.embed.model_files import check_folder
-from ace_steps.embed.resolve import encoder_dim
 from ace_steps.embed.settings import ApiEncoderSettings, LocalEncoderSettings, PrecomputedSettings
 from ace_steps.errors import InputError
 from ace_steps.io.files import own_path

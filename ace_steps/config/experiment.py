@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 from pydantic import Field, PrivateAttr, field_validator
 from pydantic import ValidationError as PydanticError
 
-from ace_steps.embed.resolve import resolve_encoder
+from ace_steps.embed.entries import resolve_encoder
 from ace_steps.embed.settings import EntrySettings, LocalEncoderSettings, entry_class
 from ace_steps.errors import InputError
 from ace_steps.io.files import expand_path

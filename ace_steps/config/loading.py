@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from ace_steps.config.experiment import KINDS, Experiment, Registries, draft
-from ace_steps.embed.resolve import STATED
+from ace_steps.embed.entries import STATED
 from ace_steps.errors import ConfigurationError, InputError
 from ace_steps.validation import Mistake, wrong_kind
 

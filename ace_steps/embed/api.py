@@ -1,259 +1,323 @@
-"""A client of OpenAI-compatible /embeddings: one request that is sent until it is answered.
-
-The key goes into one header and nowhere else: no message of ours is built from a library's own
-words, which may quote headers, and a server's words pass through ``without_secret`` first.
-"""
+"""The texts of a shard to vectors through an API: cut, counted, and sent in several requests."""
 
 import logging
-import os
-import random
-import threading
-import time
-from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
+import math
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-import requests
-import tenacity
-import urllib3
+import polars as pl
 
-from ace_steps.embed.api_answers import (
-    Answer,
-    UnusableAnswerError,
-    WrongDimError,
-    error_code,
-    read_answer,
-    reason_of,
-    without_secret,
-)
-from ace_steps.embed.settings import ApiConnection
+from ace_steps.embed.api_client import ApiClient, RejectedError, StoppedError
+from ace_steps.embed.settings import TEXT, ApiEncoderSettings
+from ace_steps.embed.store import Batch, Embedded, VectorStore, embed_new, folder_name
+from ace_steps.embed.texts import check_vectors
 from ace_steps.errors import InputError
+from ace_steps.io.files import sha256_file
 
 log = logging.getLogger(__name__)
 
-FIRST_WAIT_S = 1.0  # the back-off before the second attempt, at most; doubled with each
-LONGEST_WAIT_S = 60.0
-LONGEST_REST_S = 900.0  # a server that wants more is left alone: what is done is kept
-PIECE_BYTES = 2**16
-TOO_LARGE = (400, 413, 422)  # what servers answer to a batch, or one text, beyond their limits
-WRONG_KEY = (401, 403)
-RETRIED = (408, 409, 425, 429)  # and everything from 500 on
-NO_MONEY = "insufficient_quota"  # a 429 that no waiting ends
+API_FORMAT = 1  # raised when an API is sent something else for the same text and settings
 
 
-class RejectedError(Exception):
-    """The server finds fault with the inputs; fewer of them may pass."""
+def api_store_key(settings: ApiEncoderSettings) -> str:
+    """A folder name for everything an API's vector depends on but its text.
+
+    No digest of our code is in it: an edit that changes nothing of what is sent would have every
+    text paid for again.
+    """
+    api = settings.api
+    # "width" is what the key's name was when the first vectors were paid for.
+    parts = {"base_url": api.base_url, "model": api.model, "width": api.dim}
+    parts |= {"send_dimensions": api.send_dimensions, "counter": counter_for(settings).name}
+    parts |= {"prompt": settings.prompt, "max_tokens": settings.max_tokens, "api": API_FORMAT}
+    return folder_name(parts)
 
 
-class StoppedError(Exception):
-    """Another request has failed for good; this one was not sent, or not again."""
+@dataclass(frozen=True)
+class Estimate:
+    """What the new texts of a catalog take, before anything is sent.
 
+    ``n_texts`` are distinct, ``n_known`` of them in the store; the other numbers are of the rest.
+    """
 
-class _TryAgainError(Exception):
-    """A failure that may pass; ``rest_s`` is how long the server wants to be left alone."""
+    n_texts: int
+    n_known: int
+    n_truncated: int
+    n_requests: int
+    n_tokens: int
+    counted_by: str
+    cost_usd: float | None
 
-    def __init__(self, reason: str, rest_s: float = 0.0) -> None:
-        super().__init__(reason)
-        self.rest_s = rest_s
-
-
-class ApiClient:
-    """Sends texts and gets vectors; several threads may use one client at once."""
-
-    def __init__(self, connection: ApiConnection) -> None:
-        """Take the key from the environment.
-
-        Raises:
-            InputError: the variable that the settings name holds no key.
-        """
-        self._connection = connection
-        self._url = f"{connection.base_url}/embeddings"
-        self._key = _key(connection)
-        self._local = threading.local()
-        self._stopped = threading.Event()
-        self._lock = threading.Lock()
-        self._quiet_until = 0.0  # by time.monotonic(); a rest that the server asked for
-        self.n_requests, self.n_tokens = 0, 0  # answered, and as the server counted them
-
-    def embed(self, texts: list[str]) -> np.ndarray:
-        """Vectors (texts, dim) float32 of one request.
-
-        Raises:
-            RejectedError: the server refuses these inputs.
-            StoppedError: ``stop`` was called.
-            InputError: anything else that asking again does not help, or did not.
-        """
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_TryAgainError),
-            stop=tenacity.stop_after_attempt(self._connection.attempts),
-            wait=_wait,
-            sleep=self._stopped.wait,
-            before_sleep=self._say,
-            reraise=True,
-        )
-        try:
-            answer = retrying(self._ask, texts)
-        except _TryAgainError as failure:
-            raise self._refusal(
-                f"{failure}, after {self._connection.attempts} attempts; "
-                "what is done is kept, run again to go on"
-            ) from None
-        with self._lock:
-            self.n_requests += 1
-            self.n_tokens += answer.n_tokens or 0
-        return answer.vectors
-
-    def asked_for(self) -> str:
-        """What every request asks for beside its texts, in words."""
-        wanted = self._connection
-        dim = f" with dimensions = {wanted.dim}" if wanted.send_dimensions else ""
-        return f"model '{wanted.model}'{dim}"
-
-    def stop(self) -> None:
-        """Send nothing more; whoever waits for another attempt gives up."""
-        self._stopped.set()
-
-    def _ask(self, texts: list[str]) -> Answer:
-        """Send one request once."""
-        self._rest()
-        status, headers, body = self._post(texts)
-        if status == requests.codes.ok:
-            return self._read(body, len(texts))
-        reason = self._reason(body)
-        if status in TOO_LARGE:
-            raise RejectedError(f"HTTP {status}{reason}")
-        if status in WRONG_KEY:
-            raise self._refusal(f"HTTP {status}, {self._whose_key()} is refused{reason}")
-        if (status in RETRIED and error_code(body) != NO_MONEY) or status >= 500:
-            rest_s = _rest_s(headers.get("Retry-After"))
-            if rest_s > LONGEST_REST_S:
-                raise self._refusal(
-                    f"HTTP {status}, and wants to be left alone for {rest_s:.0f} s; "
-                    "what is done is kept, run again then"
-                )
-            with self._lock:
-                self._quiet_until = max(self._quiet_until, time.monotonic() + rest_s)
-            raise _TryAgainError(f"HTTP {status}{reason}", rest_s)
-        if 300 <= status < 400:
-            raise self._refusal(f"HTTP {status}, a redirection, which a key does not follow")
-        raise self._refusal(f"HTTP {status} for model '{self._connection.model}'{reason}")
-
-    def _post(self, texts: list[str]) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers and body; the whole exchange within ``timeout_s``."""
-        most_s = self._connection.timeout_s
-        until = time.monotonic() + most_s
-        try:
-            with self._session().post(
-                self._url,
-                json=self._payload(texts),
-                timeout=most_s,
-                allow_redirects=False,
-                stream=True,
-            ) as answer:
-                body = bytearray()
-                # read1 returns what has come: a server that dribbles meets the deadline too.
-                while piece := answer.raw.read1(PIECE_BYTES, decode_content=True):
-                    body += piece
-                    if time.monotonic() > until:
-                        raise _TryAgainError(f"no whole answer within {most_s:g} s")
-                return answer.status_code, answer.headers, bytes(body)
-        except requests.exceptions.SSLError:
-            raise self._refusal("its certificate is not trusted, or it speaks no TLS") from None
-        except (OSError, urllib3.exceptions.HTTPError) as failure:
-            is_slow = "Timeout" in type(failure).__name__
-            what = f"no answer within {most_s:g} s" if is_slow else "no connection, or it broke"
-            raise _TryAgainError(f"{what} ({type(failure).__name__})") from None
-
-    def _payload(self, texts: list[str]) -> dict:
-        wanted = self._connection
-        payload = {
-            "model": wanted.model,
-            "input": texts,
-            "encoding_format": wanted.encoding_format,
-        }
-        return payload | ({"dimensions": wanted.dim} if wanted.send_dimensions else {})
-
-    def _read(self, body: bytes, n_inputs: int) -> Answer:
-        try:
-            return read_answer(body, n_inputs, self._connection.dim)
-        except UnusableAnswerError as fault:
-            raise _TryAgainError(f"an answer that cannot be used: {fault}") from None
-        except WrongDimError as fault:
-            raise self._refusal(f"{fault}; what is done is kept") from None
-
-    def _session(self) -> requests.Session:
-        """This thread's own: a session is not safe to share."""
-        if not hasattr(self._local, "session"):
-            self._local.session = requests.Session()
-            # As an auth object, so that a .netrc of the machine cannot put another one in place.
-            self._local.session.auth = self._sign
-        return self._local.session
-
-    def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._key:
-            request.headers["Authorization"] = f"Bearer {self._key}"
-        return request
-
-    def _rest(self) -> None:
-        """Wait while the server wants no request from anyone; give up if ``stop`` was called."""
-        with self._lock:
-            seconds = self._quiet_until - time.monotonic()
-        if self._stopped.wait(max(seconds, 0)):
-            raise StoppedError
-
-    def _say(self, state: tenacity.RetryCallState) -> None:
-        log.info(
-            "%s: %s; attempt %d of %d, the next in %.1f s",
-            *(self._url, state.outcome.exception(), state.attempt_number),
-            *(self._connection.attempts, state.next_action.sleep),
+    def __str__(self) -> str:
+        cost = "no price given" if self.cost_usd is None else f"{self.cost_usd:.4f} US dollars"
+        return (
+            f"{self.n_texts} texts, {self.n_known} of them in the store; the rest: "
+            f"{self.n_requests} requests, {self.n_tokens} tokens ({self.counted_by}), "
+            f"{self.n_truncated} truncated, {cost}"
         )
 
-    def _refusal(self, what: str) -> InputError:
-        return InputError(f"{self._url}: {what}.")
 
-    def _reason(self, body: bytes) -> str:
-        reason = without_secret(reason_of(body), self._key).rstrip(". ")
-        return f" ({reason})" if reason else ""
+def estimate(texts: pl.DataFrame, settings: ApiEncoderSettings, store: VectorStore) -> Estimate:
+    """What the texts would take; nothing is sent, and no key is needed.
 
-    def _whose_key(self) -> str:
-        name = self._connection.key_variable
-        return f"the key in {name}" if name else "a request without a key (key_variable is null)"
+    Args:
+        texts: As ``distinct_texts`` gives them.
+        settings: The API and what it encodes.
+        store: Vectors made in this way before.
+    """
+    price = settings.api.price
+    is_known = store.load(
+        texts["text_sha256"], np.empty((len(texts), settings.api.dim), np.float32)
+    )
+    inputs = inputs_of(texts.filter(pl.Series(~is_known)), settings)
+    n_tokens = int(inputs.lengths.sum())
+    return Estimate(
+        n_texts=len(texts),
+        n_known=int(is_known.sum()),
+        n_truncated=int(inputs.is_truncated.sum()),
+        n_requests=len(requests_of(inputs.lengths, settings)),
+        n_tokens=n_tokens,
+        counted_by=inputs.counted_by,
+        cost_usd=None if price is None else n_tokens * price / 1e6,
+    )
 
 
-def _key(connection: ApiConnection) -> str | None:
-    """The key, or None where the settings want none."""
-    name = connection.key_variable
-    if name is None:
-        return None
-    key = os.environ.get(name, "").strip()
-    if not key:
+def request_texts(
+    texts: pl.DataFrame, settings: ApiEncoderSettings, store: VectorStore
+) -> tuple[Embedded, str]:
+    """One vector per text as the API gives it, out of the store or new.
+
+    Returns:
+        The vectors, and how tokens were counted.
+
+    Raises:
+        InputError: no key, a text that cannot be sent, or a server that does not answer as it
+            should; whatever was answered before is in the store.
+    """
+    inputs = inputs_of(texts, settings)
+    embedded = embed_new(
+        texts,
+        inputs.lengths,
+        inputs.is_truncated,
+        dim=settings.api.dim,
+        store=store,
+        batches=lambda is_known: _answers(texts, inputs, settings, np.flatnonzero(~is_known)),
+    )
+    return embedded, inputs.counted_by
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is sent of each text.
+
+    Attributes:
+        texts: (n,) inside the prompt, cut where they are too long.
+        lengths: (n,) int64, their tokens by the counter.
+        is_truncated: (n,) bool, True for a text that lost its end.
+        counted_by: How the tokens were counted, in a few words.
+    """
+
+    texts: pl.Series
+    lengths: np.ndarray
+    is_truncated: np.ndarray
+    counted_by: str
+
+
+class Counter(Protocol):
+    """Counts tokens, and cuts texts that have too many."""
+
+    name: str
+
+    def count(self, texts: pl.Series) -> np.ndarray:
+        """Tokens of each text, (n,) int64."""
+
+    def cut(self, text: str, before: str, after: str, most: int) -> str:
+        """As much of the beginning of ``text`` as fits ``most`` tokens between the two."""
+
+
+class Characters:
+    """So many characters stand for one token: an estimate that needs no tokenizer."""
+
+    def __init__(self, chars_per_token: float) -> None:
+        self._rate = chars_per_token
+        self.name = f"{chars_per_token:g} characters a token"
+
+    def count(self, texts: pl.Series) -> np.ndarray:
+        """Tokens of each text, rounded up."""
+        return np.ceil(texts.str.len_chars().to_numpy() / self._rate).astype(np.int64)
+
+    def cut(self, text: str, before: str, after: str, most: int) -> str:
+        """See ``Counter``."""
+        room = math.floor(most * self._rate) - len(before) - len(after)
+        return text[: max(room, 0)]
+
+
+class Tokenizer:
+    """The model's own tokenizer, out of its ``tokenizer.json``."""
+
+    def __init__(self, path: Path) -> None:
+        import tokenizers
+
+        file = path / "tokenizer.json" if path.is_dir() else path
+        try:
+            self._tokenizer = tokenizers.Tokenizer.from_file(str(file))
+        except Exception as refusal:  # the library raises no class of its own
+            raise InputError(f"{file}: no usable tokenizer.json ({refusal}).") from None
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self.name = f"tokenizer {sha256_file(file)[:16]}"
+
+    def count(self, texts: pl.Series) -> np.ndarray:
+        """Tokens of each text."""
+        encoded = self._tokenizer.encode_batch_fast(texts.to_list())
+        return np.fromiter(map(len, encoded), np.int64, len(texts))
+
+    def cut(self, text: str, before: str, after: str, most: int) -> str:
+        """See ``Counter``; cuts again while two halves of a word count more than one whole."""
+        while text:
+            encoded = self._tokenizer.encode(before + text + after)
+            surplus = len(encoded) - most
+            if surplus <= 0:
+                break
+            end = len(before) + len(text)
+            starts = [a for a, b in encoded.offsets if len(before) <= a < min(b, end)]
+            text = text[: starts[-surplus] - len(before)] if len(starts) > surplus else ""
+        return text
+
+
+def counter_for(settings: ApiEncoderSettings) -> Counter:
+    """The counter that the settings name; InputError where its tokenizer cannot be read."""
+    if settings.api.tokenizer:
+        return Tokenizer(Path(settings.api.tokenizer))
+    return Characters(settings.api.chars_per_token)
+
+
+def inputs_of(texts: pl.DataFrame, settings: ApiEncoderSettings) -> Inputs:
+    """What is sent of each text.
+
+    Raises:
+        InputError: nothing of a text is left to send, or it was blank; its item is named.
+    """
+    counter, most = counter_for(settings), settings.max_tokens
+    before, after = settings.prompt.split(TEXT)
+    inputs = (before + texts["text"] + after).alias("input")
+    lengths = counter.count(inputs)
+    is_truncated = lengths > most
+    rows = np.flatnonzero(is_truncated)
+    if len(rows):
+        long = texts["text"].gather(rows)
+        cut = [before + counter.cut(text, before, after, most) + after for text in long]
+        inputs = inputs.scatter(rows, cut)
+        lengths[rows] = counter.count(inputs.gather(rows))
+    blank = np.flatnonzero(inputs.str.strip_chars().str.len_bytes().to_numpy() == 0)
+    if len(blank):  # which servers refuse, and with it the whole request
+        row = int(blank[0])
         raise InputError(
-            f"the environment variable {name}, which should hold the key of "
-            f"{connection.base_url}, is not set."
+            f"item '{texts['item_id'][row]}': its text {texts['text'][row][:60]!r} is blank, as "
+            f"are {len(blank) - 1} others; set a prompt or another item text."
         )
-    if not (key.isascii() and key.isprintable()) or " " in key:
-        raise InputError(f"the environment variable {name} holds what can be no key.")
-    host = urlsplit(connection.base_url)
-    if host.scheme == "http" and host.hostname not in ("localhost", "127.0.0.1", "::1"):
-        log.warning("%s is not https: the key travels unencrypted", connection.base_url)
-    return key
+    if (lengths > most).any():
+        raise InputError(
+            f"max_tokens = {most} leaves no room for the text of item "
+            f"'{texts['item_id'][int(np.argmax(lengths > most))]}' beside a prompt of "
+            f"{len(before + after)} characters."
+        )
+    return Inputs(inputs, lengths, is_truncated, counter.name)
 
 
-def _wait(state: tenacity.RetryCallState) -> float:
-    """Seconds to the next attempt: what the server asks for, and a random back-off on top."""
-    highest = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** (state.attempt_number - 1))
-    return state.outcome.exception().rest_s + random.uniform(0, highest)
+def requests_of(lengths: np.ndarray, settings: ApiEncoderSettings) -> list[np.ndarray]:
+    """Rows (n,) in requests under both caps, in order; a row beyond the cap is a request alone."""
+    api = settings.api
+    ends, requests, start = np.cumsum(lengths), [], 0
+    while start < len(lengths):
+        before = ends[start - 1] if start else 0
+        stop = int(np.searchsorted(ends, before + api.max_request_tokens, side="right"))
+        stop = max(min(stop, start + api.max_inputs), start + 1)
+        requests.append(np.arange(start, stop))
+        start = stop
+    return requests
 
 
-def _rest_s(header: str | None) -> float:
-    """Seconds that a Retry-After header asks for; 0 where there is none, or none to be read."""
-    if not header:
-        return 0.0
-    try:
-        return max(0.0, float(header)) if float(header) == float(header) else 0.0
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return 0.0
+def _answers(
+    texts: pl.DataFrame, inputs: Inputs, settings: ApiEncoderSettings, rows: np.ndarray
+) -> Iterator[Batch]:
+    """(rows, vectors) in the order in which they come.
+
+    After the first failure nothing more is sent, but what is on its way is waited for and given:
+    it is paid for.
+    """
+    if not len(rows):
+        return
+    client, failure = ApiClient(settings.api), None
+    waiting = [rows[request] for request in requests_of(inputs.lengths[rows], settings)][::-1]
+    with ThreadPoolExecutor(settings.api.concurrency) as pool:
+        sent: set[Future] = set()
+        try:
+            while sent or (waiting and not failure):
+                while waiting and not failure and len(sent) < settings.api.concurrency:
+                    request = waiting.pop()
+                    sent.add(pool.submit(_request, client, texts, inputs.texts, request, settings))
+                finished, sent = wait(sent, return_when=FIRST_COMPLETED)
+                for batches, fault in (future.result() for future in finished):
+                    yield from batches
+                    failure = failure or fault
+                if failure:
+                    client.stop()
+        finally:
+            client.stop()
+    log.info(
+        "%d requests answered; the server counted %d tokens", client.n_requests, client.n_tokens
+    )
+    if failure:
+        raise failure
+
+
+def _request(
+    client: ApiClient,
+    texts: pl.DataFrame,
+    inputs: pl.Series,
+    rows: np.ndarray,
+    settings: ApiEncoderSettings,
+) -> tuple[list[Batch], Exception | None]:
+    """Send one request; in halves, and halves of these, where the server finds it too large.
+
+    Returns:
+        Its parts that were answered, and why the rest was not. A defect of ours is returned too:
+        raised here, it would cost what others are answered.
+    """
+    answered, waiting = [], [rows]
+    while waiting:
+        part = waiting.pop()
+        try:
+            vectors = client.embed(inputs.gather(part).to_list())
+            check_vectors(vectors, part, texts)
+            answered.append((part, vectors))
+        except RejectedError as refusal:
+            if len(part) == 1:
+                row = int(part[0])
+                return answered, _rejected(texts["item_id"][row], inputs[row], settings, refusal)
+            half = len(part) // 2
+            log.info("%d texts in one request: %s; sending halves", len(part), refusal)
+            waiting += [part[half:], part[:half]]
+        except StoppedError:
+            break
+        except Exception as failure:  # raised once the others have answered
+            return answered, failure
+    return answered, None
+
+
+def _rejected(
+    item_id: str, text: str, settings: ApiEncoderSettings, refusal: RejectedError
+) -> InputError:
+    """Servers say 400 to a wrong model as to a long text; their own line tells which it is."""
+    api = settings.api
+    dim = f" with dimensions = {api.dim}" if api.send_dimensions else ""
+    return InputError(
+        f"item '{item_id}': the server refuses its text of {len(text)} characters alone, "
+        f"{refusal}. Either it refuses model '{api.model}'{dim}, whatever the text, or this text, "
+        "and a smaller max_tokens may help. What was answered is kept."
+    )

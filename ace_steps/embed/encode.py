@@ -1,23 +1,28 @@
-"""Token ids to vectors: batch after batch, the longest texts first."""
+"""Texts to vectors with a model that runs here: bucket after bucket, batch after batch."""
 
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import TypeVar
 
 import numpy as np
+import polars as pl
 import torch
 
-from ace_steps.embed.cores import Cores
+from ace_steps.embed.fused import Cores, Prefix, encode_prefix, states_of
 from ace_steps.embed.models import Encoder
-from ace_steps.embed.packed import packing, sent
 from ace_steps.embed.pooling import POOLINGS
-from ace_steps.embed.prefix import Prefix, read_prefix, states_of
 from ace_steps.embed.settings import EncoderSettings
-from ace_steps.embed.tokens import Tokens, token_budget_batches
+from ace_steps.embed.store import Batch, Embedded, VectorStore, embed_new, finished
+from ace_steps.embed.texts import check_tokens
+from ace_steps.embed.tokens import Tokens, token_budget_batches, tokenize
 from ace_steps.errors import InputError
 
 log = logging.getLogger(__name__)
 
+Piece = TypeVar("Piece")
 Computed = np.ndarray | torch.Tensor  # vectors, or what a GPU may still be computing
 
 
@@ -28,19 +33,64 @@ class Budget:
     tokens: int
 
 
+def embed_texts(
+    texts: pl.DataFrame, encoder: Encoder, settings: EncoderSettings, store: VectorStore
+) -> Embedded:
+    """One vector per text, out of the store or the model.
+
+    The texts of a bucket share batches with each other alone: their vectors do not depend on which
+    other buckets are embedded here. ``texts * dim * 4`` bytes, twice while they are finished.
+
+    Args:
+        texts: As ``distinct_texts`` gives them.
+        encoder: The loaded model.
+        settings: Resolved.
+        store: Vectors made in this way before; every new batch is added to it.
+
+    Raises:
+        InputError: a text has no token, or its vector is zero or not finite.
+    """
+    lengths, is_truncated = np.zeros(len(texts), np.int64), np.zeros(len(texts), bool)
+
+    def batches(is_known: np.ndarray) -> Iterator[Batch]:
+        n_texts = texts["bucket"].rle().struct.field("len").to_list()
+        spans = [slice(*span) for span in pairwise(accumulate(n_texts, initial=0))]
+        buckets = (_checked_tokens(texts[span], encoder, settings) for span in spans)
+        budget = Budget(settings.batch_tokens)
+        for span, tokens in zip(spans, prefetched(buckets), strict=True):
+            lengths[span], is_truncated[span] = tokens.lengths, tokens.is_truncated
+            if not is_known[span].all():
+                for rows, vectors in encode(encoder, tokens, settings, is_known[span], budget):
+                    yield span.start + rows, vectors
+
+    embedded = embed_new(
+        texts, lengths, is_truncated, dim=encoder.dim, store=store, batches=batches
+    )
+    return finished(embedded, texts, settings)
+
+
+def prefetched(pieces: Iterator[Piece]) -> Iterator[Piece]:
+    """The pieces in their order; a thread makes the next one while the last is in use."""
+    with ThreadPoolExecutor(1, "ahead") as thread:
+        coming = thread.submit(next, pieces, None)
+        while (piece := coming.result()) is not None:
+            coming = thread.submit(next, pieces, None)
+            yield piece
+
+
 def encode(
     encoder: Encoder,
     tokens: Tokens,
     settings: EncoderSettings,
     is_known: np.ndarray,
     budget: Budget | None = None,
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+) -> Iterator[Batch]:
     """Pooled vectors of the texts not known yet, as (rows, vectors) of batch after batch.
 
     The batches are those of all texts, less the known ones: a job that goes on after a kill does
     the same batches as one that never stopped, and ends with the same bytes. When a batch does not
-    fit into memory, the token budget is halved for it and all that follow. What all texts begin
-    with is read once where that saves time. A GPU computes a batch while the next one is prepared.
+    fit into memory, the token budget is halved for it and all that follow. A GPU computes a batch
+    while the next one is prepared.
 
     Args:
         encoder: The loaded model.
@@ -50,8 +100,7 @@ def encode(
         budget: What an earlier call has left of the settings' budget, and this one may lower.
 
     Yields:
-        rows: (batch,) int64 indices of the texts.
-        vectors: (batch, dim) float32 as pooled: neither checked nor finished.
+        Rows (batch,) int64, and vectors (batch, dim) float32, neither checked nor finished.
 
     Raises:
         InputError: one text alone does not fit into memory.
@@ -61,9 +110,7 @@ def encode(
     return _fetched_late(batches) if encoder.device.type == "cuda" else batches
 
 
-def _fetched_late(
-    batches: Iterator[tuple[np.ndarray, Computed]],
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _fetched_late(batches: Iterator[tuple[np.ndarray, Computed]]) -> Iterator[Batch]:
     """Each batch, fetched from its device once the next one has been sent there."""
     held = None
     for rows, vectors in batches:
@@ -82,31 +129,27 @@ def _computed(
     budget: Budget,
 ) -> Iterator[tuple[np.ndarray, Computed]]:
     """The batches of ``encode``; on a GPU a batch is sent, not waited for."""
-    whole = token_budget_batches(tokens.lengths, budget.tokens)
-    batches = (rows[~is_known[rows]] for rows in whole)
+    lengths = tokens.lengths
+    batches = (rows[~is_known[rows]] for rows in token_budget_batches(lengths, budget.tokens))
     waiting = [rows for rows in batches if len(rows)][::-1]  # taken from the end
-    prefix = read_prefix(encoder, tokens, settings.layer)
+    is_decoder = encoder.is_fused and encoder.is_causal
+    prefix = encode_prefix(encoder.model, tokens, settings.layer) if is_decoder else None
     with Cores(torch.get_num_threads() if encoder.is_fused else 1) as cores:
         while waiting:
             rows = waiting.pop()
-            lengths = tokens.lengths[rows]
             try:
                 vectors = cores.compute(
                     lambda share: _vectors(encoder, tokens, share, settings, prefix),
                     rows,
-                    int(lengths.max()) * len(rows),
+                    int(lengths[rows].max()) * len(rows),
                 )
             except RuntimeError as refusal:  # torch.OutOfMemoryError is one
-                budget.tokens = _smaller_budget(refusal, budget.tokens, lengths)
-                waiting = _smaller_batches(tokens.lengths, [rows, *waiting[::-1]], budget.tokens)
+                budget.tokens = _smaller_budget(refusal, budget.tokens, lengths[rows])
+                left = np.concatenate([rows, *waiting[::-1]])
+                smaller = token_budget_batches(lengths[left], budget.tokens)
+                waiting = [left[batch] for batch in smaller][::-1]
                 continue
             yield rows, vectors
-
-
-def _smaller_batches(lengths: np.ndarray, batches: list[np.ndarray], budget: int) -> list:
-    """What is left in batches of a smaller budget, the next one last."""
-    left = np.concatenate(batches)
-    return [left[batch] for batch in token_budget_batches(lengths[left], budget)][::-1]
 
 
 @torch.inference_mode()
@@ -119,30 +162,24 @@ def _vectors(
 ) -> Computed:
     """(texts, dim) float32 of one batch, or of one core's share of it."""
     padded, is_real = tokens.padded(rows, encoder.pad)
-    mask = sent(is_real, encoder.device)
-    if encoder.is_packed:
-        states = _states_of_packed(encoder, settings.layer, padded, is_real)
-    elif prefix is None:
-        # No mask where none is needed: attention then takes its fast path and builds no matrix.
-        is_needed = not encoder.is_causal and not is_real.all()
-        given = mask.long() if is_needed else None
-        ids = sent(padded, encoder.device)
-        states = states_of(encoder, settings.layer, input_ids=ids, attention_mask=given)
+    ids, mask = _sent(padded, encoder.device), _sent(is_real, encoder.device)
+    if prefix is not None:
+        states = prefix.continued(encoder.model, settings.layer, ids)
     else:
-        states = prefix.continued(encoder, settings.layer, sent(padded, encoder.device))
+        # No mask where none is needed: attention then takes its fast path and builds no matrix.
+        needs_mask = not encoder.is_causal and not is_real.all()
+        attention_mask = mask.long() if needs_mask else None
+        states = states_of(
+            encoder.model, settings.layer, input_ids=ids, attention_mask=attention_mask
+        )
     pooled = POOLINGS[settings.pooling](states, mask)
     return pooled if pooled.is_cuda else pooled.numpy()
 
 
-def _states_of_packed(
-    encoder: Encoder, layer: int, padded: np.ndarray, is_real: np.ndarray
-) -> torch.Tensor:
-    """(texts, longest, dim); past a text's end stands its last state again."""
-    lengths = is_real.sum(axis=1)
-    ids = sent(padded[is_real][None], encoder.device)
-    states = states_of(encoder, layer, input_ids=ids, **packing(lengths, encoder.device))[0]
-    places = np.minimum(np.arange(padded.shape[1]), lengths[:, None] - 1)
-    return states[sent((np.cumsum(lengths) - lengths)[:, None] + places, encoder.device)]
+def _sent(part: np.ndarray, device: torch.device) -> torch.Tensor:
+    """A tensor on the device; its way to a GPU starts in pinned memory and is not waited for."""
+    tensor = torch.from_numpy(part)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 def _smaller_budget(refusal: RuntimeError, budget: int, lengths: np.ndarray) -> int:
@@ -153,10 +190,29 @@ def _smaller_budget(refusal: RuntimeError, budget: int, lengths: np.ndarray) -> 
     if len(lengths) == 1:
         raise InputError(
             f"a text of {lengths[0]} tokens alone does not fit into memory; "
-            "a smaller max_tokens or a larger device is wanted."
+            "set a smaller max_tokens or take a larger device."
         ) from None
     smaller = min(budget, int(lengths.max()) * len(lengths)) // 2
     log.warning("out of memory with batch_tokens = %d, going on with %d", budget, smaller)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return smaller
+
+
+def _checked_tokens(texts: pl.DataFrame, encoder: Encoder, settings: EncoderSettings) -> Tokens:
+    """Token ids of every text, all of which the model knows."""
+    tokens = tokenize(
+        encoder.tokenizer,
+        texts["text"].to_list(),
+        prompt=settings.prompt,
+        max_tokens=settings.max_tokens,
+        append_eos=settings.append_eos,
+    )
+    check_tokens(tokens.lengths, texts)
+    highest = int(tokens.ids.max(initial=0))
+    if highest >= encoder.n_ids:
+        raise InputError(
+            f"the tokenizer gives the id {highest}, but the model knows {encoder.n_ids} ids; "
+            "they do not belong together."
+        )
+    return tokens

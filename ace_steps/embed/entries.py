@@ -1,32 +1,143 @@
-"""What an entry of ``encoders`` in the configuration stands for; a dry run imports this module."""
+"""What an entry of ``encoders`` stands for: its kind, its folder, its resolved settings.
+
+What it leaves out is taken from the registry's preset of its ``source``, else from the model's own
+files, else it has its default. A dry run imports this module: no torch, no polars.
+"""
 
 from pathlib import Path
 
-from ace_steps.embed.registry import public_encoder
+from ace_steps.embed import model_files
+from ace_steps.embed.model_files import Value
+from ace_steps.embed.registry import PublicEncoder, public_encoder
 from ace_steps.embed.settings import (
+    DERIVED,
     ORIGINS,
+    TEXT,
+    ApiConnection,
     ApiEncoderSettings,
+    EncoderSettings,
     EntrySettings,
     HubSettings,
     LocalEncoderSettings,
     PrecomputedSettings,
+    Preset,
 )
 from ace_steps.errors import InputError
 from ace_steps.io.files import own_path
 
-LOCAL, API, PRECOMPUTED = "local", "api", "vectors"
+LOCAL, API, PRECOMPUTED = "local", "api", "vectors"  # kinds
+STATED, REGISTRY, DEFAULT = "configuration", "registry", "default"  # origins beside file names
+DEFAULTS = {  # where neither the registry nor a file says more
+    "prompt": TEXT,
+    "pooling": "mean",
+    "max_tokens": 256,
+    "append_eos": False,
+    "normalize": True,
+}
+OF_AN_API = ("prompt", "max_tokens", "normalize")  # keys that may be left out with an API too
+
+Origins = dict[str, str]
 
 
 def kind_of(settings: EntrySettings) -> str:
-    """Which kind of encoder it is: one that runs here, one behind an API, or a file of vectors.
-
-    Args:
-        settings: The entry, as ``ace_steps.embed.resolve.resolve_encoder`` gives it: a ``source``
-            may be behind an API.
-    """
+    """``LOCAL``, ``API`` or ``PRECOMPUTED``; of a resolved entry, as a source may be an API's."""
     if isinstance(settings, ApiEncoderSettings):
         return API
     return PRECOMPUTED if isinstance(settings, PrecomputedSettings) else LOCAL
+
+
+def resolve_encoder(
+    settings: EntrySettings, registry: Path, folder: Path | None
+) -> tuple[EntrySettings, Origins]:
+    """The entry with what it leaves out, and where each value was taken from.
+
+    Args:
+        settings: An entry of ``encoders``; a ``source`` that only an API has becomes that API.
+        registry: ``data/encoders.yaml``.
+        folder: The model's folder; None where it is not here yet, and then what only its files
+            can say stays None and has no origin.
+
+    Returns:
+        The settings, and for each key that may be left out a short text: ``configuration``,
+        ``registry``, the name of a file, or ``default``.
+
+    Raises:
+        InputError: no such source, a file that cannot be read, or one that asks for what is not
+            computed here.
+    """
+    if isinstance(settings, PrecomputedSettings):
+        return settings, {}
+    if isinstance(settings, ApiEncoderSettings):
+        return settings, origins_of_api(settings)
+    public = public_encoder(settings.source, registry) if settings.source else None
+    if public and public.api:
+        return _of_api(settings, public)
+    return fill_in(settings, public.preset if public else None, folder)
+
+
+def origins_of_api(settings: ApiEncoderSettings) -> Origins:
+    """Where the settings of an API that has no preset were taken from."""
+    stated = settings.model_fields_set
+    return {key: STATED if key in stated else DEFAULT for key in OF_AN_API}
+
+
+def fill_in(
+    settings: EncoderSettings, preset: Preset | None, folder: Path | None
+) -> tuple[EncoderSettings, Origins]:
+    """The settings of a model that runs here, resolved as by ``resolve_encoder``.
+
+    Args:
+        settings: Those of its entry.
+        preset: What the registry says of it, if anything.
+        folder: As for ``resolve_encoder``.
+    """
+    values, origins = _stated_or_preset(settings, preset, DERIVED)
+    if folder is not None:
+        for key, (value, origin) in _from_files(folder, set(DERIVED) - set(values)).items():
+            values[key], origins[key] = value, origin
+        _check_prompt(folder, str(values["prompt"]), origins)
+    order = {key: origins[key] for key in DERIVED if key in origins}
+    return settings.model_copy(update=values), order
+
+
+def trace(origins: Origins, known: Origins) -> Origins:
+    """The origins that a step found, with those that were known before it ran.
+
+    Args:
+        origins: As ``fill_in`` gives them; to a step all that it is given is stated.
+        known: Where what it was given was taken from.
+    """
+    return {
+        key: known.get(key, origin) if origin == STATED else origin
+        for key, origin in origins.items()
+    }
+
+
+def describe(settings: EncoderSettings | ApiEncoderSettings, origins: Origins) -> str:
+    """One line: each value that may be left out, and where it was taken from."""
+    return ", ".join(f"{key} {getattr(settings, key)!r} ({o})" for key, o in origins.items())
+
+
+def encoder_dim(settings: EntrySettings, registry: Path, folder: Path | None) -> int | None:
+    """Dimension of the vectors that an entry leads to; None where it is not known yet.
+
+    Args:
+        settings: An entry of ``encoders``, resolved or not.
+        registry: ``data/encoders.yaml``.
+        folder: The model's folder, where it is here.
+    """
+    if isinstance(settings, PrecomputedSettings):
+        return None
+    dim = None
+    if isinstance(settings, ApiEncoderSettings):
+        dim = settings.api.dim
+    elif settings.source:
+        dim = public_encoder(settings.source, registry).dim
+    elif folder is not None:
+        dim = model_files.folder_dim(folder)
+    if dim is None or settings.truncate_dim is None:
+        return dim
+    return min(dim, settings.truncate_dim)
 
 
 def model_folder(settings: EntrySettings, registry: Path) -> str | None:
@@ -39,14 +150,14 @@ def model_folder(settings: EntrySettings, registry: Path) -> str | None:
         return None
     if settings.path:
         return own_path(settings.path)
-    hub = hub_of(settings, registry)
+    hub = _hub_of(settings, registry)
     return f"<resources>/encoders/{folder_name(hub) if hub else settings.source}/model"
 
 
 def unlisted_hub(settings: EntrySettings, registry: Path) -> HubSettings | None:
     """The repository of a local entry that the registry does not list at that commit, if any."""
     is_fetched = isinstance(settings, LocalEncoderSettings) and not settings.path
-    return hub_of(settings, registry) if is_fetched else None
+    return _hub_of(settings, registry) if is_fetched else None
 
 
 def folder_name(hub: HubSettings) -> str:
@@ -54,12 +165,30 @@ def folder_name(hub: HubSettings) -> str:
     return f"{hub.repo.replace('/', '--')}--{hub.revision[:12]}"
 
 
-def hub_of(settings: LocalEncoderSettings, registry: Path) -> HubSettings | None:
-    """The repository that a local entry is fetched from; None where the registry says it all.
+def step_settings(settings: EntrySettings, origins: Origins) -> dict:
+    """What the step of an entry's kind needs to know, with the paths in it filled in.
+
+    Args:
+        settings: The entry, resolved as far as planning can; the step fills in what is still None.
+        origins: Where its values were taken from.
 
     Raises:
-        InputError: no such public model, or its commit is not known and not given.
+        InputError: a path names a variable that is not set, or a file that is not there.
     """
+    content = settings.as_json()
+    if isinstance(settings, PrecomputedSettings):
+        return content | {k: own_path(content[k]) for k in ("vectors", "ids") if content[k]}
+    if isinstance(settings, ApiEncoderSettings):
+        tokenizer = settings.api.tokenizer
+        content["api"]["tokenizer"] = tokenizer and own_path(tokenizer)
+        return content | {"taken_from": origins}
+    for key in (*ORIGINS, "revision"):
+        del content[key]
+    return content | {"taken_from": origins}
+
+
+def _hub_of(settings: LocalEncoderSettings, registry: Path) -> HubSettings | None:
+    """The repository that a local entry is fetched from; None where the registry says it all."""
     if settings.hub:
         return settings.hub
     public = public_encoder(settings.source, registry)
@@ -70,34 +199,67 @@ def hub_of(settings: LocalEncoderSettings, registry: Path) -> HubSettings | None
                 "leave it out"
             )
         return None
+    if settings.revision is None and public.hub.revision is None:
+        raise InputError(
+            f"revision: no commit of '{settings.source}' is known here; give the 40 hexadecimal "
+            f"digits of one from {public.homepage}/commits/main"
+        )
     if settings.revision in (None, public.hub.revision):
-        if public.hub.revision is None:
-            raise InputError(
-                f"revision: no commit of '{settings.source}' is known here; give the 40 "
-                f"hexadecimal digits of one from {public.homepage}/commits/main"
-            )
         return None
     return HubSettings(repo=public.hub.repo, revision=settings.revision)
 
 
-def step_settings(settings: EntrySettings, origins: dict[str, str]) -> dict:
-    """What the step of an entry's kind needs to know, with the paths in it filled in.
+def _stated_or_preset(
+    settings: EncoderSettings, preset: Preset | None, keys: tuple[str, ...]
+) -> tuple[dict[str, object], Origins]:
+    """The values that the entry states, else those of the registry, and where each is from."""
+    values, origins = {}, {}
+    for origin, source in ((REGISTRY, preset), (STATED, settings)):
+        for key in keys:
+            if getattr(source, key, None) is not None:
+                values[key], origins[key] = getattr(source, key), origin
+    return values, origins
 
-    Args:
-        settings: The entry, resolved as far as planning can; the step finds what is still None.
-        origins: Where its values were taken from, as ``resolve_encoder`` tells.
 
-    Raises:
-        InputError: a path names a variable that is not set, or a file that is not there.
-    """
-    made = settings.as_json()
-    if isinstance(settings, PrecomputedSettings):
-        paths = {key: own_path(made[key]) for key in ("vectors", "ids") if made[key]}
-        return made | paths
-    if isinstance(settings, ApiEncoderSettings):
-        tokenizer = settings.api.tokenizer
-        api = made["api"] | {"tokenizer": tokenizer and own_path(tokenizer)}
-        return made | {"api": api, "taken_from": origins}
-    hidden = (*ORIGINS, "revision")
-    shown = {key: value for key, value in made.items() if key not in hidden}
-    return shown | {"taken_from": origins}
+def _from_files(folder: Path, keys: set[str]) -> dict[str, Value]:
+    """The values of the keys, from the model's files or the defaults; other files stay unread."""
+    values = model_files.modules_of(folder) if keys & {"pooling", "normalize"} else {}
+    if "prompt" in keys:
+        values["prompt"] = model_files.prompt_of(folder)
+    if "append_eos" in keys:
+        values["append_eos"] = model_files.append_eos_of(folder)
+    values = {key: values.get(key) or (DEFAULTS[key], DEFAULT) for key in keys}
+    if "max_tokens" in keys:  # at most what the model can take
+        length = model_files.max_tokens_of(folder) or values["max_tokens"]
+        limit = model_files.token_limit(folder) or length
+        values["max_tokens"] = limit if limit[0] < length[0] else length
+    return values
+
+
+def _check_prompt(folder: Path, prompt: str, origins: Origins) -> None:
+    """Refuse a pooling without the prompt's states, where there is a prompt."""
+    pooling = origins["pooling"]
+    if pooling in (STATED, REGISTRY, DEFAULT) or prompt == TEXT:
+        return
+    if model_files.excludes_prompt(folder / pooling):
+        raise InputError(
+            f"{folder / pooling}: include_prompt is false, which is not computed here, "
+            f"and the prompt is '{prompt}' ({origins['prompt']}); give pooling in the "
+            "configuration to pool its states too, or prompt: '{text}'"
+        )
+
+
+def _of_api(
+    settings: LocalEncoderSettings, public: PublicEncoder
+) -> tuple[ApiEncoderSettings, Origins]:
+    """The settings of a public model that only an API has."""
+    for name, field in type(settings).model_fields.items():
+        is_shared = name in ("source", "truncate_dim", *OF_AN_API)
+        if not is_shared and getattr(settings, name) != field.default:
+            raise InputError(
+                f"{name}: '{settings.source}' is behind an API, which has no {name}; leave it out"
+            )
+    values, origins = _stated_or_preset(settings, public.preset, OF_AN_API)
+    api = ApiConnection(**public.api.as_json(), dim=public.dim)
+    resolved = ApiEncoderSettings(api=api, truncate_dim=settings.truncate_dim, **values)
+    return resolved, {key: origins.get(key, DEFAULT) for key in OF_AN_API}

@@ -1,41 +1,52 @@
-"""Transformer layers with fewer passes over memory, for models that compute on a CPU.
+"""What makes encoders fast on a CPU; ``benchmarks/embed.py`` measures it against their own layers.
 
-The layers of a loaded model keep their place and their meaning; what changes is how they are
-computed: weights laid out once for oneDNN's matrix products, activations and residual sums done
-inside those products, and the attention of short texts as two batched products. The numbers differ
-from the model's own by rounding alone. Layers of other classes stay as they are.
+- Fused layers: weights laid out once for oneDNN's matrix products, activations and residual sums
+  inside those products, attention of short texts as two batched products. States differ from the
+  model's own by rounding alone; layers of other classes stay as they are.
+- A share per core: each core computes some texts of a batch instead of a part of every product.
+- The shared prefix: in a causal model later tokens change no earlier state, so what all texts begin
+  with is encoded once.
 """
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import Cache, PreTrainedModel
+from transformers import Cache, DynamicCache, PreTrainedModel
 from transformers.models.bert.modeling_bert import BertLayer
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 from transformers.models.qwen3.modeling_qwen3 import Qwen3DecoderLayer
 
+from ace_steps.embed.tokens import Tokens
+
 LAYOUT_TOKENS = 1024  # tokens of the batches that the weights are laid out for; others work too
 SHORT = 512  # tokens up to which a text's whole attention matrix is kept
+SHARE_TOKENS = 256  # fewer tokens than that keep no core busy with products of matrices
+LEAST_PREFIX = 4  # tokens; fewer are not worth a pass of their own
 
 
 def fuse_layers(model: PreTrainedModel) -> int:
-    """Replace in place how the layers that are known here compute; their number.
+    """Replace in place how the layers of known classes compute; their number.
 
-    None is replaced where oneDNN cannot multiply the model's dtype fast. Only inference works
-    afterwards; the original weights of these layers are freed.
+    None is replaced where oneDNN cannot multiply fast. Only inference works afterwards; the
+    original weights of these layers are freed.
 
     Args:
         model: On a CPU, in evaluation mode.
     """
-    known = [layer for layer in model.modules() if type(layer) in FORMS] if can_fuse() else []
-    for layer in known:
-        form, wanted = FORMS[type(layer)]
-        if any(getattr(model.config, name) != value for name, value in wanted.items()):
+    layers = [layer for layer in model.modules() if type(layer) in FORMS] if can_fuse() else []
+    for layer in layers:
+        form, required = FORMS[type(layer)]
+        if any(getattr(model.config, name) != value for name, value in required.items()):
             return 0
         layer.forward = form(layer, model.config)
         for name, _ in list(layer.named_children()):
             delattr(layer, name)
-    return len(known)
+    return len(layers)
 
 
 def can_fuse() -> bool:
@@ -66,10 +77,7 @@ class Product:
 
 
 class Decoder:
-    """A Llama or Qwen3 layer: rotary positions, grouped keys, SiLU gates, RMS norms.
-
-    Qwen3 norms the heads of queries and keys too.
-    """
+    """A Llama or Qwen3 layer: rotary positions, grouped keys, SiLU gates, RMS norms."""
 
     def __init__(self, layer: LlamaDecoderLayer | Qwen3DecoderLayer, config) -> None:
         attention, mlp = layer.self_attn, layer.mlp
@@ -95,30 +103,27 @@ class Decoder:
         texts, tokens, dim = hidden_states.shape
         x = hidden_states.reshape(-1, dim)
         qkv = self.qkv(_rms_norm(x, self.norms[0])).view(texts, tokens, -1, self.size)
-        turned = self._normed(qkv[:, :, : -self.groups])
-        turned = _rotated(turned, *position_embeddings).transpose(1, 2)
-        q, k = turned.split([self.heads, self.groups], dim=1)
+        heads = self._normed(qkv[:, :, : -self.groups])
+        heads = _rotated(heads, *position_embeddings).transpose(1, 2)
+        q, k = heads.split([self.heads, self.groups], dim=1)
         v = qkv[:, :, -self.groups :].transpose(1, 2)
         if past_key_values is not None:
             k, v = past_key_values.update(k, v, self.index)
-        read = _attention(q, k, v, mask=attention_mask, is_causal=True)
-        x = self.out.joined(read, x, "add")
+        x = self.out.joined(_attention(q, k, v, mask=attention_mask, is_causal=True), x, "add")
         y = _rms_norm(x, self.norms[1])
         y = self.up.joined(y, self.gate(y, "swish"), "mul")
         return self.down.joined(y, x, "add").view(texts, tokens, dim)
 
     def _normed(self, heads: Tensor) -> Tensor:
-        """(texts, tokens, heads of queries and then keys, size), normed where the model does."""
+        """Heads of queries, then keys (texts, tokens, heads, size), normed as in Qwen3."""
         if None in self.head_norms:
             return heads
-        parts = heads.split([self.heads, self.groups], dim=2)
-        return torch.cat(
-            [_rms_norm(part, norm) for part, norm in zip(parts, self.head_norms, strict=True)],
-            dim=2,
-        )
+        queries, keys = heads.split([self.heads, self.groups], dim=2)
+        q_norm, k_norm = self.head_norms
+        return torch.cat([_rms_norm(queries, q_norm), _rms_norm(keys, k_norm)], dim=2)
 
 
-class Reader:
+class Bidirectional:
     """A BERT layer: learned positions (outside), biases, GELU, layer norms after the sums."""
 
     def __init__(self, layer: BertLayer, config) -> None:
@@ -137,8 +142,8 @@ class Reader:
         x = hidden_states.reshape(-1, dim)
         qkv = self.qkv(x).view(texts, tokens, 3 * self.heads, -1).transpose(1, 2)
         q, k, v = qkv.split(self.heads, dim=1)
-        read = _attention(q, k, v, mask=attention_mask, is_causal=False)
-        x = self.norms[0](self.out.joined(read, x, "add"))
+        attended = _attention(q, k, v, mask=attention_mask, is_causal=False)
+        x = self.norms[0](self.out.joined(attended, x, "add"))
         y = self.norms[1](self.down.joined(self.up(x, "gelu"), x, "add"))
         return y.view(texts, tokens, dim)
 
@@ -147,33 +152,32 @@ class Reader:
 FORMS = {
     LlamaDecoderLayer: (Decoder, {"hidden_act": "silu"}),
     Qwen3DecoderLayer: (Decoder, {"hidden_act": "silu", "use_sliding_window": False}),
-    BertLayer: (Reader, {"hidden_act": "gelu", "is_decoder": False}),
+    BertLayer: (Bidirectional, {"hidden_act": "gelu", "is_decoder": False}),
 }
 
 
 def _attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None, is_causal: bool) -> Tensor:
-    """Attention of texts (texts, heads, tokens, head_dim) to (texts * tokens, width).
+    """Attention of (texts, heads, tokens, head_dim) to (texts * tokens, heads * head_dim).
 
-    ``k`` and ``v`` may have fewer heads: neighbouring heads of ``q`` share one. They may have more
-    tokens: those come before the tokens of ``q``. ``mask`` (texts or 1, 1, tokens, tokens of k) is
-    transformers' own and already hides later tokens where they are to be hidden; without one,
-    ``is_causal`` says whether they are.
+    ``k`` and ``v`` may have fewer heads, each shared by neighboring heads of ``q``, and more
+    tokens, which come before those of ``q``. ``mask`` (texts or 1, 1, tokens, tokens of k) is
+    transformers' own and includes causality; without one, ``is_causal`` says it.
     """
-    (texts, heads, tokens, size), (_, groups, read, _) = q.shape, k.shape
-    bias = _bias(mask, (tokens, read), q.dtype, is_causal=is_causal)
-    if read > SHORT:
-        is_square = is_causal and mask is None and tokens == read
-        how = {"attn_mask": None if is_square else bias, "is_causal": is_square}
-        found = functional.scaled_dot_product_attention(q, k, v, **how, enable_gqa=True)
-        return found.transpose(1, 2).reshape(texts * tokens, -1)
+    (texts, heads, tokens, size), (_, groups, n_keys, _) = q.shape, k.shape
+    bias = _bias(mask, (tokens, n_keys), q.dtype, is_causal=is_causal)
+    if n_keys > SHORT:
+        is_square = is_causal and mask is None and tokens == n_keys
+        masking = {"attn_mask": None if is_square else bias, "is_causal": is_square}
+        values = functional.scaled_dot_product_attention(q, k, v, **masking, enable_gqa=True)
+        return values.transpose(1, 2).reshape(texts * tokens, -1)
     # The heads that share a key lie below each other: one product for all of them.
     q = q.reshape(texts * groups, -1, size)
-    k, v = (part.reshape(texts * groups, read, size) for part in (k, v))
-    scores = torch.bmm(q, k.transpose(1, 2)).view(texts, heads, tokens, read)
+    k, v = (part.reshape(texts * groups, n_keys, size) for part in (k, v))
+    scores = torch.bmm(q, k.transpose(1, 2)).view(texts, heads, tokens, n_keys)
     scores = torch.add(bias, scores, alpha=size**-0.5)
-    shares = scores.softmax(dim=-1).view(texts * groups, -1, read)
-    found = torch.bmm(shares, v).view(texts, heads, tokens, size)
-    return found.transpose(1, 2).reshape(texts * tokens, -1)
+    weights = scores.softmax(dim=-1).view(texts * groups, -1, n_keys)
+    values = torch.bmm(weights, v).view(texts, heads, tokens, size)
+    return values.transpose(1, 2).reshape(texts * tokens, -1)
 
 
 def _bias(
@@ -200,3 +204,94 @@ def _rms_norm(x: Tensor, norm: nn.Module) -> Tensor:
     wide = x.float()
     scale = wide.square().mean(dim=-1, keepdim=True).add_(norm.variance_epsilon).rsqrt_()
     return norm.weight * (wide * scale).to(x.dtype)
+
+
+class Cores:
+    """The cores that torch may use: they meet once a batch, not once a matrix product."""
+
+    def __init__(self, n_cores: int) -> None:
+        self._n_cores = n_cores
+        self._pool = ThreadPoolExecutor(n_cores, "core", torch.set_num_threads, (1,))
+
+    def __enter__(self) -> "Cores":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+        if self._n_cores > 1:  # what a core sets for itself holds for every later thread too
+            torch.set_num_threads(self._n_cores)
+
+    def compute(
+        self, vectors_of: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, n_tokens: int
+    ) -> np.ndarray:
+        """``vectors_of(rows)``, share by share where the batch is large enough.
+
+        Args:
+            vectors_of: Vectors (texts, dim) of some rows; runs on several threads at once.
+            rows: (batch,) the texts of one batch, sorted by length.
+            n_tokens: Tokens of the batch, with padding.
+
+        Raises:
+            Exception: what the first failing share raised, once no share computes any more.
+        """
+        if self._n_cores == 1 or min(len(rows), n_tokens // SHARE_TOKENS) < self._n_cores:
+            return vectors_of(rows)
+        shares = np.array_split(rows, self._n_cores)
+        jobs = [self._pool.submit(vectors_of, share) for share in shares]
+        wait(jobs)
+        return np.concatenate([job.result() for job in jobs])
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """The first tokens of every text: their states (1, tokens, dim) and each layer's keys, values.
+
+    Every text has more tokens than these.
+    """
+
+    states: Tensor
+    keys: tuple[tuple[Tensor, Tensor], ...]
+
+    def continued(self, model: PreTrainedModel, layer: int, ids: Tensor) -> Tensor:
+        """States of whole texts (texts, tokens, dim), of which only the rest is computed."""
+        cache = DynamicCache(config=model.config)
+        for index, pair in enumerate(self.keys):
+            cache.update(*(part.expand(len(ids), -1, -1, -1) for part in pair), index)
+        rest = ids[:, self.states.shape[1] :]
+        states = states_of(model, layer, input_ids=rest, past_key_values=cache)
+        return torch.cat([self.states.expand(len(ids), -1, -1), states], dim=1)
+
+
+def states_of(model: PreTrainedModel, layer: int, **inputs: Tensor | Cache | None) -> Tensor:
+    """States of one layer, (texts, tokens, dim)."""
+    if layer == -1:
+        return model(**inputs).last_hidden_state
+    return model(**inputs, output_hidden_states=True).hidden_states[layer]
+
+
+@torch.inference_mode()
+def encode_prefix(model: PreTrainedModel, tokens: Tokens, layer: int) -> Prefix | None:
+    """What all texts begin with, encoded; None where that saves nothing.
+
+    Args:
+        model: A causal model with fused layers: there every token costs the same.
+        tokens: Of all texts, none without tokens.
+        layer: Whose states are wanted.
+    """
+    n_tokens = common_tokens(tokens) if len(tokens.lengths) > 1 else 0
+    if n_tokens < LEAST_PREFIX:
+        return None
+    ids = torch.from_numpy(tokens.ids[:n_tokens].astype(np.int64))[None]
+    cache = DynamicCache(config=model.config)
+    states = states_of(model, layer, input_ids=ids, past_key_values=cache)
+    return Prefix(states, tuple((held.keys, held.values) for held in cache.layers))
+
+
+def common_tokens(tokens: Tokens) -> int:
+    """Number of tokens that all texts begin with, one less than the shortest text at most."""
+    starts, most = tokens.offsets[:-1], int(tokens.lengths.min()) - 1
+    for rank in range(most):
+        column = tokens.ids[starts + rank]
+        if (column != column[0]).any():
+            return rank
+    return most

@@ -1,7 +1,4 @@
-"""A language model and its tokenizer out of a folder, ready to read texts.
-
-``torch`` and ``transformers`` are imported here and in the modules that use this one.
-"""
+"""A language model and its tokenizer out of a folder, ready to encode texts."""
 
 import hashlib
 import io
@@ -18,7 +15,6 @@ import transformers
 from safetensors import SafetensorError
 
 from ace_steps.embed.fused import fuse_layers
-from ace_steps.embed.packed import packs
 from ace_steps.embed.registry import SOURCE_NOTE
 from ace_steps.embed.settings import EncoderSettings
 from ace_steps.errors import InputError
@@ -27,15 +23,9 @@ from ace_steps.runtime import computing_precision
 
 log = logging.getLogger(__name__)
 
-# What transformers and the libraries under it raise for files that they cannot read.
-UNREADABLE = (
-    OSError,
-    ValueError,
-    LookupError,
-    RuntimeError,
-    ImportError,
-    SafetensorError,
-    struct.error,
+UNREADABLE = (  # what transformers and the libraries under it raise for files that they cannot read
+    *(OSError, ValueError, LookupError, RuntimeError, ImportError),
+    *(SafetensorError, struct.error),
 )
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
@@ -47,9 +37,8 @@ class Encoder:
     Attributes:
         tokenizer: A fast tokenizer.
         model: The model without a head, in evaluation mode, on ``device``.
-        is_fused: Whether its layers compute as ``ace_steps.embed.fused`` does, which several
-            threads may do at once.
-        is_packed: Whether it reads texts end to end, as ``ace_steps.embed.packed`` tells it.
+        is_fused: Whether its layers are those of ``ace_steps.embed.fused``, which several threads
+            may use at once.
         device: Where it computes.
         is_causal: True where no state depends on later tokens, so that padding on the right needs
             no mask.
@@ -61,7 +50,6 @@ class Encoder:
     tokenizer: transformers.PreTrainedTokenizerFast
     model: transformers.PreTrainedModel
     is_fused: bool
-    is_packed: bool
     device: torch.device
     is_causal: bool
     pad: int
@@ -72,24 +60,22 @@ class Encoder:
 def load_encoder(folder: Path, settings: EncoderSettings, device: torch.device) -> Encoder:
     """The model of a folder: a GGUF file, or what ``save_pretrained`` writes; never a pickle.
 
+    The weights once in ``dtype``; a GGUF file is unpacked to float32 first, one tensor at a time.
+
     Args:
         folder: One ``.gguf`` file, or config.json, ``.safetensors`` and tokenizer files.
-        settings: The dtype, and whether code in the folder may run.
+        settings: Resolved.
         device: Where to compute.
 
     Raises:
         InputError: no such folder, no tokenizer, no readable weights, code where it is not
             trusted, or settings beyond what the model has.
-
-    Cost:
-        The weights once in ``dtype``; a GGUF file is unpacked to float32 first, one tensor at a
-        time, and its header takes seconds to parse.
     """
-    how = _how_to_read(folder, trust_remote_code=settings.trust_remote_code)
+    options = _loading_options(folder, trust_remote_code=settings.trust_remote_code)
     with _one_line(folder, "no usable tokenizer"):
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **how)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **options)
     if not tokenizer.is_fast or not len(tokenizer):
-        raise InputError(f"{folder}: no fast tokenizer; tokenizer.json or a GGUF file is wanted.")
+        raise InputError(f"{folder}: expected tokenizer.json or a GGUF file, got no fast tokenizer")
     model = load_model(folder, settings)
     _check_shape(model.config, tokenizer.model_max_length, settings, folder)
     return encoder_of(tokenizer, model, device)
@@ -100,35 +86,35 @@ def encoder_of(
     model: transformers.PreTrainedModel,
     device: torch.device,
 ) -> Encoder:
-    """The model on its device, computing in the fastest way that is known for it there.
+    """The model on its device, where its layers are fused if it is a CPU.
 
     Args:
         tokenizer: A fast tokenizer.
         model: Without a head, in evaluation mode; it is changed in place.
         device: Where to compute.
     """
-    is_causal = _is_causal(model)
+    # Every attention layer must say that it is causal; where none says anything, False is safe.
+    flags = [module.is_causal for module in model.modules() if hasattr(module, "is_causal")]
     is_fused = device.type == "cpu" and fuse_layers(model) > 0
     model = model.to(device)
     return Encoder(
         tokenizer=tokenizer,
         model=model,
         is_fused=is_fused,
-        is_packed=packs(model),
         device=device,
-        is_causal=is_causal,
+        is_causal=bool(flags) and all(flags),
         pad=tokenizer.pad_token_id or 0,
         dim=model.config.get_text_config().hidden_size,
         n_ids=model.get_input_embeddings().num_embeddings,
     )
 
 
-def settings_on(device: torch.device, asked: EncoderSettings) -> EncoderSettings:
+def settings_on(device: torch.device, settings: EncoderSettings) -> EncoderSettings:
     """The settings as a device carries them out: a processor may have no bfloat16."""
-    wanted = asked.model_copy(update={"dtype": computing_precision(asked.dtype, device)})
-    if wanted != asked:
-        log.info("no %s on this %s; computing in float32", asked.dtype, device.type)
-    return wanted
+    dtype = computing_precision(settings.dtype, device)
+    if dtype != settings.dtype:
+        log.info("no %s on this %s; computing in float32", settings.dtype, device.type)
+    return settings.model_copy(update={"dtype": dtype})
 
 
 def load_model(folder: Path, settings: EncoderSettings) -> transformers.PreTrainedModel:
@@ -137,17 +123,22 @@ def load_model(folder: Path, settings: EncoderSettings) -> transformers.PreTrain
     Raises:
         InputError: as for ``load_encoder``.
     """
-    how = _how_to_read(folder, trust_remote_code=settings.trust_remote_code)
+    options = _loading_options(folder, trust_remote_code=settings.trust_remote_code)
+    # Dense weights out of a GGUF file: its packed ones are multiplied far more slowly.
+    unpacking = transformers.GgufConfig(dequantize=True) if "gguf_file" in options else None
     with _one_line(folder, "no usable model"):
         model, loading = transformers.AutoModel.from_pretrained(
             folder,
             dtype=DTYPES[settings.dtype],
             use_safetensors=True,
-            quantization_config=_unpacked(how),
+            quantization_config=unpacking,
             output_loading_info=True,
-            **how,
+            **options,
         )
-    _check_weights(loading["missing_keys"], folder)
+    # Weights that the files lack would be random; the pooler's are never used.
+    missing = sorted(name for name in loading["missing_keys"] if "pooler" not in name)
+    if missing:
+        raise InputError(f"{folder}: lacks {len(missing)} weights, e.g. {missing[0]}.")
     model.config.use_cache = False
     return model.eval()
 
@@ -172,22 +163,17 @@ def model_facts(folder: Path) -> dict[str, str | None]:
     }
 
 
-def _how_to_read(folder: Path, *, trust_remote_code: bool) -> dict:
+def _loading_options(folder: Path, *, trust_remote_code: bool) -> dict:
     """Arguments of every ``from_pretrained`` call: offline, and the GGUF file's name if any."""
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; a model folder is wanted.")
-    how = {"local_files_only": True, "trust_remote_code": trust_remote_code}
-    packed = sorted(path.name for path in folder.glob("*.gguf"))
-    if not packed or any(folder.glob("*.safetensors")):
-        return how
-    if len(packed) > 1:
-        raise InputError(f"{folder}: {len(packed)} GGUF files ({', '.join(packed)}); wanted one.")
-    return {**how, "gguf_file": packed[0]}
-
-
-def _unpacked(how: dict) -> transformers.GgufConfig | None:
-    """Dense weights out of a GGUF file: its packed ones are multiplied far more slowly."""
-    return transformers.GgufConfig(dequantize=True) if "gguf_file" in how else None
+        raise InputError(f"{folder}: expected a model's folder, got none")
+    options = {"local_files_only": True, "trust_remote_code": trust_remote_code}
+    gguf = sorted(path.name for path in folder.glob("*.gguf"))
+    if not gguf or any(folder.glob("*.safetensors")):
+        return options
+    if len(gguf) > 1:
+        raise InputError(f"{folder}: expected one GGUF file, got {', '.join(gguf)}")
+    return {**options, "gguf_file": gguf[0]}
 
 
 @contextmanager
@@ -203,25 +189,18 @@ def _one_line(folder: Path, what: str) -> Iterator[None]:
         raise InputError(f"{folder}: {what} ({type(refusal).__name__}: {reason[:300]})") from None
 
 
-def _check_weights(missing: set[str], folder: Path) -> None:
-    """Refuse a model with weights that its files lack: transformers draws those at random."""
-    lacking = sorted(name for name in missing if "pooler" not in name)  # which is never used
-    if lacking:
-        raise InputError(f"{folder}: lacks {len(lacking)} weights, e.g. {lacking[0]}.")
-
-
 def _check_shape(
     config: transformers.PretrainedConfig, longest: int, settings: EncoderSettings, folder: Path
 ) -> None:
     """Refuse settings that the model cannot follow; ``longest`` is its tokenizer's limit."""
     if config.is_encoder_decoder:
-        raise InputError(f"{folder}: an encoder-decoder model; an encoder or a decoder is wanted.")
+        raise InputError(f"{folder}: expected an encoder or a decoder, got a model of both")
     shape = config.get_text_config()
     n_layers, dim = shape.num_hidden_layers, shape.hidden_size
     longest = min(longest, getattr(shape, "max_position_embeddings", longest))
     if settings.max_tokens > longest:
         raise InputError(
-            f"max_tokens = {settings.max_tokens}, but {folder} reads at most {longest}."
+            f"max_tokens = {settings.max_tokens}, but {folder} encodes at most {longest}."
         )
     if not -n_layers - 1 <= settings.layer <= n_layers:
         raise InputError(
@@ -230,9 +209,3 @@ def _check_shape(
         )
     if settings.truncate_dim is not None and settings.truncate_dim > dim:
         raise InputError(f"truncate_dim = {settings.truncate_dim}, but {folder} has dim {dim}.")
-
-
-def _is_causal(model: transformers.PreTrainedModel) -> bool:
-    """Whether every attention layer says it is causal; where none says anything, False is safe."""
-    flags = [module.is_causal for module in model.modules() if hasattr(module, "is_causal")]
-    return bool(flags) and all(flags)

@@ -2,8 +2,8 @@
 
 Every pooling takes ``states`` (batch, tokens, dim) of any float dtype and ``mask`` (batch,
 tokens), True for a real token and False for padding on either side, and gives (batch, dim)
-float32. A row without a real token has no vector: ``ValueError``, unless the mask is on a GPU,
-where looking at it would wait for all that was sent there before.
+float32. A row without a real token is a ``ValueError``, unless the mask is on a GPU, where looking
+at it would wait for all that was sent there before.
 """
 
 import torch
@@ -46,17 +46,12 @@ def finish(pooled: Tensor, *, truncate_dim: int | None, normalize: bool) -> Tens
     """The leading ``truncate_dim`` dimensions, scaled to unit length if asked for.
 
     A zero row stays zero and a row with NaN or infinity does not become finite, so that both can
-    be refused by name.
-
-    Args:
-        pooled: (batch, dim) float32.
-        truncate_dim: Dimensions to keep; None keeps all.
-        normalize: Whether to divide each row by its Euclidean length.
+    be refused by name. ``pooled`` is (batch, dim) float32.
     """
     kept = pooled if truncate_dim is None else pooled[:, :truncate_dim]
-    return (
-        functional.normalize(kept, dim=1, eps=torch.finfo(kept.dtype).tiny) if normalize else kept
-    )
+    if not normalize:
+        return kept
+    return functional.normalize(kept, dim=1, eps=torch.finfo(kept.dtype).tiny)
 
 
 def _checked(mask: Tensor) -> Tensor:

@@ -25,13 +25,7 @@ HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]  # no pic
 
 
 class Archive(Settings):
-    """Files inside a wheel.
-
-    Attributes:
-        source: The wheel.
-        nested: Path of a zip inside it that holds the files; None where the wheel holds them.
-        members: Path inside the archive: name in the model's folder.
-    """
+    """Files inside a wheel, or inside a zip in it (``nested``); member paths to names here."""
 
     source: Source
     nested: str | None = None
@@ -46,16 +40,7 @@ class Hub(Settings):
 
 
 class Api(Settings):
-    """A model that only an API has.
-
-    Attributes:
-        base_url: Where it is.
-        model: Its name there.
-        key_variable: The environment variable that its makers' own client reads.
-        max_inputs: Most texts of one request.
-        max_request_tokens: Most tokens of one request.
-        price: US dollars for a million tokens, when the entry was written.
-    """
+    """A model that only an API has; the keys are those of ``ApiConnection``."""
 
     base_url: str
     model: str
@@ -66,28 +51,15 @@ class Api(Settings):
 
 
 class PublicPreset(Preset):
-    """What a model's authors, or its own files, ask for.
-
-    Attributes:
-        reference: Where it says so.
-    """
+    """What a model's authors, or its own files, ask for, and where they say so."""
 
     reference: str
 
 
 class PublicEncoder(Settings):
-    """A public language model; one of ``archive``, ``hub``, ``api`` and ``made`` is given.
+    """A public language model, and where it comes from: a wheel, the hub, an API or ``made`` here.
 
-    Attributes:
-        title: Its full name.
-        homepage: Where a person reads about it.
-        license: Its license, in a few words.
-        dim: Dimension of a vector.
-        archive: Where its files come from, if from a wheel.
-        hub: Where its files come from, if from the hub.
-        api: Where it answers, if only an API has it.
-        made: Which function of ``ace_steps.embed.toy`` makes it on the spot, if any.
-        preset: Settings of an entry that does not state its own.
+    ``preset`` has the settings of an entry that does not state its own.
     """
 
     title: str
@@ -138,14 +110,15 @@ def fetch_model(name: str, encoder: PublicEncoder, output: Path, downloads: Path
         return fetch_hub(hub, output, downloads, name=name, license=encoder.license)
     if encoder.api:
         raise InputError(f"'{name}' is behind an API; there is nothing to fetch.")
-    revision = f"made: {encoder.made}" if encoder.made else encoder.archive.source.wheel
     with _new_folder(output) as folder:
         if encoder.made:
             from ace_steps.embed.toy import save_toy_encoder  # torch, which nothing else needs here
 
             save_toy_encoder(folder)
+            revision = f"made: {encoder.made}"
         else:
             _unpack(encoder.archive, folder, downloads, advice=f"Get it from {encoder.homepage}.")
+            revision = encoder.archive.source.wheel
         _write_note(folder, name, revision, encoder.license)
     return revision
 
@@ -160,18 +133,7 @@ def fetch_hub(
 ) -> str:
     """Put a repository's files into the folder ``output``, whole or not at all.
 
-    Args:
-        hub: The repository and its commit.
-        output: The folder; one that is there is replaced.
-        downloads: Where repositories are kept for the next call.
-        name: What the model is called; the repository's name where None.
-        license: Its license, where it is known.
-
-    Returns:
-        What exactly was fetched: repository and commit.
-
-    Raises:
-        InputError: the files cannot be had.
+    As ``fetch_model``; ``name`` is the repository's where None.
     """
     revision = f"{hub.repo}@{hub.revision}"
     with _new_folder(output) as folder:
@@ -189,8 +151,8 @@ def _unpack(archive: Archive, folder: Path, downloads: Path, *, advice: str) -> 
     if archive.nested is None:
         take_members(wheel, archive.members, folder)
         return
-    with tempfile.TemporaryDirectory(dir=downloads, prefix=".nested-") as place:
-        inner = Path(place) / "inner.zip"
+    with tempfile.TemporaryDirectory(dir=downloads, prefix=".nested-") as temporary:
+        inner = Path(temporary) / "inner.zip"
         take_member(wheel, archive.nested, inner)
         take_members(inner, archive.members, folder)
 
@@ -214,7 +176,10 @@ def _copy_repository(hub: HubSettings, folder: Path, downloads: Path) -> None:
         name = path.relative_to(kept)
         if path.is_file() and not name.parts[0].startswith("."):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            _link(path, folder / name)
+            try:
+                os.link(path, folder / name)  # a second name for the same bytes
+            except OSError:  # the file system has no such thing
+                shutil.copyfile(path, folder / name)
 
 
 def _not_reached(where: str, cause: BaseException | None, kept: Path) -> InputError:
@@ -227,14 +192,6 @@ def _not_reached(where: str, cause: BaseException | None, kept: Path) -> InputEr
 def _reason(cause: BaseException | None) -> str:
     """A library's refusal in a few words."""
     return f"{type(cause).__name__}: {' '.join(str(cause).split())[:200]}"
-
-
-def _link(source: Path, target: Path) -> None:
-    """A second name for the same bytes; a copy where the file system has no such thing."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 @contextmanager

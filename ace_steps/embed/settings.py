@@ -9,7 +9,13 @@ from pydantic import AfterValidator, Field, model_validator
 from ace_steps.settings import Count, NonNegative, Positive, Settings
 
 TEXT = "{text}"  # where an item's text goes in a prompt
-DERIVED = ("prompt", "pooling", "max_tokens", "append_eos", "normalize")  # null: found by resolve
+DERIVED = (
+    "prompt",
+    "pooling",
+    "max_tokens",
+    "append_eos",
+    "normalize",
+)  # null: filled in by entries
 ORIGINS = ("source", "path", "hub")  # keys of which one names a model that runs here
 AS_THE_MODEL = "null takes it from the registry or the model's own files"
 LONGEST_API_TEXT = 8191  # tokens, of OpenAI's models
@@ -93,8 +99,7 @@ class _ModelOrigin(Settings):
 class EncoderSettings(Settings):
     """How a model that runs here turns texts into vectors.
 
-    The keys in ``DERIVED`` may be None until ``ace_steps.embed.resolve.resolve_encoder`` has
-    filled them in; ``require_resolved`` refuses such settings.
+    The keys in ``DERIVED`` may be None until ``ace_steps.embed.entries`` has filled them in.
     """
 
     prompt: Prompt | None = Field(
@@ -152,7 +157,7 @@ class EncoderSettings(Settings):
         }
 
 
-class _Traced(Settings):
+class _StepSettings(Settings):
     """Settings as a step gets them: what was known before it ran, and where from."""
 
     taken_from: dict[str, str] = Field(
@@ -162,7 +167,7 @@ class _Traced(Settings):
     )
 
 
-class EmbedItemsSettings(EncoderSettings, _Traced):
+class EmbedItemsSettings(EncoderSettings, _StepSettings):
     """Settings of the step embed_items."""
 
     def plain(self) -> EncoderSettings:
@@ -177,9 +182,9 @@ class LocalEncoderSettings(EncoderSettings, _ModelOrigin):
     def _one_origin(self) -> "LocalEncoderSettings":
         given = [key for key in ORIGINS if getattr(self, key) is not None]
         if len(given) != 1:
-            found = " and ".join(given) or "none of them"
+            names = " and ".join(given) or "none of them"
             raise ValueError(
-                f"expected exactly one of source, path, hub, api and vectors, got {found}"
+                f"expected exactly one of source, path, hub, api and vectors, got {names}"
             )
         if self.revision is not None and self.source is None:
             raise ValueError("revision belongs to source; hub has a revision of its own")
@@ -270,7 +275,7 @@ class ApiEncoderSettings(Settings):
         }
 
 
-class RequestVectorsSettings(ApiEncoderSettings, _Traced):
+class RequestVectorsSettings(ApiEncoderSettings, _StepSettings):
     """Settings of the steps request_vectors and estimate_requests."""
 
     def plain(self) -> ApiEncoderSettings:

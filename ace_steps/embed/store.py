@@ -10,21 +10,29 @@ another number of shards filled the store first, they may differ from those of a
 
 import hashlib
 import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from ace_steps.embed.api_texts import counter_for
 from ace_steps.embed.settings import ApiEncoderSettings, EncoderSettings
+from ace_steps.embed.texts import check_vectors
 from ace_steps.errors import InputError
 from ace_steps.io.code_digest import code_digest
 from ace_steps.io.files import sha256_text
 from ace_steps.io.parquet import open_parquet
 from ace_steps.io.provenance import Provenance
 from ace_steps.io.vectors import iter_vectors, vector_writer
+from ace_steps.progress import counted
 
+log = logging.getLogger(__name__)
+
+Batch = tuple[np.ndarray, np.ndarray]  # rows (batch,), vectors (batch, dim)
 CODE = (  # what decides what a vector is
     "ace_steps.embed.encode:encode",
     "ace_steps.embed.models:load_encoder",
@@ -34,7 +42,7 @@ VALUES = ("ace_steps.embed.settings",)  # not their code: the key has the values
 NAME_DIGITS = 32
 KEY = "text_sha256"
 LIBRARIES = ("torch", "transformers")  # that compute it
-READ_BY = (  # settings that a pooled vector depends on
+DECIDING = (  # settings that a pooled vector depends on
     *("prompt", "pooling", "layer", "dtype", "max_tokens", "append_eos"),
     "batch_tokens",  # which texts share a batch, and so the last digits
 )
@@ -45,31 +53,18 @@ def store_key(model_sha256: str, settings: EncoderSettings, device: str) -> str:
 
     Args:
         model_sha256: Digest of the model's files.
-        settings: Of the encoder, resolved: the key is the same whether its values were stated or
-            derived.
+        settings: Resolved: the key is the same whether its values were stated or derived.
         device: Its type, e.g. ``cpu``: another kind of device rounds in another way.
     """
-    parts = {name: getattr(settings, name) for name in READ_BY}
+    parts = {name: getattr(settings, name) for name in DECIDING}
     parts |= {name: version(name) for name in LIBRARIES}
     parts |= {"code": code_digest(*CODE, without=VALUES)}
     parts |= {"model": model_sha256, "device": device}
-    return sha256_text(json.dumps(parts, sort_keys=True))[:NAME_DIGITS]
+    return folder_name(parts)
 
 
-API_FORMAT = 1  # raised when an API is sent something else for the same text and settings
-
-
-def api_store_key(settings: ApiEncoderSettings) -> str:
-    """A folder name for everything an API's vector depends on but its text.
-
-    No digest of our code is in it: an edit that changes nothing of what is sent would have every
-    text paid for again.
-    """
-    api = settings.api
-    # "width" is what the key's name was when the first vectors were paid for.
-    parts = {"base_url": api.base_url, "model": api.model, "width": api.dim}
-    parts |= {"send_dimensions": api.send_dimensions, "counter": counter_for(settings).name}
-    parts |= {"prompt": settings.prompt, "max_tokens": settings.max_tokens, "api": API_FORMAT}
+def folder_name(parts: dict) -> str:
+    """The name of the folder of one way of making vectors."""
     return sha256_text(json.dumps(parts, sort_keys=True))[:NAME_DIGITS]
 
 
@@ -81,11 +76,11 @@ class VectorStore:
         self._added: list[Path] = []
 
     def load(self, hashes: pl.Series, matrix: np.ndarray) -> np.ndarray:
-        """Fill in the rows of ``matrix`` that are known.
+        """Fill in the rows of ``matrix`` (n, dim) float32 that are known.
 
         Args:
             hashes: (n,) text_sha256, each once.
-            matrix: (n, dim) float32, changed in place.
+            matrix: Changed in place.
 
         Returns:
             (n,) bool, True where a row was filled.
@@ -94,10 +89,19 @@ class VectorStore:
             InputError: a file of the store is damaged.
         """
         is_known = np.zeros(len(hashes), bool)
-        wanted = pl.DataFrame({KEY: hashes}).with_row_index("row")
+        texts = pl.DataFrame({KEY: hashes}).with_row_index("row")
         for path in sorted(self._folder.glob("*.parquet")):
             try:
-                self._load_file(path, wanted, matrix, is_known)
+                with open_parquet(path) as file:
+                    keys = pl.from_arrow(file.read(columns=[KEY]))
+                if keys.join(texts, on=KEY, how="semi").is_empty():
+                    continue
+                for piece in iter_vectors(path, id_column=KEY):
+                    kept = pl.DataFrame({KEY: piece.ids}).with_row_index("kept_row")
+                    both = kept.join(texts, on=KEY)
+                    rows = both["row"].to_numpy()
+                    matrix[rows] = piece.matrix[both["kept_row"].to_numpy()]
+                    is_known[rows] = True
             except InputError:
                 if path.exists():  # else another job has gathered its files meanwhile
                     raise
@@ -125,16 +129,98 @@ class VectorStore:
         for path in small:
             path.unlink()
 
-    def _load_file(
-        self, path: Path, wanted: pl.DataFrame, matrix: np.ndarray, is_known: np.ndarray
-    ) -> None:
-        with open_parquet(path) as file:
-            here = pl.from_arrow(file.read(columns=[KEY]))
-        if here.join(wanted, on=KEY, how="semi").is_empty():
-            return
-        for piece in iter_vectors(path, id_column=KEY):
-            found = pl.DataFrame({KEY: piece.ids}).with_row_index("place")
-            both = found.join(wanted, on=KEY)
-            rows = both["row"].to_numpy()
-            matrix[rows] = piece.matrix[both["place"].to_numpy()]
-            is_known[rows] = True
+
+@dataclass(frozen=True)
+class Embedded:
+    """Vectors (texts, dim) float32, in the order of the texts, and what they took.
+
+    ``new_tokens`` and ``seconds`` are of the ``n_new`` texts that were not in the store.
+    """
+
+    matrix: np.ndarray
+    n_tokens: int
+    n_truncated: int
+    n_tokens_longest: int
+    n_new: int
+    new_tokens: int
+    seconds: float
+
+    def counts(self) -> dict:
+        """What the file should tell; the same whether or not the vectors were in the store."""
+        names = ("n_tokens", "n_truncated", "n_tokens_longest")
+        counts = {name: getattr(self, name) for name in names}
+        return {"dim": self.matrix.shape[1], "n_texts": len(self.matrix), **counts}
+
+    def __str__(self) -> str:
+        rate = self.new_tokens / self.seconds if self.seconds else 0.0
+        return (
+            f"{len(self.matrix)} texts of {self.n_tokens} tokens, {self.n_truncated} truncated; "
+            f"{self.n_new} new: {self.new_tokens} tokens in {self.seconds:.1f} s, "
+            f"{rate:.0f} tokens/s"
+        )
+
+
+def embed_new(
+    texts: pl.DataFrame,
+    lengths: np.ndarray,
+    is_truncated: np.ndarray,
+    *,
+    dim: int,
+    store: VectorStore,
+    batches: Callable[[np.ndarray], Iterator[Batch]],
+) -> Embedded:
+    """One vector per text as its maker gives it: out of the store, or new and then in the store.
+
+    Args:
+        texts: As ``distinct_texts`` gives them.
+        lengths: (texts,) tokens of each; ``batches`` may fill them in.
+        is_truncated: (texts,) bool, likewise.
+        dim: Entries of a vector.
+        store: Vectors made in this way before; every new batch is added to it.
+        batches: From what is known, (texts,) bool, to (rows, vectors) of the rest.
+
+    Raises:
+        InputError: a vector is zero or not finite.
+    """
+    matrix = np.empty((len(texts), dim), np.float32)
+    is_known = store.load(texts[KEY], matrix)
+    n_characters = texts["text"].str.len_chars().to_numpy()
+    started = time.monotonic()
+    new = counted(
+        batches(is_known),
+        lambda batch: int(n_characters[batch[0]].sum()),
+        int(n_characters[~is_known].sum()),
+        "characters",
+        log,
+    )
+    for rows, vectors in new:
+        check_vectors(vectors, rows, texts)
+        store.add(texts[KEY].gather(rows), vectors)
+        matrix[rows] = vectors
+    return Embedded(
+        matrix=matrix,
+        n_tokens=int(lengths.sum()),
+        n_truncated=int(is_truncated.sum()),
+        n_tokens_longest=int(lengths.max(initial=0)),
+        n_new=int((~is_known).sum()),
+        new_tokens=int(lengths[~is_known].sum()),
+        seconds=time.monotonic() - started,
+    )
+
+
+def finished(
+    embedded: Embedded, texts: pl.DataFrame, settings: EncoderSettings | ApiEncoderSettings
+) -> Embedded:
+    """The same vectors cut and scaled as the settings say.
+
+    Raises:
+        InputError: a vector is zero or not finite then.
+    """
+    import torch  # not needed by an estimate
+
+    from ace_steps.embed.pooling import finish
+
+    kept = {"truncate_dim": settings.truncate_dim, "normalize": settings.normalize}
+    matrix = finish(torch.from_numpy(embedded.matrix), **kept).numpy()
+    check_vectors(matrix, np.arange(len(texts)), texts)
+    return replace(embedded, matrix=matrix)

@@ -10,7 +10,7 @@ import pyarrow as pa
 from ace_steps.errors import InputError
 
 HASH_DIGITS = 8  # leading digits of the text's SHA-256 that choose its bucket: 32 bits
-BUCKET_TEXTS = 2048  # at most, on average: enough to find neighbours in length
+BUCKET_TEXTS = 2048  # at most, on average: enough to find neighbors in length
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Shard:
         """
         match = re.fullmatch(r"([0-9]+)-of-([0-9]+)", text)
         if match is None or not 1 <= int(match[1]) <= int(match[2]):
-            raise InputError(f"shard '{text}'; wanted N-of-M with 1 <= N <= M, e.g. 2-of-4.")
+            raise InputError(f"shard '{text}'; expected N-of-M with 1 <= N <= M, e.g. 2-of-4.")
         return cls(int(match[1]), int(match[2]))
 
     def __str__(self) -> str:
@@ -37,12 +37,11 @@ class Shard:
 
 
 def distinct_texts(items: pl.DataFrame) -> pl.DataFrame:
-    """Each text once, in buckets that are embedded apart from each other.
+    """Each text once, in two or more buckets that are embedded apart from each other.
 
     Returns:
-        text_sha256 (sorted), text, item_id of the first item that has it, and bucket (not falling),
-        which is chosen by the hash alone: a new item moves no other text, unless the buckets are to
-        be twice as many. There are at least two.
+        text_sha256 (sorted), text, item_id of the first item that has it, and bucket (ascending),
+        chosen by the hash alone: a new item moves no other text unless the buckets double.
 
     Raises:
         InputError: a text is not UTF-8; its item is named.
@@ -65,58 +64,52 @@ def n_buckets(n_texts: int) -> int:
 
 
 def texts_of_shard(texts: pl.DataFrame, shard: Shard) -> pl.DataFrame:
-    """The texts of the shard's buckets; there may be none.
+    """The texts of the shard, none or those of whole buckets, in the order of ``texts``.
 
-    Args:
-        texts: All of them, as ``distinct_texts`` gives them.
-        shard: Which.
-
-    Returns:
-        The rows of whole buckets, so that no text's vector depends on the number of shards; the
-        shards in order hold the texts in order.
+    Whole, so that no text's vector depends on the number of shards.
     """
     owner = pl.col("bucket") * shard.count // n_buckets(len(texts))
     return texts.filter(owner == shard.number - 1)
 
 
 def check_tokens(lengths: np.ndarray, texts: pl.DataFrame) -> None:
-    """Refuse texts without a single token, with the item named.
-
-    Raises:
-        InputError: how many there are, and the first one's item.
-    """
+    """Raise an InputError that names the first text without a token, and their number."""
     blank = np.flatnonzero(lengths == 0)
     if len(blank):
         raise InputError(
             f"item '{texts['item_id'][int(blank[0])]}': its text "
             f"{texts['text'][int(blank[0])]!r} has no token, nor have {len(blank) - 1} others; "
-            "a prompt or another item text is wanted."
+            "set a prompt or another item text."
         )
 
 
 def check_vectors(vectors: np.ndarray, rows: np.ndarray, texts: pl.DataFrame) -> None:
-    """Refuse vectors that hold NaN or infinity, or are zero, with the item named.
+    """Raise an InputError that names the item of the first vector that is zero or not finite.
 
     Args:
         vectors: (batch, dim).
         rows: (batch,) each vector's row in ``texts``.
         texts: As ``distinct_texts`` gives them.
-
-    Raises:
-        InputError: the first such vector's item.
     """
-    is_finite = np.isfinite(vectors).all(axis=1)
-    usable = is_finite & vectors.any(axis=1)
-    if usable.all():
+    defect = first_defect(vectors)
+    if defect is None:
         return
-    bad = int(np.argmin(usable))
-    what = "is all zeros" if is_finite[bad] else "holds NaN or infinity"
-    text = texts["text"][int(rows[bad])]
+    row = int(rows[defect[0]])
+    text = texts["text"][row]
     raise InputError(
-        f"item '{texts['item_id'][int(rows[bad])]}': the model's vector {what} "
-        f"(text of {len(text)} characters, {text[:60]!r}); no table is written, but what "
-        "was embedded before is kept."
+        f"item '{texts['item_id'][row]}': the model's vector {defect[1]} (text of {len(text)} "
+        f"characters, {text[:60]!r}); no table is written, but what was embedded before is kept."
     )
+
+
+def first_defect(vectors: np.ndarray) -> tuple[int, str] | None:
+    """The first row that is zero or not finite, and which of the two in words."""
+    is_finite = np.isfinite(vectors).all(axis=1)
+    is_usable = is_finite & vectors.any(axis=1)
+    if is_usable.all():
+        return None
+    row = int(np.argmin(is_usable))
+    return row, "is all zeros" if is_finite[row] else "holds NaN or infinity"
 
 
 def _check_utf8(items: pl.DataFrame) -> None:
@@ -125,15 +118,11 @@ def _check_utf8(items: pl.DataFrame) -> None:
         items["text"].to_arrow(compat_level=pl.CompatLevel.oldest()).validate(full=True)
     except pa.ArrowInvalid:
         for item, text in zip(items["item_id"], items["text"].cast(pl.Binary), strict=True):
-            _check_one(item, text)
+            try:
+                text.decode("utf-8")
+            except UnicodeDecodeError as fault:
+                raise InputError(
+                    f"item '{item}': its text is not UTF-8 (byte {text[fault.start]:#04x} at "
+                    f"{fault.start}, after {text[: fault.start].decode()[-20:]!r})."
+                ) from None
         raise
-
-
-def _check_one(item: str, text: bytes) -> None:
-    try:
-        text.decode("utf-8")
-    except UnicodeDecodeError as fault:
-        raise InputError(
-            f"item '{item}': its text is not UTF-8 (byte {text[fault.start]:#04x} at "
-            f"{fault.start}, after {text[: fault.start].decode()[-20:]!r})."
-        ) from None

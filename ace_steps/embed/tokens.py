@@ -36,12 +36,12 @@ class Tokens:
         return np.diff(self.offsets)
 
     def padded(self, rows: np.ndarray, pad: int) -> tuple[np.ndarray, np.ndarray]:
-        """Ids (rows, longest) int64, padded on the right with ``pad``, and the mask of the real."""
+        """Ids (rows, longest) int64, padded on the right with ``pad``; mask, True where real."""
         lengths = self.lengths[rows]
-        places = np.arange(lengths.max())
-        mask = places < lengths[:, None]
+        positions = np.arange(lengths.max())
+        mask = positions < lengths[:, None]
         ids = np.full(mask.shape, pad, dtype=np.int64)
-        ids[mask] = self.ids[(self.offsets[rows][:, None] + places)[mask]]
+        ids[mask] = self.ids[(self.offsets[rows][:, None] + positions)[mask]]
         return ids, mask
 
 
@@ -55,16 +55,14 @@ def tokenize(
 ) -> Tokens:
     """Token ids of every text inside the prompt, with the model's own special tokens.
 
-    A text that is too long loses its end; the prompt and the special tokens around it stay whole,
-    and so does an end token that is appended.
+    A text that is too long loses its end, never the prompt or the special tokens around it.
 
     Args:
         tokenizer: A fast tokenizer, which knows the characters of each token.
-        texts: The texts; one without any token gets an empty row.
+        texts: One without any token gets an empty row.
         prompt: Has ``{text}`` where the text goes.
         max_tokens: Largest length of a row.
-        append_eos: Whether the tokenizer's end token ends each row, also where the tokenizer does
-            not add it by itself.
+        append_eos: Whether the end token ends each row, also where the tokenizer does not add it.
 
     Raises:
         InputError: the prompt alone fills ``max_tokens``, or the tokenizer has no end token.
@@ -83,27 +81,21 @@ def tokenize(
         pieces.append(np.fromiter(chain.from_iterable(rows), np.int32))
         lengths.append(np.fromiter(map(len, rows), np.int64, len(rows)))
         truncated.append(too_long)
-    counts = np.concatenate([np.zeros(1, np.int64), *lengths])
-    return Tokens(
-        np.concatenate(pieces),
-        np.cumsum(counts),
-        np.concatenate([np.empty(0, bool), *truncated]),
-    )
+    offsets = np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths]))
+    is_truncated = np.concatenate([np.empty(0, bool), *truncated])
+    return Tokens(np.concatenate(pieces), offsets, is_truncated)
 
 
 def token_budget_batches(lengths: np.ndarray, batch_tokens: int) -> list[np.ndarray]:
     """Rows in batches of at most ``batch_tokens`` tokens with padding, the longest rows first.
 
-    Neighbours in length share a batch, so that little of it is padding; the first batch is the
+    Neighbors in length share a batch, so that little of it is padding; the first batch is the
     largest, so that a budget beyond the memory shows at once. A row longer than the budget is a
-    batch of its own.
+    batch of its own; equal lengths keep their order.
 
     Args:
         lengths: (n,) int, tokens of each row, all > 0.
         batch_tokens: Rows times longest row of one batch, at most.
-
-    Returns:
-        Row indices of each batch; equal lengths keep their order.
     """
     order = np.argsort(-lengths, kind="stable")
     batches, start = [], 0

@@ -13,8 +13,8 @@ import yaml
 
 from ace_steps.backbones.settings import BackboneSettings, TrainingSettings
 from ace_steps.config.experiment import DEFAULT_ENTRIES, NAME, Experiment, Registries
+from ace_steps.embed.entries import encoder_dim
 from ace_steps.embed.registry import public_encoder
-from ace_steps.embed.resolve import encoder_dim
 from ace_steps.embed.settings import entry_class
 from ace_steps.errors import InputError
 from ace_steps.init.guess import Guess, guess

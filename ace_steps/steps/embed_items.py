@@ -12,9 +12,9 @@ from typing import Annotated, Literal
 import numpy as np
 
 from ace_steps.command import log, main_of
-from ace_steps.embed.catalogue import embed_texts
+from ace_steps.embed.encode import embed_texts
+from ace_steps.embed.entries import describe, fill_in, trace
 from ace_steps.embed.models import load_encoder, model_facts, settings_on
-from ace_steps.embed.resolve import describe, fill_in, trace
 from ace_steps.embed.settings import EmbedItemsSettings
 from ace_steps.embed.store import VectorStore, store_key
 from ace_steps.embed.texts import Shard, distinct_texts, texts_of_shard

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Annotated
 
 from ace_steps.command import log, main_of
-from ace_steps.embed.api_catalogue import estimate as estimate_texts
+from ace_steps.embed.api import api_store_key
+from ace_steps.embed.api import estimate as estimate_texts
 from ace_steps.embed.settings import RequestVectorsSettings
-from ace_steps.embed.store import VectorStore, api_store_key
+from ace_steps.embed.store import VectorStore
 from ace_steps.embed.texts import distinct_texts
 from ace_steps.io.files import write_json
 from ace_steps.io.parquet import read_table

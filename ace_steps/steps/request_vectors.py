@@ -13,10 +13,10 @@ from typing import Annotated
 import numpy as np
 
 from ace_steps.command import log, main_of
-from ace_steps.embed.api_catalogue import estimate, request_texts
-from ace_steps.embed.resolve import describe, origins_of_api, trace
+from ace_steps.embed.api import api_store_key, estimate, request_texts
+from ace_steps.embed.entries import describe, origins_of_api, trace
 from ace_steps.embed.settings import RequestVectorsSettings
-from ace_steps.embed.store import VectorStore, api_store_key
+from ace_steps.embed.store import VectorStore, finished
 from ace_steps.embed.texts import Shard, distinct_texts, texts_of_shard
 from ace_steps.io.parquet import read_table
 from ace_steps.io.provenance import Provenance, digests
@@ -44,8 +44,6 @@ def run(
     if dry_run:
         log.info("nothing sent: %s", estimate(texts, wanted, known))
         return
-    from ace_steps.embed.finishing import finished  # torch, which an estimate does not need
-
     raw, counted_by = request_texts(texts, wanted, known)
     found = finished(raw, texts, wanted)
     facts = {**wanted.facts(), **found.counts(), "tokens_counted_by": counted_by}

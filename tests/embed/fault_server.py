@@ -101,7 +101,12 @@ def fault_server() -> Iterator[FaultServer]:
         def do_POST(self):
             length = int(self.headers["Content-Length"])
             payload = json.loads(self.rfile.read(length))
-            call = Call(self.path, dict(self.headers), payload, time.monotonic())
+            call = Call(
+                self.path,
+                {name.title(): value for name, value in self.headers.items()},
+                payload,
+                time.monotonic(),
+            )
             with state.came:
                 number = len(state.calls)
                 state.calls.append(call)

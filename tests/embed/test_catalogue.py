@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 import torch
 
-from ace_steps.embed import catalogue
-from ace_steps.embed.catalogue import embed_texts, made_ahead
+from ace_steps.embed import encode as catalogue
+from ace_steps.embed.encode import embed_texts
+from ace_steps.embed.encode import prefetched as made_ahead
 from ace_steps.embed.models import load_encoder
 from ace_steps.embed.store import VectorStore
 from ace_steps.errors import InputError

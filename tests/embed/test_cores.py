@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ace_steps.embed.cores import SHARE_TOKENS, Cores
+from ace_steps.embed.fused import SHARE_TOKENS, Cores
 
 ROWS = np.array([7, 3, 9, 0, 4])
 ENOUGH = 2 * SHARE_TOKENS

@@ -8,12 +8,14 @@ from ace_steps.embed.entries import (
     API,
     LOCAL,
     PRECOMPUTED,
+    fill_in,
     kind_of,
     model_folder,
+    resolve_encoder,
     step_settings,
+    trace,
     unlisted_hub,
 )
-from ace_steps.embed.resolve import fill_in, resolve_encoder, trace
 from ace_steps.embed.settings import (
     EmbedItemsSettings,
     HubSettings,

@@ -39,7 +39,7 @@ def test_weights_have_the_dtype_that_is_asked_for(decoder_folder):
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
-    assert "gone: no such folder" in refusal(tmp_path / "gone")
+    assert "gone: expected a model" in refusal(tmp_path / "gone")
 
 
 def test_a_folder_without_tokenizer_is_refused(copied):
@@ -79,7 +79,7 @@ def test_missing_weights_are_never_replaced_by_random_ones(copied):
 def test_two_gguf_files_are_refused_with_their_names(tmp_path):
     for name in ("a.gguf", "b.gguf"):
         (tmp_path / name).write_bytes(b"GGUF")
-    assert "2 GGUF files (a.gguf, b.gguf); wanted one" in refusal(tmp_path)
+    assert "expected one GGUF file, got a.gguf, b.gguf" in refusal(tmp_path)
 
 
 def test_a_broken_gguf_file_is_refused(tmp_path):
@@ -98,7 +98,7 @@ def test_code_in_the_folder_does_not_run_unless_it_is_trusted(copied):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"max_tokens": 513}, "max_tokens = 513, but .* reads at most 512"),
+        ({"max_tokens": 513}, "max_tokens = 513, but .* encodes at most 512"),
         ({"layer": 3}, r"layer = 3, but .* has the layers 0 \(its input\) to 2"),
         ({"layer": -4}, "layer = -4, but"),
         ({"truncate_dim": 17}, "truncate_dim = 17, but .* has dim 16"),

@@ -9,10 +9,9 @@ from transformers import AutoModel
 
 from ace_steps.embed import fused
 from ace_steps.embed.encode import encode
-from ace_steps.embed.fused import can_fuse
+from ace_steps.embed.fused import LEAST_PREFIX, can_fuse, common_tokens, encode_prefix
 from ace_steps.embed.models import load_encoder
 from ace_steps.embed.pooling import POOLINGS
-from ace_steps.embed.prefix import LEAST_TOKENS, common_tokens, read_prefix
 from ace_steps.embed.tokens import Tokens, tokenize
 from tests.embed.conftest import encoder_settings
 
@@ -98,14 +97,15 @@ def test_the_common_tokens_are_read_once(decoder_folder, monkeypatch):
 def test_nothing_is_read_apart_where_that_saves_nothing(decoder_folder, texts):
     encoder = replace(load_encoder(decoder_folder, encoder_settings(), CPU), is_fused=True)
     tokens = tokenize(encoder.tokenizer, texts, prompt="{text}", max_tokens=256)
-    assert len("abc") < LEAST_TOKENS
-    assert read_prefix(encoder, tokens, -1) is None
+    assert len("abc") < LEAST_PREFIX
+    assert encode_prefix(encoder.model, tokens, -1) is None
 
 
 @pytest.mark.parametrize(
     ("model", "is_fused"), [("reader_folder", True), ("decoder_folder", False)]
 )
-def test_only_fused_decoders_read_it_apart(request, model, is_fused):
-    encoder = load_encoder(request.getfixturevalue(model), encoder_settings(), CPU)
-    tokens = tokenize(encoder.tokenizer, TEXTS, prompt="{text}", max_tokens=256)
-    assert read_prefix(replace(encoder, is_fused=is_fused), tokens, -1) is None
+def test_only_fused_decoders_encode_it_apart(request, model, is_fused, monkeypatch):
+    settings = encoder_settings()
+    encoder = load_encoder(request.getfixturevalue(model), settings, CPU)
+    monkeypatch.setattr("ace_steps.embed.encode.encode_prefix", None)
+    vectors_of(replace(encoder, is_fused=is_fused), TEXTS, settings)

@@ -110,14 +110,14 @@ def test_a_key_that_the_server_refuses_is_one_line(ask, monkeypatch):
     monkeypatch.setenv("ACE_TEST_KEY", "sk-another")
     code, log = ask()
     assert code == 2
-    assert "HTTP 401, the key in ACE_TEST_KEY is refused (Invalid API Key)" in log
+    assert "the key in ACE_TEST_KEY is refused, HTTP 401 (Invalid API Key)" in log
     assert "sk-another" not in log
 
 
 def test_a_width_that_the_server_does_not_have_is_one_line(ask):
     code, log = ask(dim=512)
     assert code == 2
-    assert "a vector of 576 entries, but dim = 512" in log
+    assert "expected vectors of dim = 512, got 576" in log
 
 
 def test_a_text_beyond_the_servers_limit_is_one_line_in_the_servers_words(ask, tmp_path):

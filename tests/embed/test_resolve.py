@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ace_steps.embed.resolve import describe, encoder_dim, resolve_encoder
+from ace_steps.embed.entries import describe, encoder_dim, resolve_encoder
 from ace_steps.embed.settings import ApiEncoderSettings, LocalEncoderSettings, PrecomputedSettings
 from ace_steps.errors import InputError
 from tests.conftest import ROOT

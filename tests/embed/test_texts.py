@@ -73,7 +73,7 @@ def test_a_new_item_moves_no_other_text_to_another_shard():
     "text", ["5-of-4", "0-of-4", "1-of-0", "2", "1-of-4x", "a-of-b", "-1-of-4"]
 )
 def test_a_shard_that_cannot_be_is_refused(text):
-    with pytest.raises(InputError, match="wanted N-of-M with 1 <= N <= M"):
+    with pytest.raises(InputError, match="expected N-of-M with 1 <= N <= M"):
         Shard.parse(text)
 
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from ace_steps.embed import api
+from ace_steps.embed import api_client
 from ace_steps.steps.embed_items import main as embed_items_main
 from ace_steps.steps.import_vectors import main as import_vectors_main
 from ace_steps.steps.request_vectors import main
@@ -45,7 +45,7 @@ def embed(tmp_path, toy_encoder, capsys):
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setattr(api, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(api_client, "FIRST_WAIT_S", 0.01)
     monkeypatch.setenv("ACE_TEST_KEY", KEY)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with fault_server() as running:

@@ -119,7 +119,7 @@ def test_truncated_dimensions_are_those_of_the_whole_vector(embed, tmp_path):
         ({"prompt": "{text}{text}"}, "prompt: expected {text} exactly once"),
         ({"pool": "mean"}, "pool: unknown key; did you mean 'pooling'?"),
         ({"max_tokens": 0}, "max_tokens: expected"),
-        ({"max_tokens": 4096}, "reads at most 512"),
+        ({"max_tokens": 4096}, "encodes at most 512"),
     ],
 )
 def test_settings_that_cannot_be_followed_are_refused(embed, tmp_path, changes, text):
@@ -134,7 +134,7 @@ def test_settings_that_cannot_be_followed_are_refused(embed, tmp_path, changes, 
 def test_a_shard_beyond_their_number_is_refused(embed):
     code, log = embed("5-of-4")
     assert code == 2
-    assert "shard '5-of-4'; wanted N-of-M" in log
+    assert "shard '5-of-4'; expected N-of-M" in log
 
 
 def test_a_text_without_tokens_is_refused_with_its_item(embed, tmp_path):

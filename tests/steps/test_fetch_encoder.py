@@ -9,10 +9,10 @@ import zipfile
 import pytest
 import yaml
 
+from ace_steps.embed.entries import resolve_encoder
 from ace_steps.embed.model_files import check_folder
 from ace_steps.embed.models import model_facts
 from ace_steps.embed.registry import HUB_FILES, PublicEncoder
-from ace_steps.embed.resolve import resolve_encoder
 from ace_steps.embed.settings import LocalEncoderSettings
 from ace_steps.io.fetch import read_registry
 from ace_steps.io.files import sha256_file

@@ -161,7 +161,7 @@ def test_only_strange_ids_are_refused_even_where_zeros_are_allowed(import_vector
 
 def test_many_rows_are_joined_in_chunks(import_vectors, tmp_path, monkeypatch):
     monkeypatch.setattr("ace_steps.embed.precomputed.CHUNK_ROWS", 7)
-    monkeypatch.setattr("ace_steps.embed.matrix_files.CHUNK_BYTES", 1)
+    monkeypatch.setattr("ace_steps.embed.precomputed.CHUNK_BYTES", 1)
     path = write_parquet(tmp_path / "mine.parquet", VECTORS[ORDER], shuffled(IDS))
     assert import_vectors(vectors=path)[0] == 0
     found = read_vectors(tmp_path / "vectors.parquet").matrix

@@ -62,11 +62,11 @@ UNREADABLE = {
     "a pickle": (_pickled, "not a readable .npy file"),
     "an npy without ids": (
         lambda f: {"vectors": write_npy(f, VECTORS)["vectors"]},
-        "`ids` is wanted",
+        "as `ids`",
     ),
     "ids for Parquet": (
         lambda f: {"vectors": write_parquet(f / "m.parquet", VECTORS, IDS), "ids": "i.txt"},
-        "`ids` is not for it",
+        "leave out `ids`",
     ),
     "a row too many": (lambda f: write_npy(f, VECTORS, IDS[1:]), "30 rows, but 29 ids"),
     "whole numbers": (
@@ -75,32 +75,32 @@ UNREADABLE = {
     ),
     "a list": (
         lambda f: write_npy(f, np.ones(N)),
-        "float64 of shape (30,), but a matrix of floats",
+        "expected a matrix of floats (rows, dim), got float64 of (30,)",
     ),
     "several arrays": (
         lambda f: _tensors(f, a=torch.ones(2, 2), b=torch.ones(2, 2)),
-        "holds the arrays a, b; one, or the name of one as `vector_column`",
+        "holds the arrays a, b; give the name of one as `vector_column`",
     ),
     "a tensor of bytes": (
         lambda f: _tensors(f, a=torch.ones(2, 2, dtype=torch.uint8), ids=torch.arange(2)),
-        "U8 of shape (2, 2), but a matrix of floats",
+        "expected a matrix of floats (rows, dim), got U8 of (2, 2)",
     ),
     "tensors without ids": (lambda f: _tensors(f, a=torch.ones(2, 2)), "holds no array 'ids'"),
     "tensor ids in bfloat16": (
         lambda f: _tensors(f, a=torch.ones(N, 2), ids=torch.arange(N).bfloat16()),
-        "its array 'ids' is BF16 of shape (30,), but a list of whole numbers is wanted",
+        "as its array 'ids', got BF16 of shape (30,)",
     ),
     "tensor ids that are floats": (
         lambda f: _tensors(f, a=torch.ones(N, 2), ids=torch.arange(N).double()),
-        "its array 'ids' is F64 of shape (30,)",
+        "as its array 'ids', got F64 of shape (30,)",
     ),
     "tensor ids in a column": (
         lambda f: _tensors(f, a=torch.ones(N, 2), ids=torch.arange(N)[:, None]),
-        "its array 'ids' is I64 of shape (30, 1)",
+        "as its array 'ids', got I64 of shape (30, 1)",
     ),
     "npy ids that are floats": (
         lambda f: {**write_npy(f, VECTORS), "ids": write_ids(f / "i.npy", np.arange(N) + 0.0)},
-        "float64 of shape (30,), but a list of texts or whole numbers is wanted",
+        "expected a list of texts or whole numbers, got float64 of shape (30,)",
     ),
     "a table of text": (
         lambda f: _text(f, "csv"),

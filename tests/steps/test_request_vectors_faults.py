@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ace_steps.embed import api
+from ace_steps.embed import api_client
 from tests.embed.fault_server import FOREVER_S, KEY, WIDTH, Reply, body_of, error
 from tests.steps.made_items import write_damaged_items, write_items
 from tests.steps.made_requests import (
@@ -61,7 +61,7 @@ def test_what_does_not_pass_in_the_end_is_one_line(request_vectors, server, name
     server.reply = lambda number, call: PASSING[name](call)
     code, log = request_vectors()
     assert code == 2
-    assert "after 3 attempts; what is done is kept" in last_line(log)
+    assert "after 3 attempts; what was answered is kept" in last_line(log)
     assert "Traceback" not in log
 
 
@@ -112,7 +112,7 @@ def test_a_rest_that_is_too_long_ends_the_step(request_vectors, server):
     server.reply = lambda number, call: error(429, "x", headers={"Retry-After": "86400"})
     code, log = request_vectors()
     assert code == 2
-    assert "HTTP 429, and wants to be left alone for 86400 s" in last_line(log)
+    assert "asks for a rest of 86400 s" in last_line(log)
     assert len(server.calls) == 1
 
 
@@ -160,7 +160,7 @@ def test_a_server_that_hangs_is_given_up(request_vectors, server):
     server.reply = lambda number, call: Reply(seconds=FOREVER_S)
     code, log = request_vectors(timeout_s=0.2, attempts=2)
     assert code == 2
-    assert "no answer within 0.2 s (ReadTimeout), after 2 attempts" in last_line(log)
+    assert "no answer within 0.2 s" in last_line(log)
 
 
 def test_a_server_that_dribbles_meets_the_same_deadline(request_vectors, server, monkeypatch):
@@ -169,7 +169,7 @@ def test_a_server_that_dribbles_meets_the_same_deadline(request_vectors, server,
     More bytes do not come in time: a client that waits for them says ReadTimeout.
     """
     clock = itertools.count(step=100.0)
-    monkeypatch.setattr(api, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(api_client, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     server.reply = lambda number, call: Reply(seconds_a_byte=FOREVER_S)
     code, log = request_vectors(timeout_s=10, attempts=1)
     assert code == 2
@@ -178,8 +178,8 @@ def test_a_server_that_dribbles_meets_the_same_deadline(request_vectors, server,
 
 FINAL = {
     "a refused key": (401, f"Incorrect API key provided: {KEY}", r"the key in ACE_TEST_KEY is"),
-    "a forbidden key": (403, "no", r"HTTP 403, the key in ACE_TEST_KEY is refused \(no\)"),
-    "an unknown model": (404, "no such model", r"HTTP 404 for model 'toy' \(no such model\)"),
+    "a forbidden key": (403, "no", r"the key in ACE_TEST_KEY is refused, HTTP 403 \(no\)"),
+    "an unknown model": (404, "no such model", r"HTTP 404 \(no such model\) for model 'toy'"),
     "a redirection": (302, "", r"HTTP 302, a redirection"),
 }
 
@@ -206,7 +206,7 @@ def test_money_that_is_spent_is_not_waited_for(request_vectors, server):
 def test_no_network_is_one_line_that_says_what_to_do(request_vectors):
     code, log = request_vectors(base_url="http://127.0.0.1:9/v1")
     assert code == 2
-    assert "no connection, or it broke (ConnectionError), after 3 attempts" in last_line(log)
+    assert "after 3 attempts" in last_line(log)
     assert "run again to go on" in last_line(log)
 
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from ace_steps.embed import api
+from ace_steps.embed import api_client
 from ace_steps.embed.store import VectorStore
 from tests.embed.fault_server import WIDTH, Reply, body_of, error
 from tests.steps.made_requests import TEXTS, expected, found_in, last_line
@@ -19,7 +19,7 @@ def test_a_width_that_changes_midway_is_refused_and_what_is_done_is_kept(
     server.reply = lambda number, call: Reply(body=body_of(call, dim=6)) if number == 3 else None
     code, log = request_vectors()
     assert code == 2
-    assert f"a vector of 6 entries, but dim = {WIDTH}" in last_line(log)
+    assert f"expected vectors of dim = {WIDTH}, got 6" in last_line(log)
     assert len(server.calls) == 4
     assert not (tmp_path / "shard.parquet").exists()
     server.reply = lambda number, call: None
@@ -45,14 +45,14 @@ def test_requests_under_way_when_another_fails_are_kept(request_vectors, server)
 @pytest.fixture
 def defect(monkeypatch):
     """An answer that a defect of ours does not survive."""
-    read = api.read_answer
+    read = api_client.read_answer
 
     def broken(body, *more):
         if body == b"defect":
             raise ZeroDivisionError
         return read(body, *more)
 
-    monkeypatch.setattr(api, "read_answer", broken)
+    monkeypatch.setattr(api_client, "read_answer", broken)
     return Reply(body=b"defect")
 
 
