@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import polars as pl
@@ -15,6 +14,7 @@ from ace_steps.embed.api_client import ApiClient, RejectedError, StoppedError
 from ace_steps.embed.settings import TEXT, ApiEncoderSettings
 from ace_steps.embed.store import Batch, Embedded, VectorStore, embed_new, folder_name
 from ace_steps.embed.texts import check_vectors
+from ace_steps.embed.tokens import starts_of
 from ace_steps.errors import InputError
 from ace_steps.io.files import sha256_file
 
@@ -112,13 +112,9 @@ def request_texts(
 
 @dataclass(frozen=True)
 class Inputs:
-    """What is sent of each text.
+    """What is sent of each of n texts: inside the prompt, cut where it is too long.
 
-    Attributes:
-        texts: (n,) inside the prompt, cut where they are too long.
-        lengths: (n,) int64, their tokens by the counter.
-        is_truncated: (n,) bool, True for a text that lost its end.
-        counted_by: How the tokens were counted, in a few words.
+    ``lengths`` (n,) int64 are tokens, ``is_truncated`` (n,) is True where a text lost its end.
     """
 
     texts: pl.Series
@@ -127,20 +123,8 @@ class Inputs:
     counted_by: str
 
 
-class Counter(Protocol):
-    """Counts tokens, and cuts texts that have too many."""
-
-    name: str
-
-    def count(self, texts: pl.Series) -> np.ndarray:
-        """Tokens of each text, (n,) int64."""
-
-    def cut(self, text: str, before: str, after: str, most: int) -> str:
-        """As much of the beginning of ``text`` as fits ``most`` tokens between the two."""
-
-
 class Characters:
-    """So many characters stand for one token: an estimate that needs no tokenizer."""
+    """Counts and cuts by characters, so many a token: an estimate that needs no tokenizer."""
 
     def __init__(self, chars_per_token: float) -> None:
         self._rate = chars_per_token
@@ -151,13 +135,13 @@ class Characters:
         return np.ceil(texts.str.len_chars().to_numpy() / self._rate).astype(np.int64)
 
     def cut(self, text: str, before: str, after: str, most: int) -> str:
-        """See ``Counter``."""
+        """As much of the beginning of ``text`` as fits ``most`` tokens between the two."""
         room = math.floor(most * self._rate) - len(before) - len(after)
         return text[: max(room, 0)]
 
 
 class Tokenizer:
-    """The model's own tokenizer, out of its ``tokenizer.json``."""
+    """Counts and cuts with the model's own tokenizer, out of its ``tokenizer.json``."""
 
     def __init__(self, path: Path) -> None:
         import tokenizers
@@ -177,19 +161,18 @@ class Tokenizer:
         return np.fromiter(map(len, encoded), np.int64, len(texts))
 
     def cut(self, text: str, before: str, after: str, most: int) -> str:
-        """See ``Counter``; cuts again while two halves of a word count more than one whole."""
+        """As ``Characters.cut``; again while two halves of a word count more than one whole."""
         while text:
             encoded = self._tokenizer.encode(before + text + after)
             surplus = len(encoded) - most
             if surplus <= 0:
                 break
-            end = len(before) + len(text)
-            starts = [a for a, b in encoded.offsets if len(before) <= a < min(b, end)]
-            text = text[: starts[-surplus] - len(before)] if len(starts) > surplus else ""
+            starts = starts_of(encoded.offsets, before, text)
+            text = text[: starts[-surplus]] if len(starts) > surplus else ""
         return text
 
 
-def counter_for(settings: ApiEncoderSettings) -> Counter:
+def counter_for(settings: ApiEncoderSettings) -> Characters | Tokenizer:
     """The counter that the settings name; InputError where its tokenizer cannot be read."""
     if settings.api.tokenizer:
         return Tokenizer(Path(settings.api.tokenizer))

@@ -14,7 +14,6 @@ import random
 import ssl
 import threading
 import time
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from urllib.parse import quote, urlsplit
 
@@ -58,14 +57,6 @@ class TryAgainError(Exception):
 
 class WrongDimError(Exception):
     """Whole vectors of another dim: another model, which asking again does not change."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Vectors (inputs, dim) float32 in the order of the inputs; tokens as the server counted."""
-
-    vectors: np.ndarray
-    n_tokens: int
 
 
 class ApiClient:
@@ -115,7 +106,7 @@ class ApiClient:
             reraise=True,
         )
         try:
-            answer = retrying(self._attempt, texts)
+            vectors, n_tokens = retrying(self._attempt, texts)
         except TryAgainError as failure:
             raise self._error(
                 f"{failure}, after {self._connection.attempts} attempts; "
@@ -123,14 +114,14 @@ class ApiClient:
             ) from None
         with self._lock:
             self.n_requests += 1
-            self.n_tokens += answer.n_tokens
-        return answer.vectors
+            self.n_tokens += n_tokens
+        return vectors
 
     def stop(self) -> None:
         """Send nothing more; whoever waits for another attempt gives up."""
         self._stopped.set()
 
-    def _attempt(self, texts: list[str]) -> Answer:
+    def _attempt(self, texts: list[str]) -> tuple[np.ndarray, int]:
         """Send one request once, after the rest that the server may have asked for."""
         with self._lock:
             rest_s = self._quiet_until - time.monotonic()
@@ -210,8 +201,8 @@ class ApiClient:
         return InputError(f"{self._url}: {what}.")
 
 
-def read_answer(body: bytes, n_inputs: int, dim: int) -> Answer:
-    """The vectors of an answer.
+def read_answer(body: bytes, n_inputs: int, dim: int) -> tuple[np.ndarray, int]:
+    """Vectors (inputs, dim) float32 in the order of the inputs, and tokens as the server counted.
 
     Args:
         body: JSON as OpenAI's /embeddings gives it; vectors as numbers or as base64 of
@@ -240,7 +231,7 @@ def read_answer(body: bytes, n_inputs: int, dim: int) -> Answer:
     matrix[np.array(order, int)] = np.stack(vectors)
     if not np.isfinite(matrix).all():
         raise TryAgainError("a vector that holds NaN or infinity")
-    return Answer(matrix, n_tokens if isinstance(n_tokens, int) else 0)
+    return matrix, n_tokens if isinstance(n_tokens, int) else 0
 
 
 def _vector(coded: str | list) -> np.ndarray:

@@ -124,15 +124,19 @@ def _shortened(
     before, after = prompt.split(TEXT)
     while True:
         encoded = tokenizer(before + text + after, return_offsets_mapping=True, verbose=False)
-        surplus = len(encoded["input_ids"]) - room
-        if surplus <= 0:
-            return encoded["input_ids"]
-        end = len(before) + len(text)
-        spans = encoded["offset_mapping"]
-        starts = [start for start, stop in spans if len(before) <= start < min(stop, end)]
-        if len(starts) <= surplus:
+        ids, spans = encoded["input_ids"], encoded["offset_mapping"]
+        if len(ids) <= room:
+            return ids
+        starts = starts_of(spans, before, text)
+        if len(starts) <= len(ids) - room:
             raise InputError(
                 f"max_tokens leaves no room for a text: the prompt takes "
                 f"{len(spans) - len(starts)} of {room} tokens; give more, or a shorter prompt."
             )
-        text = text[: starts[-surplus] - len(before)]
+        text = text[: starts[room - len(ids)]]
+
+
+def starts_of(spans: Sequence[tuple[int, int]], before: str, text: str) -> list[int]:
+    """Where in ``text`` its own tokens start; ``spans`` are characters of ``before + text``."""
+    first, end = len(before), len(before) + len(text)
+    return [start - first for start, stop in spans if first <= start < min(stop, end)]

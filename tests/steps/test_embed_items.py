@@ -1,17 +1,21 @@
 """The steps embed_items and merge_vectors, through their command lines, with toy encoders."""
 
+import errno
+import itertools
 import json
+import re
 import shutil
 
 import numpy as np
 import pytest
 
 from ace_steps import runtime
+from ace_steps.embed.store import VectorStore
 from ace_steps.io.parquet import read_provenance
 from ace_steps.io.vectors import read_vectors
 from ace_steps.steps import merge_vectors
 from tests.embed.conftest import SETTINGS
-from tests.steps.made_items import write_damaged_items, write_items
+from tests.steps.made_items import EMBED_TEXTS, write_damaged_items, write_items
 from tests.toy import TOY_WIDTH
 
 
@@ -114,8 +118,6 @@ def test_truncated_dimensions_are_those_of_the_whole_vector(embed, tmp_path):
     ("changes", "text"),
     [
         ({"pooling": "meen"}, "pooling: expected one of mean, weighted_mean, last, first, got"),
-        ({"dtype": "float8"}, "dtype: expected one of bfloat16, float32, got"),
-        ({"prompt": "no place"}, "prompt: expected {text} exactly once, got 'no place'"),
         ({"prompt": "{text}{text}"}, "prompt: expected {text} exactly once"),
         ({"pool": "mean"}, "pool: unknown key; did you mean 'pooling'?"),
         ({"max_tokens": 0}, "max_tokens: expected"),
@@ -131,23 +133,12 @@ def test_settings_that_cannot_be_followed_are_refused(embed, tmp_path, changes, 
     assert not (tmp_path / "shard.parquet").exists()
 
 
-def test_a_shard_beyond_their_number_is_refused(embed):
-    code, log = embed("5-of-4")
-    assert code == 2
-    assert "shard '5-of-4'; expected N-of-M" in log
-
-
 def test_a_text_without_tokens_is_refused_with_its_item(embed, tmp_path):
     write_items(tmp_path / "items.parquet", ["red shoe", ""])
     code, log = embed()
     assert code == 2
     assert "item 'id2': its text '' has no token" in log
     assert not (tmp_path / "shard.parquet").exists()
-
-
-def test_a_blank_text_in_a_prompt_has_a_vector(embed, tmp_path):
-    write_items(tmp_path / "items.parquet", ["red shoe", ""])
-    assert embed(prompt="An item: {text}")[0] == 0
 
 
 def broken(toy_encoder, folder, value):
@@ -270,15 +261,84 @@ def test_an_end_token_changes_the_vectors_and_their_folder(embed, toy_encoder, t
     assert read_provenance(tmp_path / "with.parquet").facts["n_tokens"] == 284 + 3  # one was cut
 
 
-def test_a_module_that_is_not_computed_here_is_one_line(embed, toy_encoder, tmp_path):
-    folder = shutil.copytree(toy_encoder, tmp_path / "model")
-    write_sentence_files(folder)
-    modules = json.loads((folder / "modules.json").read_text())
-    dense = {"path": "2_Dense", "type": "sentence_transformers.models.Dense"}
-    (folder / "modules.json").write_text(json.dumps([*modules, dense]))
-    code, log = embed(folder=folder, pooling=None)
+def new_texts(log):
+    """How many texts the closing line says the model read."""
+    return int(re.search(r"(\d+) new:", log)[1])
+
+
+def test_a_store_embeds_only_texts_it_has_not_seen(embed, tmp_path):
+    store = ["--store", str(tmp_path / "store")]
+    assert new_texts(embed(more=store)[1]) == 4
+    before = (tmp_path / "shard.parquet").read_bytes()
+    assert new_texts(embed(more=store)[1]) == 0
+    assert (tmp_path / "shard.parquet").read_bytes() == before
+    write_items(tmp_path / "items.parquet", [*EMBED_TEXTS, "a new hat"])
+    assert new_texts(embed(more=store)[1]) == 1
+    assert len(list((tmp_path / "store").rglob("*.parquet"))) == 2  # gathered, one a run
+
+
+def test_a_store_gives_every_length_and_scale_of_one_vector(embed, tmp_path):
+    store = ["--store", str(tmp_path / "store")]
+    embed(name="fresh.parquet", truncate_dim=5)
+    embed(more=store, normalize=False)
+    code, log = embed(name="kept.parquet", more=store, truncate_dim=5)
+    assert code == new_texts(log) == 0
+    assert (tmp_path / "kept.parquet").read_bytes() == (tmp_path / "fresh.parquet").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pooling": "last"},
+        {"layer": 1},
+        {"dtype": "bfloat16"},
+        {"prompt": "An item: {text}"},
+        {"max_tokens": 100},
+        {"batch_tokens": 300},
+    ],
+)
+@pytest.mark.usefixtures("bfloat16_everywhere")
+def test_a_store_keeps_other_ways_apart(embed, tmp_path, changes):
+    store = ["--store", str(tmp_path / "store")]
+    embed(more=store)
+    assert new_texts(embed(more=store, **changes)[1]) == 4
+
+
+def test_a_damaged_store_is_an_error_that_names_the_file(embed, tmp_path):
+    store = ["--store", str(tmp_path / "store")]
+    embed(more=store)
+    path = next((tmp_path / "store").rglob("*.parquet"))
+    path.write_bytes(path.read_bytes()[:-20])
+    code, log = embed(more=store)
     assert code == 2
-    assert "modules.json" in log
-    assert "Dense" in log
-    assert len(log.strip().splitlines()) == 1
-    assert embed(folder=folder, pooling="mean", normalize=True)[0] == 0
+    assert path.name in log
+    assert "delete it and run again" in log
+
+
+def failing_after(monkeypatch, n_batches, failure):
+    """The store raises ``failure`` instead of keeping one batch more."""
+    add, calls = VectorStore.add, itertools.count()
+
+    def guarded(self, hashes, vectors):
+        if next(calls) == n_batches:
+            raise failure
+        add(self, hashes, vectors)
+
+    monkeypatch.setattr(VectorStore, "add", guarded)
+
+
+def test_a_full_disk_is_one_line_and_what_is_done_is_kept(embed, tmp_path, monkeypatch):
+    many = [f"item number {number}" for number in range(100)]
+    write_items(tmp_path / "items.parquet", many)
+    embed(name="unbroken.parquet")
+    full = OSError(errno.ENOSPC, "No space left on device", "shard.parquet")
+    with monkeypatch.context() as patch:
+        failing_after(patch, 2, full)
+        code, log = embed()
+    assert code == 2
+    assert "shard.parquet: No space left on device" in log
+    assert not (tmp_path / "shard.parquet").exists()
+    n_left = new_texts(embed()[1])
+    assert 0 < n_left < 100
+    whole = (tmp_path / "unbroken.parquet").read_bytes()
+    assert (tmp_path / "shard.parquet").read_bytes() == whole

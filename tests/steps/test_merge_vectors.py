@@ -42,13 +42,6 @@ def test_it_says_what_it_joined_and_the_file_how_it_was_made(merge, tmp_path):
     assert note.facts["n_tokens"] == 80
 
 
-def test_a_missing_shard_is_refused_and_nothing_is_written(merge, tmp_path):
-    code, log = merge("2.parquet")
-    assert code == 2
-    assert "look at 1-of-2" in log
-    assert not (tmp_path / "out.parquet").exists()
-
-
 def test_a_file_that_is_no_shard_is_refused(merge):
     code, log = merge("items.parquet", "2.parquet")
     assert code == 2

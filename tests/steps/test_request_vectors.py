@@ -1,12 +1,18 @@
-"""The step request_vectors, through its command line, against a server that does wrong."""
+"""The step request_vectors, through its command line: what is sent, kept, paid for; its key."""
+
+import errno
+import itertools
+import json
 
 import numpy as np
 import pytest
 
+from ace_steps.embed import api_client
+from ace_steps.embed.store import VectorStore
 from ace_steps.io.parquet import read_provenance
 from ace_steps.io.vectors import read_vectors
 from ace_steps.steps import merge_vectors
-from tests.embed.fault_server import KEY, WIDTH, Reply
+from tests.embed.fault_server import KEY, WIDTH, Reply, body_of, error
 from tests.steps.made_items import write_items
 from tests.steps.made_requests import TEXTS, estimate_of, expected, found_in, last_line
 
@@ -140,3 +146,145 @@ def test_a_store_does_not_care_how_requests_are_sent(request_vectors, server, tm
     other = {"concurrency": 2, "max_inputs": 9, "encoding_format": "float", "price": None}
     assert request_vectors(*store, **other, key_variable=None, timeout_s=5, attempts=9)[0] == 0
     assert len(server.texts_sent()) == 20
+
+
+def test_a_width_that_changes_midway_is_refused_and_what_is_done_is_kept(
+    request_vectors, server, tmp_path
+):
+    server.reply = lambda number, call: Reply(body=body_of(call, dim=6)) if number == 3 else None
+    code, log = request_vectors()
+    assert code == 2
+    assert f"expected vectors of dim = {WIDTH}, got 6" in last_line(log)
+    assert len(server.calls) == 4
+    assert not (tmp_path / "shard.parquet").exists()
+    server.reply = lambda number, call: None
+    assert request_vectors()[0] == 0
+    assert len(server.calls) == 4 + 2  # the two requests that were not answered
+    np.testing.assert_array_equal(found_in(tmp_path / "shard.parquet", TEXTS), expected(TEXTS))
+
+
+def zeros(call):
+    data = [{"index": row, "embedding": [0.0] * WIDTH} for row in range(len(call.texts))]
+    return Reply(body=json.dumps({"data": data}).encode())
+
+
+FAILURES = {
+    "a refused request": (lambda call: error(404, "gone"), "HTTP 404"),
+    "a refused vector": (zeros, "is all zeros"),
+    "a defect of ours": (lambda call: Reply(body=b"defect"), None),
+}
+
+
+@pytest.mark.parametrize(("failure", "text"), FAILURES.values(), ids=FAILURES)
+def test_requests_under_way_when_another_fails_are_kept(
+    request_vectors, server, monkeypatch, failure, text
+):
+    read = api_client.read_answer
+
+    def with_defect(body, *more):
+        return read(body, *more) if body != b"defect" else 1 / 0
+
+    monkeypatch.setattr(api_client, "read_answer", with_defect)
+
+    def reply(number, call):
+        server.wait_for(3)
+        return failure(call) if number == 0 else Reply(seconds=0.3)
+
+    server.reply = reply
+    if text is None:
+        with pytest.raises(ZeroDivisionError):
+            request_vectors(concurrency=3)
+    else:
+        code, log = request_vectors(concurrency=3)
+        assert code == 2
+        assert text in last_line(log)
+    assert len(server.calls) >= 3
+    server.reply = lambda number, call: None
+    assert request_vectors()[0] == 0
+    assert len(server.calls) == 1 + 5  # the failed one, and each of the five once
+
+
+def test_a_full_disk_is_one_line_and_what_is_done_is_kept(request_vectors, server, monkeypatch):
+    add, calls = VectorStore.add, itertools.count()
+
+    def guarded(self, hashes, vectors):
+        if next(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device", "shard.parquet")
+        add(self, hashes, vectors)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(VectorStore, "add", guarded)
+        code, log = request_vectors()
+    assert code == 2
+    assert "shard.parquet: No space left on device" in last_line(log)
+    n_before = len(server.calls)
+    assert request_vectors()[0] == 0
+    assert len(server.calls) == n_before + 3
+
+
+ECHOES = {
+    "whole": KEY,
+    "far into a long message": "x" * 190 + KEY,  # a cut would leave half of it
+    "quoted for an address": KEY.replace("/", "%2F").replace("+", "%2B"),
+}
+
+
+@pytest.mark.parametrize("words", ECHOES.values(), ids=ECHOES)
+@pytest.mark.parametrize("status", [400, 401, 404, 429, 500])
+def test_a_key_that_the_server_echoes_is_not_passed_on(request_vectors, server, status, words):
+    server.reply = lambda number, call: error(status, f"bad: Bearer {words}")
+    code, log = request_vectors(max_inputs=2)
+    assert code == 2
+    assert KEY[:12] not in log
+
+
+def test_a_key_echoed_as_plain_text_is_not_passed_on(request_vectors, server):
+    server.reply = lambda number, call: Reply(500, f"dump: {KEY} {call.headers}".encode())
+    code, log = request_vectors()
+    assert code == 2
+    assert "dump: *** " in log
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "the environment variable ACE_TEST_KEY, which should hold the key of"),
+        ("  ", "the environment variable ACE_TEST_KEY, which should hold the key of"),
+        ("two words", "the environment variable ACE_TEST_KEY holds what can be no key"),
+        ("schlüssel", "the environment variable ACE_TEST_KEY holds what can be no key"),
+    ],
+)
+def test_a_missing_or_impossible_key_is_one_line(request_vectors, server, monkeypatch, value, text):
+    monkeypatch.delenv("ACE_TEST_KEY")
+    if value is not None:
+        monkeypatch.setenv("ACE_TEST_KEY", value)
+    code, log = request_vectors()
+    assert code == 2
+    assert text in last_line(log)
+    assert "Traceback" not in log
+    assert not server.calls
+
+
+def test_no_key_is_sent_where_none_is_configured_even_with_a_netrc(
+    request_vectors, server, tmp_path, monkeypatch
+):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password something\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    assert request_vectors(key_variable=None)[0] == 0
+    assert not any("Authorization" in call.headers for call in server.calls)
+    server.calls.clear()
+    assert request_vectors(name="again.parquet")[0] == 0
+    assert {call.headers["Authorization"] for call in server.calls} == {f"Bearer {KEY}"}
+
+
+@pytest.mark.parametrize("key_variable", [None, "ACE_TEST_KEY"])
+def test_no_other_secret_of_the_environment_is_sent(
+    request_vectors, server, monkeypatch, key_variable
+):
+    for name in ("API_KEY", "ADMIN_KEY", "ORG_ID", "PROJECT_ID"):
+        monkeypatch.setenv(f"OPENAI_{name}", "of-another-server")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "Authorization: Bearer of-another-server")
+    assert request_vectors(key_variable=key_variable)[0] == 0
+    expected = f"Bearer {KEY}" if key_variable else None
+    assert {call.headers.get("Authorization") for call in server.calls} == {expected}
+    assert not any("of-another-server" in call.headers.values() for call in server.calls)
