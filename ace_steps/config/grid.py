@@ -7,6 +7,7 @@ that a changed value has results of its own and an added one keeps those of the 
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -89,12 +90,12 @@ class Cell(NamedTuple):
 class Plan:
     """What a configuration asks for, before and after the choice by validation.
 
-    Every point of a cell's grid runs on the first seed; the one that is chosen runs on all seeds.
+    Every grid point of a cell runs on the first seed; the one that is chosen runs on all seeds.
     A refinement that knows nothing of the encoder gives the same numbers with each: its cells are
     run with the first encoder alone and stand for the others.
 
     Attributes:
-        refinements, backbones: Points by name.
+        refinements, backbones: Grid points by name.
         cells: The cells that are run, in the order of the experiment.
         encoders: Names of the encoders.
         names: Every value of each part of a run's identity, in the order of the experiment.
@@ -105,16 +106,19 @@ class Plan:
         """``config``: a resolved experiment as JSON values.
 
         Raises:
-            InputError: two points would share a name.
+            InputError: two grid points would share a name.
         """
         self.refinements = expand(config["refinements"])
         self.backbones = expand(config["backbones"])
         self.encoders = list(config["encoders"])
-        entries = config["refinements"]
-        uses = {name: REFINEMENTS[e["method"]].settings_class() for name, e in entries.items()}
-        self.free_entries = [name for name, made in uses.items() if not made.uses_encoder]
-        free = (p.name for p in self.refinements.values() if p.entry in self.free_entries)
-        self.free_points = list(free)
+        self.free_entries = [
+            name
+            for name, settings in config["refinements"].items()
+            if not _settings_class(settings).uses_encoder
+        ]
+        self.free_points = [
+            point.name for point in self.refinements.values() if point.entry in self.free_entries
+        ]
         self.names = {
             "dataset": list(config["datasets"]),
             "encoder": self.encoders,
@@ -123,12 +127,8 @@ class Plan:
             "seed": config["seeds"],
         }
         kinds = ("datasets", "encoders", "refinements", "backbones")
-        every = [Cell(*names) for names in product(*(config[kind] for kind in kinds))]
-        self.cells = [cell for cell in every if self.home(cell) == cell]
-        self._points = {
-            kind: _by_entry(points)
-            for kind, points in (("refinement", self.refinements), ("backbone", self.backbones))
-        }
+        cells = (Cell(*names) for names in product(*(config[kind] for kind in kinds)))
+        self.cells = [cell for cell in cells if self.home(cell) == cell]
 
     def home(self, cell: Cell) -> Cell:
         """The cell whose runs give a cell its numbers: itself, or that of the first encoder."""
@@ -141,25 +141,20 @@ class Plan:
         return run._replace(encoder=self.encoders[0]) if is_free else run
 
     def first_runs(self, cell: Cell) -> list[Run]:
-        """Every point of a cell's grid on the first seed."""
-        names = product(
-            self._points["refinement"][cell.refinement_entry],
-            self._points["backbone"][cell.backbone_entry],
-        )
-        return [Run(cell.dataset, cell.encoder, *pair, self.names["seed"][0]) for pair in names]
+        """Every grid point of a cell on the first seed."""
+        seed = self.names["seed"][0]
+        return [
+            Run(cell.dataset, cell.encoder, refinement.name, backbone.name, seed)
+            for refinement in self.refinements.values()
+            if refinement.entry == cell.refinement_entry
+            for backbone in self.backbones.values()
+            if backbone.entry == cell.backbone_entry
+        ]
 
     def runs(self, cell: Cell, chosen: Run) -> list[Run]:
-        """All runs of a cell: every point on the first seed, the chosen one on all."""
-        every = [chosen._replace(seed=seed) for seed in self.names["seed"]]
-        return list(dict.fromkeys([*self.first_runs(cell), *every]))
-
-
-def _by_entry(points: dict[str, Point]) -> dict[str, list[str]]:
-    """The names of the points of each entry."""
-    found: dict[str, list[str]] = {}
-    for point in points.values():
-        found.setdefault(point.entry, []).append(point.name)
-    return found
+        """All runs of a cell: every grid point on the first seed, the chosen one on all."""
+        of_chosen = [chosen._replace(seed=seed) for seed in self.names["seed"]]
+        return list(dict.fromkeys([*self.first_runs(cell), *of_chosen]))
 
 
 def _with(settings: dict, values: dict[str, Any], prefix: str = "") -> dict:
@@ -179,23 +174,23 @@ def _settings_class(settings: dict) -> type[Settings]:
 
 @cache
 def _defaults(model: type[Settings]) -> dict[str, Any]:
-    return dict(_leaves(model().as_json()))
+    return dict(leaves(model().as_json()))
 
 
-def _leaves(settings: dict, prefix: str = "") -> list[tuple[str, Any]]:
+def leaves(settings: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Every value that is no mapping, by dotted key."""
-    found = []
     for key, value in settings.items():
-        inner = isinstance(value, dict)
-        found += _leaves(value, f"{prefix}{key}.") if inner else [(prefix + key, value)]
-    return found
+        if isinstance(value, dict):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
 
 
 def _name(entry: str, settings: dict, model: type[Settings]) -> str:
     """``ace-lambda_50-gamma_0.4``: no '=', which Parquet readers take for a partition."""
     defaults, parts = _defaults(model), [entry]
     unnamed = UNNAMED["backbone" if "model" in settings else "refinement"]
-    for place, value in _leaves(settings):
+    for place, value in leaves(settings):
         key = place.rpartition(".")[2]
         differs = value is not None if key in DIALS else value != defaults.get(place)
         if differs and key not in unnamed:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from ace_steps.config.experiment import KINDS
+from ace_steps.config.grid import leaves
 
 FOUNDATIONS = ("datasets", "encoders")  # kinds whose entries' names do not hold their values
 
@@ -38,32 +38,21 @@ def of_changes(resolved: dict, results: Path) -> list[str]:
         results: Its folder of results, where the last run left its ``config.yaml``.
     """
     try:
-        before = yaml.safe_load((results / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
-        return []
-    if not isinstance(before, dict) or not all(isinstance(before.get(k), dict) for k in KINDS):
-        return []
+        last = yaml.safe_load((results / "config.yaml").read_text(encoding="utf-8"))
+        before = {kind: dict(last[kind]) for kind in FOUNDATIONS}
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        return []  # none was run, or the file is not one that a run left
     remarks = []
     for kind in FOUNDATIONS:
         for name in resolved[kind].keys() & before[kind].keys():
-            new, old = resolved[kind][name], before[kind][name]
-            were, are = _leaves(old), _leaves(new)
-            for key in sorted(were.keys() | are.keys()):
-                was, now = (json.dumps(values.get(key)) for values in (were, are))
-                if was != now:
-                    remarks.append(
-                        f"{kind}.{name}.{key} was {was} in the last run and is {now} now: what was "
-                        "made from it is made anew in its place; another name of the experiment "
-                        "keeps both"
-                    )
+            if not isinstance(before[kind][name], dict):
+                continue
+            old, new = dict(leaves(before[kind][name])), dict(leaves(resolved[kind][name]))
+            remarks += [
+                f"{kind}.{name}.{key} was {json.dumps(old.get(key))} in the last run and is "
+                f"{json.dumps(new.get(key))} now: what was made from it is made anew in its place; "
+                "another name of the experiment keeps both"
+                for key in old.keys() | new.keys()
+                if old.get(key) != new.get(key)
+            ]
     return sorted(remarks)
-
-
-def _leaves(values: object, place: str = "") -> dict[str, object]:
-    """Every value that is no mapping, by its dotted key."""
-    if not isinstance(values, dict):
-        return {place: values}
-    parts = (
-        _leaves(value, f"{place}.{key}" if place else str(key)) for key, value in values.items()
-    )
-    return {key: value for part in parts for key, value in part.items()}
