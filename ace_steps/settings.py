@@ -32,10 +32,11 @@ def _each_once(values: list) -> list:
     return values
 
 
+Distinct = AfterValidator(_each_once)
 # One value, or a list of values, each of which becomes a grid point of its own.
 Grid = Annotated[
     Annotated[Value, Tag("value")]
-    | Annotated[list[Value], Field(min_length=1), AfterValidator(_each_once), Tag("grid")],
+    | Annotated[list[Value], Field(min_length=1), Distinct, Tag("grid")],
     Discriminator(_value_or_grid),
 ]
 

@@ -28,7 +28,7 @@ def test_a_file_with_seven_mistakes_lists_seven(tmp_path):
         "refinements.ace.gamma": ("the string '1e-3'", "write 0.001"),
         "backbones.sasrec.lr": ("unknown key", "did you mean 'training.lr'?"),
         "backbones.sasrec.num_heads": ("3", "choose one of 1, 2, 4"),
-        "seeds": ("[1, 1]", "each seed once"),
+        "seeds": ("1 twice", "each value once"),
     }
     lines = dict(line.split(": ", 1) for line in found)
     assert len(found) == 7

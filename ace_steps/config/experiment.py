@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
-from pydantic import Field, PrivateAttr, field_validator
+from pydantic import Field, PrivateAttr
 from pydantic import ValidationError as PydanticError
 
 from ace_steps.embed.entries import resolve_encoder
@@ -22,7 +22,7 @@ from ace_steps.preprocess.settings import (
     public_dataset,
 )
 from ace_steps.registry import NAMED_BY
-from ace_steps.settings import Count, Seed, Settings, Share
+from ace_steps.settings import Count, Distinct, NonNegativeCount, Seed, Settings, Share
 from ace_steps.validation import (
     MAPPING,
     Mistake,
@@ -36,8 +36,7 @@ from ace_steps.validation import (
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME, description="a name of a-z, 0-9, _ and -, 64 at most")]
-Metric = Literal["recall", "ndcg", "mrr"]
-Cutoff = Literal[1, 5, 10, 20, 50]
+MetricAtCutoff = Annotated[str, Field(pattern=r"^(recall|ndcg|mrr)@(1|5|10|20|50)$")]
 KINDS = ("datasets", "encoders", "refinements", "backbones")
 DEFAULT_ENTRIES: dict[str, dict[str, dict]] = {
     "refinements": {"random": {"std": [0.02, 0.1]}, "svd": {}, "whitening": {}, "ace": {}},
@@ -48,14 +47,16 @@ DEFAULT_ENTRIES: dict[str, dict[str, dict]] = {
 class Selection(Settings):
     """What decides between the grid points of an entry."""
 
-    metric: Metric = Field("ndcg", description="Metric on the validation items.")
-    cutoff: Cutoff = Field(10, description="K of metric@K, in items.")
+    metric: Literal["recall", "ndcg", "mrr"] = Field(
+        "ndcg", description="Metric on the validation items."
+    )
+    cutoff: Literal[1, 5, 10, 20, 50] = Field(10, description="K of metric@K, in items.")
 
 
 class Statistics(Settings):
     """How results are sliced and compared; nothing is trained anew when it changes."""
 
-    metrics: list[Annotated[str, Field(pattern=r"^(recall|ndcg|mrr)@(1|5|10|20|50)$")]] = Field(
+    metrics: Annotated[list[MetricAtCutoff], Distinct] = Field(
         ["recall@20", "ndcg@20"],
         min_length=1,
         description="Metrics that differences are tested on: recall@K, ndcg@K or mrr@K with K 1, "
@@ -79,16 +80,9 @@ class Statistics(Settings):
         description="Share of the users, those with most events before the held-out item, whose "
         "histories are long; all others are short.",
     )
-    few_train_events: Annotated[int, Field(ge=0)] = Field(
+    few_train_events: NonNegativeCount = Field(
         5, description="Training events up to which an item counts as one with few."
     )
-
-    @field_validator("metrics")
-    @classmethod
-    def _each_once(cls, metrics: list[str]) -> list[str]:
-        if len(set(metrics)) < len(metrics):
-            raise ValueError(f"expected each metric once, got {', '.join(metrics)}")
-        return metrics
 
 
 class Recommend(Settings):
@@ -167,7 +161,7 @@ class Experiment(Settings):
         description="Sequential recommenders. `model` is the entry's own name where it is left "
         "out.",
     )
-    seeds: list[Seed] = Field(
+    seeds: Annotated[list[Seed], Distinct] = Field(
         [1],
         min_length=1,
         description="Each fixes initial weights, data order and dropout; every grid point runs on "
@@ -185,13 +179,6 @@ class Experiment(Settings):
     pathvars: Pathvars = Field(Pathvars(), description="Where things are put.")
 
     _origins: dict[str, dict[str, str]] = PrivateAttr(default_factory=dict)
-
-    @field_validator("seeds")
-    @classmethod
-    def _each_once(cls, seeds: list[int]) -> list[int]:
-        if len(set(seeds)) < len(seeds):
-            raise ValueError(f"expected each seed once, got {seeds}")
-        return seeds
 
     @property
     def origins(self) -> dict[str, dict[str, str]]:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,9 +11,8 @@ import yaml
 from ace_steps.config.experiment import KINDS, Experiment, Registries, draft
 from ace_steps.embed.entries import STATED
 from ace_steps.errors import ConfigurationError, InputError
-from ace_steps.validation import Mistake, wrong_kind
-
-NAMING = ("reader", "method", "model")  # keys that choose an entry's settings class
+from ace_steps.registry import NAMED_BY
+from ace_steps.validation import MAPPING, Mistake, wrong_kind
 
 
 def load(
@@ -56,18 +55,21 @@ def resolve(
             expected, what was found, and a way out.
     """
     registries = registries or Registries.shipped()
-    made = draft(values, registries)
-    found = [*mistakes, *made.mistakes]
+    drafted = draft(values, registries)
+    known = [*mistakes, *drafted.mistakes]
     if with_files:
         from ace_steps.config.checks import file_mistakes  # polars, for headers alone
 
-        more = file_mistakes(made.entries, registries.encoders)
-        is_dim = "dim" not in [mistake.key for mistake in found]
-        found += [mistake for mistake in more if is_dim or not mistake.key.endswith(".dim")]
-    if found or made.experiment is None:
-        count = f"{len(found)} error{'s' if len(found) > 1 else ''}"
-        raise ConfigurationError("\n  ".join([f"{where}: {count}", *map(str, found)]))
-    return made.experiment
+        is_dim_wrong = "dim" in [mistake.key for mistake in known]
+        known += [
+            mistake
+            for mistake in file_mistakes(drafted.entries, registries.encoders)
+            if not (is_dim_wrong and mistake.key.endswith(".dim"))
+        ]
+    if known or drafted.experiment is None:
+        count = f"{len(known)} error{'s' if len(known) > 1 else ''}"
+        raise ConfigurationError("\n  ".join([f"{where}: {count}", *map(str, known)]))
+    return drafted.experiment
 
 
 def read(*sources: str | Path) -> tuple[dict, list[Mistake]]:
@@ -79,13 +81,10 @@ def read(*sources: str | Path) -> tuple[dict, list[Mistake]]:
     merged: dict = {}
     mistakes: list[Mistake] = []
     for source in sources:
-        if _is_json(source):
-            text, where = str(source), "config"
-        else:
-            text, where = _text(Path(source)), str(source)
+        text, where = (source, "config") if _is_json(source) else (_text(source), str(source))
         values, repeated = _parsed(text, where)
-        told = f" (in {where})" if len(sources) > 1 else ""
-        mistakes += [Mistake(one.key, one.text + told) for one in repeated]
+        origin = f" (in {where})" if len(sources) > 1 else ""
+        mistakes += [Mistake(key, line + origin) for key, line in repeated]
         merged = overlaid(merged, values)
     return merged, mistakes
 
@@ -129,31 +128,33 @@ def as_yaml(values: Mapping) -> str:
 def without_defaults(experiment: Experiment) -> dict:
     """What an experiment says that is no default: the shortest configuration of the same runs."""
     form = {"mode": "json", "by_alias": True, "exclude_defaults": True}
-    found = experiment.model_dump(**form, exclude=set(KINDS))
+    short = experiment.model_dump(**form, exclude=set(KINDS)) | {kind: {} for kind in KINDS}
     for kind in KINDS:
-        found[kind] = {}
         for name, entry in getattr(experiment, kind).items():
-            said = entry.model_dump(**form)
-            named = {key: getattr(entry, key) for key in NAMING if hasattr(entry, key)}
-            assumed = {"reader": "table" if not said.get("source") else named.get("reader")}
-            assumed |= {"method": name, "model": name}
-            said = {k: v for k, v in named.items() if v != assumed[k]} | said
-            if said.get("dim") == experiment.dim:
-                del said["dim"]
-            derived = experiment.origins.get(name, {}) if kind == "encoders" else {}
-            found[kind][name] = {
-                key: value for key, value in said.items() if derived.get(key, STATED) == STATED
+            values = entry.model_dump(**form)
+            if kind in NAMED_BY:
+                key, _ = NAMED_BY[kind]
+                assumed = name
+                if kind == "datasets":
+                    assumed = entry.reader if entry.source else "table"
+                if getattr(entry, key) != assumed:
+                    values = {key: getattr(entry, key)} | values
+            if values.get("dim") == experiment.dim:
+                del values["dim"]
+            origins = experiment.origins.get(name, {}) if kind == "encoders" else {}
+            short[kind][name] = {
+                key: value for key, value in values.items() if origins.get(key, STATED) == STATED
             }
-    return {key: found[key] for key in type(experiment).model_fields if key in found}
+    return {key: short[key] for key in type(experiment).model_fields if key in short}
 
 
 def _is_json(source: str | Path) -> bool:
     return isinstance(source, str) and source.lstrip().startswith("{")
 
 
-def _text(path: Path) -> str:
+def _text(path: str | Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return Path(path).read_text(encoding="utf-8-sig")
     except (FileNotFoundError, IsADirectoryError):
         raise InputError(f"{path}: no such file") from None
     except ValueError as fault:
@@ -161,20 +162,23 @@ def _text(path: Path) -> str:
 
 
 def _parsed(text: str, where: str) -> tuple[dict, list[Mistake]]:
+    """What a YAML text holds, and keys that stand twice in it."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-        repeated = _repeated(node)
+        repeated = list(_repeated(node, set()))
         values = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as fault:
         raise InputError(f"{where}: {_unreadable(fault)}") from None
     if not isinstance(values, dict):
-        raise InputError(f"{where}: {wrong_kind('a mapping of keys to values', values)}")
+        raise InputError(f"{where}: {wrong_kind(MAPPING, values)}")
     return values, repeated
 
 
 def _unreadable(fault: Exception) -> str:
     """One line for a text that is not YAML: where, what stands there, and what to do."""
-    mark = getattr(fault, "problem_mark", None)
+    if isinstance(fault, RecursionError):
+        return "expected a tree of keys, got one that holds itself or is too deep"
+    mark, context = getattr(fault, "problem_mark", None), getattr(fault, "context", None)
     place = f"line {mark.line + 1}: " if mark is not None else ""
     problem = " ".join(str(getattr(fault, "problem", None) or fault).split())
     if "'\\t'" in problem:
@@ -182,49 +186,37 @@ def _unreadable(fault: Exception) -> str:
     if isinstance(fault, yaml.constructor.ConstructorError) and "tag" in problem:
         tag = problem.rpartition("tag ")[2].strip("'").replace("tag:yaml.org,2002:", "!!")
         return f"{place}expected plain values, got the tag {tag}; leave it out"
-    if isinstance(fault, RecursionError):
-        return "expected a tree of keys, got one that holds itself or is too deep"
-    if isinstance(fault, yaml.composer.ComposerError):
-        return f"{place}not readable as YAML: {problem}"
-    context = getattr(fault, "context", None)
     return f"{place}not readable as YAML: {f'{context}: ' if context else ''}{problem}"
 
 
-def _repeated(node: yaml.Node | None) -> list[Mistake]:
+def _repeated(
+    node: yaml.Node | None,
+    seen: set[yaml.Node],
+    place: tuple[str, ...] = (),
+    above: tuple[yaml.Node, ...] = (),
+) -> Iterator[Mistake]:
     """Keys that stand twice in one mapping, of which YAML would take the later silently.
 
     Raises:
         RecursionError: a part of the tree holds itself.
     """
-    found: list[Mistake] = []
-    seen: set[int] = set()
-    above: set[int] = set()
-
-    def look(node: yaml.Node | None, place: tuple[str, ...]) -> None:
-        if id(node) in above:
-            raise RecursionError
-        if id(node) in seen:  # what an alias stands for is looked at where it is written
-            return
-        seen.add(id(node))
-        above.add(id(node))
-        if isinstance(node, yaml.SequenceNode):
-            for child in node.value:
-                look(child, place)
-        if isinstance(node, yaml.MappingNode):
-            first: dict[str, int] = {}
-            for key, value in node.value:
-                name, line = str(key.value), key.start_mark.line + 1
-                if name in first:
-                    found.append(_twice((*place, name), first[name], line))
-                first.setdefault(name, line)
-                look(value, (*place, name))
-        above.discard(id(node))
-
-    look(node, ())
-    return found
-
-
-def _twice(place: tuple[str, ...], first: int, second: int) -> Mistake:
-    lines = f"in lines {first} and {second}" if first != second else f"both in line {first}"
-    way_out = "write <<: [*one, *other]" if place[-1] == "<<" else "keep one of them"
-    return Mistake(".".join(place), f"given twice, {lines}; {way_out}")
+    if node in above:
+        raise RecursionError
+    if node in seen:  # what an alias stands for is looked at where it is written
+        return
+    seen.add(node)
+    above = (*above, node)
+    if isinstance(node, yaml.SequenceNode):
+        for child in node.value:
+            yield from _repeated(child, seen, place, above)
+    if isinstance(node, yaml.MappingNode):
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            name, line = str(key.value), key.start_mark.line + 1
+            if name in lines:
+                both = f"in lines {lines[name]} and {line}"
+                both = both if lines[name] != line else f"both in line {line}"
+                way_out = "write <<: [*one, *other]" if name == "<<" else "keep one of them"
+                yield Mistake(".".join((*place, name)), f"given twice, {both}; {way_out}")
+            lines.setdefault(name, line)
+            yield from _repeated(value, seen, (*place, name), above)
