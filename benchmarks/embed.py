@@ -3,7 +3,7 @@
 python benchmarks/embed.py --model resources/encoders/all-minilm-l6-v2/model \
     --items results/preprocess/ml-100k/items.parquet --texts 1000 --rounds 3
 
-Every way reads the same texts and gives unit vectors; tokenizing is part of its time, loading the
+Every way encodes the same texts and gives unit vectors; tokenizing is part of its time, loading the
 model is not. `tokens/s` counts real tokens, without padding, and every text whole: a decoder's
 common beginning of all texts is read once by us, so that `of peak` counts more than was computed
 and may pass 100 %. Of several rounds, in turns, the best counts; tokens/CPU-s is what other work
@@ -19,7 +19,7 @@ installed, and for GGUF files, which it does not read.
 python benchmarks/embed.py --model <a tokenizer's folder> --shape 8B --batch-tokens 8192 16384 ...
 
 measures a decoder of that Qwen3-Embedding's shape in bfloat16, with weights drawn at random: speed
-does not depend on them. The tokenizer of ``--model`` reads the texts.
+does not depend on them. The texts are tokenized as ``--model`` does.
 """
 
 import argparse
@@ -83,7 +83,7 @@ def flops_per_token(model: PreTrainedModel) -> int:
 
 def ways_of(options: argparse.Namespace, device: torch.device) -> tuple[list[Way], Encoder, int]:
     """Every way, the last encoder, and the operations a token costs."""
-    found, encoder, flops = [], None, 0
+    ways, encoder, flops = [], None, 0
     for dtype in ("float32", "bfloat16"):
         budgets = [settings_of(dtype, budget) for budget in options.batch_tokens]
         encoder, plain = (
@@ -94,12 +94,12 @@ def ways_of(options: argparse.Namespace, device: torch.device) -> tuple[list[Way
             replace(encoder, model=plain.to(device), is_fused=False),
             flops_per_token(plain),
         )
-        found += [plain_loop(unfused, dtype)] if dtype == "float32" else []
-        found += [by_tokens(OURS, encoder, settings) for settings in budgets]
+        ways += [plain_loop(unfused, dtype)] if dtype == "float32" else []
+        ways += [by_tokens(OURS, encoder, settings) for settings in budgets]
         if device.type == "cpu":
-            found += [by_tokens(UNFUSED, unfused, settings) for settings in budgets]
-        found += references(options.model, dtype, device) if REFERENCE in options.ways else []
-    return [way for way in found if way.kind in options.ways], encoder, flops
+            ways += [by_tokens(UNFUSED, unfused, settings) for settings in budgets]
+        ways += references(options.model, dtype, device) if REFERENCE in options.ways else []
+    return [way for way in ways if way.kind in options.ways], encoder, flops
 
 
 def ways_of_shape(
@@ -113,16 +113,16 @@ def ways_of_shape(
     encoder = encoder_of(tokenizer, own, device)  # which changes its layers on a CPU
     unfused = replace(encoder, model=model, is_fused=False)
     budgets = [settings_of("bfloat16", budget) for budget in options.batch_tokens]
-    found = [plain_loop(unfused, "bfloat16")]
-    found += [by_tokens(OURS, encoder, settings) for settings in budgets]
+    ways = [plain_loop(unfused, "bfloat16")]
+    ways += [by_tokens(OURS, encoder, settings) for settings in budgets]
     if device.type == "cpu":
-        found += [by_tokens(UNFUSED, unfused, settings) for settings in budgets]
+        ways += [by_tokens(UNFUSED, unfused, settings) for settings in budgets]
     if REFERENCE in options.ways:
         with tempfile.TemporaryDirectory() as folder:  # a small one to load, the large one instead
             shaped("0.6B", len(tokenizer), torch.device("cpu"), layers=1).save_pretrained(folder)
             tokenizer.save_pretrained(folder)
-            found += references(Path(folder), "bfloat16", device, model)
-    return [way for way in found if way.kind in options.ways], encoder, flops
+            ways += references(Path(folder), "bfloat16", device, model)
+    return [way for way in ways if way.kind in options.ways], encoder, flops
 
 
 def shaped(
@@ -151,23 +151,23 @@ def shaped(
 
 def versions() -> str:
     """What was measured on: packages, processor, threads and how they wait."""
-    found = []
+    parts = []
     for name in ("torch", "transformers", "sentence-transformers"):
         try:
-            found.append(f"{name} {version(name)}")
+            parts.append(f"{name} {version(name)}")
         except PackageNotFoundError:
-            found.append(f"no {name}")
+            parts.append(f"no {name}")
     waiting = os.environ.get("OMP_WAIT_POLICY", "the library's own")
-    found += [torch.backends.cpu.get_cpu_capability(), f"{torch.get_num_threads()} threads"]
-    return ", ".join([*found, f"wait policy {waiting}"])
+    parts += [torch.backends.cpu.get_cpu_capability(), f"{torch.get_num_threads()} threads"]
+    return ", ".join([*parts, f"wait policy {waiting}"])
 
 
 def best(ways: list[Way], kind: str, dtype: str) -> tuple[float, float] | None:
     """Least seconds and least CPU seconds of a kind in a dtype; None where there is none."""
-    found = [way for way in ways if (way.kind, way.dtype) == (kind, dtype)]
-    if not found:
+    matches = [way for way in ways if (way.kind, way.dtype) == (kind, dtype)]
+    if not matches:
         return None
-    return min(way.seconds for way in found), min(way.cpu_seconds for way in found)
+    return min(way.seconds for way in matches), min(way.cpu_seconds for way in matches)
 
 
 def show_ratios(ways: list[Way]) -> None:

@@ -111,8 +111,8 @@ def references(
 
     def way(batch_size: int) -> Way:
         def embed(texts: list[str]) -> np.ndarray:
-            found = model.encode(texts, batch_size=batch_size, show_progress_bar=False)
-            rows = torch.from_numpy(np.asarray(found, np.float32))
+            vectors = model.encode(texts, batch_size=batch_size, show_progress_bar=False)
+            rows = torch.from_numpy(np.asarray(vectors, np.float32))
             return functional.normalize(rows, dim=1).numpy()
 
         return Way(REFERENCE, dtype, f"{batch_size} texts", embed)

@@ -1,4 +1,4 @@
-"""The distinct texts of a catalogue, and how they are shared out over shards."""
+"""The distinct texts of a catalog, and how they are shared out over shards."""
 
 import re
 from dataclasses import dataclass

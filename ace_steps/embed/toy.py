@@ -12,7 +12,7 @@ TOY_MAX_TOKENS = 512
 def save_toy_encoder(folder: Path) -> None:
     """Save a two-layer decoder-only model of dimension 16 and its tokenizer, as a folder.
 
-    The tokenizer reads bytes, so that any text but the empty one has at least one token.
+    The tokens are bytes, so that any text but the empty one has at least one token.
     """
     from transformers import LlamaConfig, LlamaModel
 
@@ -51,7 +51,7 @@ def save_byte_tokenizer(folder: Path) -> int:
     from transformers import PreTrainedTokenizerFast
 
     letters = ["<pad>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
-    vocabulary = {letter: place for place, letter in enumerate(letters)}
+    vocabulary = {letter: token for token, letter in enumerate(letters)}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

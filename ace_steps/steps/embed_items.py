@@ -37,26 +37,28 @@ def run(
     device: Annotated[Literal[*DEVICES], "where to compute"],
 ) -> None:
     """Read the items, embed this shard's texts, write their vectors."""
-    given, place = parse(EmbedItemsSettings, settings, "--settings"), select_device(device)
+    given, target = parse(EmbedItemsSettings, settings, "--settings"), select_device(device)
     resolved, found_in = fill_in(given.plain(), None, model)
     origins = trace(found_in, given.taken_from)
     log.info("%s", describe(resolved, origins))
-    wanted = settings_on(place, resolved)
+    effective = settings_on(target, resolved)
     texts = texts_of_shard(distinct_texts(read_table(items, ITEMS)), Shard.parse(shard))
-    encoder, facts = load_encoder(model, wanted, place), model_facts(model)
+    encoder, facts = load_encoder(model, effective, target), model_facts(model)
     pieces = vectors.with_name(f".{vectors.name}.pieces")  # of a broken run
-    key = store_key(facts["model_sha256"], wanted, place.type)
+    key = store_key(facts["model_sha256"], effective, target.type)
     known = VectorStore((store or pieces) / key)
-    found = embed_texts(texts, encoder, wanted, known)
-    facts |= {"shard": shard, "device": place.type, **wanted.facts(), **found.counts()}
+    embedded = embed_texts(texts, encoder, effective, known)
+    facts |= {"shard": shard, "device": target.type, **effective.facts(), **embedded.counts()}
     facts |= {"taken_from": origins}
     note = Provenance("embed_items", resolved.as_json(), digests(items=items), facts)
-    with vector_writer(vectors, "text_vectors", found.matrix.shape[1], np.float32, note) as writer:
-        writer.write({"text_sha256": texts["text_sha256"].to_arrow()}, found.matrix)
+    with vector_writer(
+        vectors, "text_vectors", embedded.matrix.shape[1], np.float32, note
+    ) as writer:
+        writer.write({"text_sha256": texts["text_sha256"].to_arrow()}, embedded.matrix)
     if store:
         known.gather()
     shutil.rmtree(pieces, ignore_errors=True)
-    log.info("%s on %s", found, place)
+    log.info("%s on %s", embedded, target)
 
 
 main = main_of(run)

@@ -1,4 +1,4 @@
-r"""Estimate requests, tokens and cost of a catalogue's vectors from an API; sends nothing.
+r"""Estimate requests, tokens and cost of a catalog's vectors from an API; sends nothing.
 
 python -m ace_steps.steps.estimate_requests --items items.parquet --store resources/vectors \
     --settings "$(cat encoder.json)" --estimate estimate.json
@@ -28,11 +28,11 @@ def run(
     estimate: Annotated[Path, "JSON to write"],
 ) -> None:
     """Read the items, count what is not in the store, write the numbers."""
-    wanted = parse(RequestVectorsSettings, settings, "--settings").plain()
+    resolved = parse(RequestVectorsSettings, settings, "--settings").plain()
     texts = distinct_texts(read_table(items, ITEMS))
-    found = estimate_texts(texts, wanted, VectorStore(store / api_store_key(wanted)))
-    write_json(estimate, asdict(found))
-    log.info("nothing sent: %s", found)
+    numbers = estimate_texts(texts, resolved, VectorStore(store / api_store_key(resolved)))
+    write_json(estimate, asdict(numbers))
+    log.info("nothing sent: %s", numbers)
 
 
 main = main_of(run)

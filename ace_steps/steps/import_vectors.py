@@ -26,13 +26,13 @@ def run(
     vectors: Annotated[Path, "item_vectors to write"],
 ) -> None:
     """Read the items, look their vectors up in the caller's file, write them."""
-    wanted = parse(PrecomputedSettings, settings, "--settings")
-    joined = join_vectors(read_table(items, ITEMS), wanted, scratch_folder=vectors.parent)
+    source = parse(PrecomputedSettings, settings, "--settings")
+    joined = join_vectors(read_table(items, ITEMS), source, scratch_folder=vectors.parent)
     dim = joined.matrix.shape[1]
     note = Provenance(
         step="import_vectors",
-        settings={"missing_items": wanted.missing_items},
-        inputs=digests(items=items, own=wanted.files()),
+        settings={"missing_items": source.missing_items},
+        inputs=digests(items=items, own=source.files()),
         facts={"model": None, "dim": dim, "zero_items": joined.n_missing},
     )
     with vector_writer(vectors, "item_vectors", dim, np.float32, note) as writer:
@@ -41,7 +41,7 @@ def run(
             writer.write(keys, piece.matrix)
     log.info(
         "%d items of dim %d from %s; %d without a vector, %d vectors of no item",
-        *(len(joined.items), dim, wanted.vectors, joined.n_missing, joined.n_unused),
+        *(len(joined.items), dim, source.vectors, joined.n_missing, joined.n_unused),
     )
 
 

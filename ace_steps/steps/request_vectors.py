@@ -36,25 +36,27 @@ def run(
 ) -> None:
     """Read the items, ask for this shard's vectors, write them; or say what that would take."""
     given, part = parse(RequestVectorsSettings, settings, "--settings"), Shard.parse(shard)
-    wanted, origins = given.plain(), trace(origins_of_api(given), given.taken_from)
-    log.info("%s", describe(wanted, origins))
+    resolved, origins = given.plain(), trace(origins_of_api(given), given.taken_from)
+    log.info("%s", describe(resolved, origins))
     texts = texts_of_shard(distinct_texts(read_table(items, ITEMS)), part)
     pieces = vectors.with_name(f".{vectors.name}.pieces")  # of a broken run
-    known = VectorStore((store or pieces) / api_store_key(wanted))
+    known = VectorStore((store or pieces) / api_store_key(resolved))
     if dry_run:
-        log.info("nothing sent: %s", estimate(texts, wanted, known))
+        log.info("nothing sent: %s", estimate(texts, resolved, known))
         return
-    raw, counted_by = request_texts(texts, wanted, known)
-    found = finished(raw, texts, wanted)
-    facts = {**wanted.facts(), **found.counts(), "tokens_counted_by": counted_by}
+    raw, counted_by = request_texts(texts, resolved, known)
+    embedded = finished(raw, texts, resolved)
+    facts = {**resolved.facts(), **embedded.counts(), "tokens_counted_by": counted_by}
     facts |= {"shard": str(part), "device": "api", "taken_from": origins}
-    note = Provenance("request_vectors", wanted.as_json(), digests(items=items), facts)
-    with vector_writer(vectors, "text_vectors", found.matrix.shape[1], np.float32, note) as writer:
-        writer.write({"text_sha256": texts["text_sha256"].to_arrow()}, found.matrix)
+    note = Provenance("request_vectors", resolved.as_json(), digests(items=items), facts)
+    with vector_writer(
+        vectors, "text_vectors", embedded.matrix.shape[1], np.float32, note
+    ) as writer:
+        writer.write({"text_sha256": texts["text_sha256"].to_arrow()}, embedded.matrix)
     if store:
         known.gather()
     shutil.rmtree(pieces, ignore_errors=True)
-    log.info("%s by %s", found, wanted.api.model)
+    log.info("%s by %s", embedded, resolved.api.model)
 
 
 main = main_of(run)
