@@ -27,7 +27,7 @@ def test_there_is_no_module_that(pattern, example):
 
 def test_the_environment_is_read_for_a_key_and_for_a_number_of_jobs_and_for_nothing_else():
     readers = {f.name for f in MODULES if re.search(r"os\.environ(\.get\(|\[)", f.read_text())}
-    assert readers == {"api.py", "runtime.py"}
+    assert readers == {"api_client.py", "runtime.py"}
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ FIRST_WAIT_S = 1.0  # the back-off before the second attempt, at most; doubled w
 LONGEST_WAIT_S = 60.0
 LONGEST_REST_S = 900.0  # a server that wants more is left alone: what was answered is kept
 LONGEST_REASON = 200  # characters of a server's own words in one of our lines
+SENT = ("accept", "content-type", "user-agent")  # headers beside the key
 TOO_LARGE = (400, 413, 422)  # what servers answer to a batch, or one text, beyond their limits
 WRONG_KEY = (401, 403)
 RETRIED = (408, 409, 425, 429)  # and everything from 500 on
@@ -79,11 +80,10 @@ class ApiClient:
             timeout=connection.timeout_s,
             http_client=openai.DefaultHttpxClient(follow_redirects=False),
         )
-        self._headers = {  # which the package would take from the environment
-            "Authorization": f"Bearer {self._key}" if self._key else openai.Omit(),
-            "OpenAI-Organization": openai.Omit(),
-            "OpenAI-Project": openai.Omit(),
-        }
+        # The package takes headers from OPENAI_* variables too; only these of its own are sent.
+        names = [name for name in self._client.default_headers if name.lower() not in SENT]
+        self._headers = dict.fromkeys(names, openai.Omit())
+        self._headers["Authorization"] = f"Bearer {self._key}" if self._key else openai.Omit()
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._quiet_until = 0.0  # by time.monotonic(); a rest that the server asked for
