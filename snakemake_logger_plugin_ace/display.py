@@ -29,6 +29,7 @@ NOISE = re.compile(
     r"(None$|Assuming unrestricted shared filesystem|Building DAG of jobs|Using shell:|host:"
     r"|Select jobs to execute|Updating checkpoint dependencies|DAG of jobs will be updated"
     r"|Using workflow specific profile|Group jobs: inactive|Removing temporary output|Job stats:"
+    r"|(Some jobs were|Rules with provenance) triggered"
     r"|Singularity containers: ignored|Conda environments: ignored)"
 )
 

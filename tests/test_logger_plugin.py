@@ -247,7 +247,8 @@ def test_jobs_that_a_checkpoint_adds_are_counted(start_run, capsys):
 
 def test_routine_messages_are_left_out_and_any_other_is_shown(start_run, capsys):
     run = start_run()
-    for message in ("Select jobs to execute...", "Building DAG of jobs...", None):
+    advice = "Some jobs were triggered by provenance information, see 'reason' section in the ..."
+    for message in ("Select jobs to execute...", "Building DAG of jobs...", advice, None):
         run.send(None, message)
     run.send(None, "Nothing to be done (all requested files are present and up to date).")
     run.send(None, "Select a better disk", logging.WARNING)

@@ -1,6 +1,7 @@
 """The profiles: each plans, GPU jobs ask for one GPU, other jobs for none; requests grow."""
 
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -86,20 +87,33 @@ def test_a_step_that_was_promised_a_gpu_and_has_none_fails_at_once(checkout):
     assert "device 'cuda' was asked for, but torch sees no GPU." in done.stdout + done.stderr
 
 
-class Sized:
-    """Stands for the input files of a job."""
+class Inputs(list):
+    """The input files of a job, of which some may lie in a storage."""
 
-    def __init__(self, size_mb):
-        self.size_mb = size_mb
+    size_mb = 100
 
 
-def test_memory_and_time_grow_with_the_data_and_the_attempt():
+class Input(str):
+    is_storage = False
+
+
+class Stored(str):
+    is_storage = True
+
+
+def test_memory_and_time_grow_with_the_data_and_the_attempt(tmp_path):
     names = {}
     exec((ROOT / "workflow/rules/resources.smk").read_text(), names)
     memory, minutes = names["growing_mb"](1000, per_input=4), names["growing_minutes"](60)
-    assert memory(None, Sized(0), attempt=1) == 1000
-    assert memory(None, Sized(250), attempt=1) == 2000
-    assert memory(None, Sized(250), attempt=3) == 6000
+    file = Input(tmp_path / "file")
+    with Path(file).open("wb") as sparse:
+        sparse.truncate(125 * 2**20)
+    assert memory(None, Inputs(), attempt=1) == 1000
+    assert memory(None, Inputs([file, file]), attempt=1) == 2000
+    assert memory(None, Inputs([file, file]), attempt=3) == 6000
+    assert memory(None, Inputs([Stored("x")]), attempt=1) == 1400
+    with pytest.raises(FileNotFoundError):  # which a plan shows as not known yet
+        memory(None, Inputs([Input("none")]), attempt=1)
     assert (minutes(None, attempt=1), minutes(None, attempt=2)) == (60, 120)
 
 

@@ -30,7 +30,7 @@ def test_rule_calls_the_step_of_its_own_name(name, body):
 def test_rule_names_its_code_its_environment_and_what_it_needs(name, body):
     assert f'code=code("{name}"' in body
     assert '"../../environment.yml"' in body
-    for keyword in ("threads:", "mem_mb=", "runtime="):
+    for keyword in ("mem_mb=", "runtime="):
         assert keyword in body
     assert "script:" not in body
     assert "run:" not in body

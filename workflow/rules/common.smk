@@ -93,6 +93,11 @@ def settings(kind):
     return lambda wildcards: written(wildcards[kind])
 
 
+def run_options(wildcards):
+    """A params function: the options that say which run a step computes."""
+    return " ".join(f"--{name} {wildcards[name]}" for name in grid.Run._fields)
+
+
 def with_origins(wildcards, output):
     """A params function: an encoder's settings and where they were taken from. It looks at the
     output, so that Snakemake does not compare it: whether a value was written down or derived is
@@ -102,19 +107,9 @@ def with_origins(wildcards, output):
     return json.dumps(made, sort_keys=True)
 
 
-def raw_file(role):
-    """An input function: the raw file of a data set in one role."""
-    return lambda wildcards: RAW[wildcards.dataset][role]
-
-
 def encoders_of(*kinds):
     """A wildcard pattern of the experiment's encoders of some kinds."""
     return one_of(name for name, entry in ENCODERS.items() if entries.kind_of(entry) in kinds)
-
-
-def model_folder(wildcards):
-    """An input function: the folder of an encoder that runs here."""
-    return MODELS[wildcards.encoder]
 
 
 def hub_option(wildcards):
@@ -135,11 +130,6 @@ def registry_entry(file):
     return lambda wildcards: json.dumps(listed.get(wildcards.source), sort_keys=True)
 
 
-def whole_config(wildcards):
-    """A params function: the resolved experiment as JSON, in its own order, one argument."""
-    return json.dumps(RESOLVED)
-
-
 def is_there(run):
     """Whether the report takes a run: any of the plan, or, if it is to be on what is finished, one
     that went through every stage."""
@@ -157,6 +147,7 @@ if not FIRST:
 RANKS = f"<results>/{STAGES['rank'].pattern}"
 CURVES = f"<results>/{STAGES['train'].pattern}"
 CHOICES = f"<results>/{CHOICE_PATTERN}"
+BY_BACKBONE = "{dataset}/{encoder}/{backbone}"  # figures of the report
 
 
 def filled(pattern, identities):
@@ -207,18 +198,6 @@ def of_chosen(name):
     return [lambda wildcards, cell=cell: filled(pattern, [chosen_of(cell)]) for cell in FIRST]
 
 
-def list_options(wildcards):
-    """A params function: what the section `recommend` asks of recommend_items."""
-    masking = "--mask-seen" if EXPERIMENT.recommend.mask_seen else "--no-mask-seen"
-    return f"--k {EXPERIMENT.recommend.k} {masking}"
-
-
-def hiding_options(wildcards):
-    """A params function: what the section `cold_items` asks of rank_cold_items."""
-    cold = EXPERIMENT.cold_items
-    return f"--share {cold.share} --hiding-seed {cold.seed}"
-
-
 def cold_tables():
     """Inputs of the report: how new items rank, if the experiment wants it there."""
     return of_chosen("cold_items.parquet") if EXPERIMENT.cold_items.in_report else []
@@ -231,6 +210,17 @@ def finished_cold_tables(wildcards):
         return []
     folder = Path(path("<results>")) / "recommend"
     return sorted(file.as_posix() for file in folder.glob("*/*/*/*/*/cold_items.parquet"))
+
+
+def figures(name, pattern, category):
+    """An output: a folder of figures that Snakemake's own report shows, labeled by its pattern."""
+    return report(
+        directory(f"<results>/report/figures/{name}"),
+        patterns=[f"{pattern}.svg"],
+        caption=f"../report/{name}.rst",
+        category=category,
+        labels={key: f"{{{key}}}" for key in re.findall(r"\w+", pattern)},
+    )
 
 
 def print_summary():

@@ -13,7 +13,6 @@ checkpoint select_points:
         "<benchmarks>/select_points/<cell>.tsv"
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
         mem_mb=growing_mb(1000, per_input=10),
         runtime=growing_minutes(30),
@@ -50,7 +49,6 @@ rule collect_metrics:
         "<benchmarks>/collect_metrics/all.tsv"
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
         mem_mb=growing_mb(2000, per_input=10),
         runtime=growing_minutes(120),
@@ -84,7 +82,6 @@ rule compare_runs:
         "<benchmarks>/compare_runs/all.tsv"
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
         mem_mb=growing_mb(4000, per_input=10),
         runtime=growing_minutes(120),
@@ -119,7 +116,6 @@ rule write_tables:
         "<benchmarks>/write_tables/all.tsv"
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
         mem_mb=growing_mb(2000, per_input=10),
         runtime=growing_minutes(30),

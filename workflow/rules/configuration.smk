@@ -48,7 +48,7 @@ except InputError as mistake:
     refuse(mistake)
 
 # Captions of Snakemake's own report see the configuration alone.
-config.update({key: RESOLVED[key] for key in (*KINDS, "selection")})
+config.update({key: RESOLVED[key] for key in (*KINDS, "selection", "statistics")})
 
 
 def notify():

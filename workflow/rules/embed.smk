@@ -8,7 +8,6 @@ rule fetch_encoder:
     localrule: True
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
         mem_mb=1000,
         runtime="2h",
@@ -31,7 +30,7 @@ rule fetch_encoder:
 rule embed_items:
     input:
         item_table="<results>/preprocess/{dataset}/items.parquet",
-        model=model_folder,
+        model=lambda wildcards: MODELS[wildcards.encoder],
     output:
         "<results>/embed/{dataset}/{encoder}/shards/{scatteritem}.parquet",
     log:
@@ -77,7 +76,6 @@ rule request_vectors:
         encoder=encoders_of(entries.API),
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
         mem_mb=growing_mb(2000, per_input=200),
         runtime=growing_minutes(720),
@@ -111,7 +109,6 @@ rule estimate_requests:
     localrule: True
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
         mem_mb=growing_mb(2000, per_input=20),
         runtime=growing_minutes(60),
@@ -142,7 +139,6 @@ rule import_vectors:
         encoder=encoders_of(entries.PRECOMPUTED),
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
         mem_mb=growing_mb(2000, per_input=5),
         runtime=growing_minutes(60),
@@ -171,7 +167,6 @@ rule merge_vectors:
         encoder=encoders_of(entries.LOCAL, entries.API),
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
         mem_mb=growing_mb(2000, per_input=1),
         runtime=growing_minutes(60),

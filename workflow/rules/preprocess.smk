@@ -7,12 +7,11 @@ rule write_config:
     localrule: True
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
         mem_mb=500,
         runtime="10m",
     params:
-        config=whole_config,
+        config=lambda wildcards: json.dumps(RESOLVED),
         code=code("write_config"),
     shell:
         "python -m ace_steps.steps.write_config"
@@ -31,7 +30,6 @@ rule fetch_dataset:
     localrule: True
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
         mem_mb=1000,
         runtime="1h",
@@ -52,8 +50,8 @@ rule fetch_dataset:
 
 rule preprocess_dataset:
     input:
-        interactions=raw_file("interactions"),
-        item_table=raw_file("items"),
+        interactions=lambda wildcards: RAW[wildcards.dataset]["interactions"],
+        item_table=lambda wildcards: RAW[wildcards.dataset]["items"],
     output:
         interactions="<results>/preprocess/{dataset}/interactions.parquet",
         users="<results>/preprocess/{dataset}/users.parquet",

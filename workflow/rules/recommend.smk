@@ -21,7 +21,9 @@ rule recommend_items:
     params:
         code=code("recommend_items", "backbone"),
         settings=settings("backbone"),
-        lists=list_options,
+        run=run_options,
+        k=EXPERIMENT.recommend.k,
+        masking="--mask-seen" if EXPERIMENT.recommend.mask_seen else "--no-mask-seen",
     shell:
         "python -m ace_steps.steps.recommend_items"
         " --interactions {input.interactions:q}"
@@ -30,13 +32,10 @@ rule recommend_items:
         " --vectors {input.vectors:q}"
         " --weights {input.weights:q}"
         " --settings {params.settings:q}"
-        " --dataset {wildcards.dataset}"
-        " --encoder {wildcards.encoder}"
-        " --refinement {wildcards.refinement}"
-        " --backbone {wildcards.backbone}"
-        " --seed {wildcards.seed}"
+        " {params.run}"
         " --device {resources.device}"
-        " {params.lists}"
+        " --k {params.k}"
+        " {params.masking}"
         " --recommendations {output:q}"
         " > {log:q} 2>&1"
 
@@ -65,6 +64,7 @@ rule export_index:
     params:
         code=code("export_index", "backbone"),
         settings=settings("backbone"),
+        run=run_options,
     shell:
         "python -m ace_steps.steps.export_index"
         " --interactions {input.interactions:q}"
@@ -73,11 +73,7 @@ rule export_index:
         " --vectors {input.vectors:q}"
         " --weights {input.weights:q}"
         " --settings {params.settings:q}"
-        " --dataset {wildcards.dataset}"
-        " --encoder {wildcards.encoder}"
-        " --refinement {wildcards.refinement}"
-        " --backbone {wildcards.backbone}"
-        " --seed {wildcards.seed}"
+        " {params.run}"
         " --device {resources.device}"
         " --index-items {output.index_items:q}"
         " --index-queries {output.index_queries:q}"
@@ -106,8 +102,10 @@ rule rank_cold_items:
     params:
         code=code("rank_cold_items", "refinement", "backbone"),
         settings=settings("backbone"),
+        run=run_options,
         refinement=settings("refinement"),
-        hiding=hiding_options,
+        share=EXPERIMENT.cold_items.share,
+        seed=EXPERIMENT.cold_items.seed,
         state=lambda wildcards, output: Path(output[0]).parent / "state",
     shell:
         "python -m ace_steps.steps.rank_cold_items"
@@ -116,12 +114,9 @@ rule rank_cold_items:
         " --vectors {input.vectors:q}"
         " --settings {params.settings:q}"
         " --refinement-settings {params.refinement:q}"
-        " {params.hiding}"
-        " --dataset {wildcards.dataset}"
-        " --encoder {wildcards.encoder}"
-        " --refinement {wildcards.refinement}"
-        " --backbone {wildcards.backbone}"
-        " --seed {wildcards.seed}"
+        " --share {params.share}"
+        " --hiding-seed {params.seed}"
+        " {params.run}"
         " --device {resources.device}"
         " --state {params.state:q}"
         " --cold-items {output:q}"

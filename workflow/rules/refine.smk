@@ -106,7 +106,6 @@ rule fold_in_items:
         "<benchmarks>/fold_in_items/<vectors>/{batch}.tsv"
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
         mem_mb=growing_mb(2000, per_input=1),
         runtime=growing_minutes(60),

@@ -17,69 +17,15 @@ rule write_report:
         report=report(
             "<results>/report/report.html", caption="../report/report.rst", category="Report"
         ),
-        data=report(
-            directory("<results>/report/figures/data"),
-            patterns=["{dataset}.svg"],
-            caption="../report/data.rst",
-            category="Data",
-            labels={"dataset": "{dataset}"},
-        ),
-        spectra=report(
-            directory("<results>/report/figures/spectra"),
-            patterns=["{dataset}/{encoder}.svg"],
-            caption="../report/spectra.rst",
-            category="Spectra",
-            labels={"dataset": "{dataset}", "encoder": "{encoder}"},
-        ),
-        grids=report(
-            directory("<results>/report/figures/grid"),
-            patterns=["{dataset}/{encoder}/{backbone}.svg"],
-            caption="../report/grid.rst",
-            category="Grids on validation",
-            labels={"dataset": "{dataset}", "encoder": "{encoder}", "backbone": "{backbone}"},
-        ),
-        grids_on_test=report(
-            directory("<results>/report/figures/grid_test"),
-            patterns=["{dataset}/{encoder}/{backbone}.svg"],
-            caption="../report/grid_test.rst",
-            category="Grids on test, no part in the choice",
-            labels={"dataset": "{dataset}", "encoder": "{encoder}", "backbone": "{backbone}"},
-        ),
-        geometries=report(
-            directory("<results>/report/figures/geometry"),
-            patterns=["{dataset}/{encoder}/{backbone}.svg"],
-            caption="../report/geometry.rst",
-            category="Geometry against metric",
-            labels={"dataset": "{dataset}", "encoder": "{encoder}", "backbone": "{backbone}"},
-        ),
-        differences=report(
-            directory("<results>/report/figures/differences"),
-            patterns=["{dataset}/{encoder}/{backbone}.svg"],
-            caption="../report/differences.rst",
-            category="Differences",
-            labels={"dataset": "{dataset}", "encoder": "{encoder}", "backbone": "{backbone}"},
-        ),
-        slices=report(
-            directory("<results>/report/figures/slices"),
-            patterns=["{dataset}/{encoder}/{backbone}.svg"],
-            caption="../report/slices.rst",
-            category="Gains by slice",
-            labels={"dataset": "{dataset}", "encoder": "{encoder}", "backbone": "{backbone}"},
-        ),
-        curves=report(
-            directory("<results>/report/figures/curves"),
-            patterns=["{dataset}/{encoder}/{backbone}.svg"],
-            caption="../report/curves.rst",
-            category="Training curves",
-            labels={"dataset": "{dataset}", "encoder": "{encoder}", "backbone": "{backbone}"},
-        ),
-        costs=report(
-            directory("<results>/report/figures/cost"),
-            patterns=["{figure}.svg"],
-            caption="../report/cost.rst",
-            category="Time and memory",
-            labels={"figure": "{figure}"},
-        ),
+        data=figures("data", "{dataset}", "Data"),
+        spectra=figures("spectra", "{dataset}/{encoder}", "Spectra"),
+        grids=figures("grid", BY_BACKBONE, "Grids on validation"),
+        grids_on_test=figures("grid_test", BY_BACKBONE, "Grids on test, no part in the choice"),
+        geometries=figures("geometry", BY_BACKBONE, "Geometry against metric"),
+        differences=figures("differences", BY_BACKBONE, "Differences"),
+        slices=figures("slices", BY_BACKBONE, "Gains by slice"),
+        curves=figures("curves", BY_BACKBONE, "Training curves"),
+        costs=figures("cost", "{figure}", "Time and memory"),
         markdown="<results>/report/report.md",
         summary="<results>/report/summary.txt",
     log:
@@ -88,7 +34,6 @@ rule write_report:
         "<benchmarks>/write_report/all.tsv"
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
         mem_mb=growing_mb(2000, per_input=20),
         runtime=growing_minutes(30),

@@ -21,6 +21,7 @@ rule train_backbone:
     params:
         code=code("train_backbone", "backbone"),
         settings=settings("backbone"),
+        run=run_options,
         state=lambda wildcards, output: Path(output.best).parent / "state",
     # glibc maps blocks from 1 MB on by themselves: freed, they leave no holes (docs/training.md).
     shell:
@@ -30,11 +31,7 @@ rule train_backbone:
         " --items {input.item_table:q}"
         " --vectors {input.vectors:q}"
         " --settings {params.settings:q}"
-        " --dataset {wildcards.dataset}"
-        " --encoder {wildcards.encoder}"
-        " --refinement {wildcards.refinement}"
-        " --backbone {wildcards.backbone}"
-        " --seed {wildcards.seed}"
+        " {params.run}"
         " --device {resources.device}"
         " --state {params.state:q}"
         " --best {output.best:q}"
@@ -65,6 +62,7 @@ rule rank_targets:
     params:
         code=code("rank_targets", "backbone"),
         settings=settings("backbone"),
+        run=run_options,
     shell:
         "python -m ace_steps.steps.rank_targets"
         " --interactions {input.interactions:q}"
@@ -72,11 +70,7 @@ rule rank_targets:
         " --vectors {input.vectors:q}"
         " --weights {input.weights:q}"
         " --settings {params.settings:q}"
-        " --dataset {wildcards.dataset}"
-        " --encoder {wildcards.encoder}"
-        " --refinement {wildcards.refinement}"
-        " --backbone {wildcards.backbone}"
-        " --seed {wildcards.seed}"
+        " {params.run}"
         " --shard {wildcards.scatteritem}"
         " --device {resources.device}"
         " --ranks {output:q}"
@@ -94,7 +88,6 @@ rule merge_ranks:
         "<benchmarks>/merge_ranks/<run>.tsv"
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
         mem_mb=growing_mb(1000, per_input=10),
         runtime=growing_minutes(30),
