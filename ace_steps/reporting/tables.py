@@ -124,8 +124,8 @@ def _place(mean: float, ordered: list[str]) -> str:
 
 def _signs(sure: pl.DataFrame) -> dict[tuple[str, Column], str]:
     found: dict[tuple[str, Column], str] = {}
-    wanted = ("refinement_a", "dataset", "metric", "cutoff", "role", "difference")
-    for entry, dataset, metric, cutoff, role, difference in sure.select(wanted).iter_rows():
+    columns = ("refinement_a", "dataset", "metric", "cutoff", "role", "difference")
+    for entry, dataset, metric, cutoff, role, difference in sure.select(columns).iter_rows():
         key = (entry, (dataset, metric, cutoff))
         sign = BETTER[role] if difference > 0 else BELOW
         found[key] = "".join(sorted({*found.get(key, ""), *sign}))
