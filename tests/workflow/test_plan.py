@@ -13,6 +13,8 @@ from ace_steps.registry import REFINEMENTS
 from tests.conftest import ROOT
 from tests.workflow.conftest import ACE_5, make_checkout
 
+PAPER = ROOT / "workflow/config/paper.yaml"
+
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
@@ -31,27 +33,40 @@ def test_the_default_plan_has_every_stage(checkout):
     assert jobs["write_report"] == 1
 
 
-def test_the_paper_is_four_datasets_encoders_and_every_method():
-    config = loading.load(ROOT / "workflow/config/paper.yaml").as_json()
+def plan_of(path):
+    return grid.Plan(loading.load(path).as_json())
+
+
+def assert_plans_every_first_run(checkout, path):
+    """Without raw files, which are fetched or put there by hand later."""
+    plan = plan_of(path)
+    jobs = checkout.jobs("--configfile", str(path), "--quiet", "rules")
+    assert jobs["train_backbone"] == sum(len(plan.first_runs(cell)) for cell in plan.cells)
+    assert jobs["select_points"] == len(plan.cells)
+    assert jobs["compare_runs"] == jobs["write_tables"] == jobs["write_report"] == 1
+
+
+def test_the_paper_has_every_dataset_encoder_backbone_and_method():
+    config = loading.load(PAPER).as_json()
     sizes = [len(config[kind]) for kind in ("datasets", "encoders", "backbones", "seeds")]
     assert sizes == [4, 4, 3, 5]
     assert {entry["method"] for entry in config["refinements"].values()} == set(REFINEMENTS)
+    n_random = 4 * 3 * 1  # once a dataset and backbone, not once an encoder too
+    assert len(plan_of(PAPER).cells) == 4 * 4 * 3 * (len(REFINEMENTS) - 1) + n_random
 
 
-def test_a_plan_of_two_encoders_has_every_grid_point_on_the_first_seed(checkout, tmp_path):
-    """Of the paper's datasets one; without raw files, which are fetched or put there later."""
-    lines = yaml.safe_load((ROOT / "workflow/config/paper.yaml").read_text())
+def test_a_part_of_the_paper_plans_every_grid_point_on_the_first_seed(checkout, tmp_path):
+    lines = yaml.safe_load(PAPER.read_text())
     for kind, n_kept in (("datasets", 1), ("encoders", 2), ("backbones", 2)):
         lines[kind] = dict(list(lines[kind].items())[:n_kept])
     path = tmp_path / "part.yaml"
     path.write_text(yaml.safe_dump(lines, sort_keys=False))
-    plan = grid.Plan(loading.load(path).as_json())
-    jobs = checkout.jobs("--configfile", str(path), "--quiet", "rules")
-    assert jobs["train_backbone"] == sum(len(plan.first_runs(cell)) for cell in plan.cells)
-    assert jobs["select_points"] == len(plan.cells)
-    n_random = 1 * 2  # once a dataset and backbone, not once an encoder too
-    assert len(plan.cells) == 1 * 2 * 2 * (len(REFINEMENTS) - 1) + n_random
-    assert jobs["compare_runs"] == jobs["write_tables"] == jobs["write_report"] == 1
+    assert_plans_every_first_run(checkout, path)
+
+
+@pytest.mark.slow
+def test_the_whole_paper_plans_every_grid_point_on_the_first_seed(checkout):
+    assert_plans_every_first_run(checkout, PAPER)
 
 
 def test_the_toy_plan_fetches_no_data(checkout):
