@@ -94,7 +94,7 @@ def test_the_shares_of_hidden_events_are_those_of_the_settings():
     task = epoch()[2]
     rng = np.random.default_rng(0)
     n = 20_000
-    hidden = task._hide(np.zeros(n, np.int64), np.full(n, 50), 50, rng)
+    hidden = task._mask(np.zeros(n, np.int64), np.full(n, 50), 50, rng)
     is_only_last = hidden[:, -1] & (hidden.sum(axis=1) == 1)
     assert is_only_last.mean() == pytest.approx(SETTINGS.mask_last_ratio, abs=0.02)
     assert hidden[~is_only_last].mean() == pytest.approx(SETTINGS.mask_ratio, abs=0.01)
