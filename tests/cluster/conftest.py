@@ -7,6 +7,7 @@ import pytest
 
 from tests.cluster import slurm
 from tests.workflow.conftest import Checkout, make_checkout
+from tests.workflow.forking import shim
 
 HERE = Path(__file__).parent
 PATIENCE_S = 1500  # a machine of two cores may be busy with other things
@@ -32,14 +33,21 @@ def make_small(folder: Path) -> Checkout:
 
 
 @pytest.fixture(scope="session")
-def begun_on_one_core(tmp_path_factory):
+def forks(tmp_path_factory):
+    """The folder of a ``python`` that starts in a tenth of a second, for jobs that nobody kills."""
+    with shim(tmp_path_factory.mktemp("forks")) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def begun_on_one_core(tmp_path_factory, forks):
     """A checkout in which the toy workflow runs on one core, beside what runs through Slurm."""
     checkout = make_small(tmp_path_factory.mktemp("one_core") / "ace")
     with (checkout.folder.parent / "printed.txt").open("w") as printed:
         process = subprocess.Popen(
             checkout.command("--cores=1", "--set-scatter", "embed=1", "gram=1", "rank=1"),
             cwd=checkout.folder,
-            env=checkout.environment(),
+            env=checkout.environment(forks),
             stdout=printed,
             stderr=subprocess.STDOUT,
         )

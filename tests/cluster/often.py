@@ -1,10 +1,13 @@
 """Snakemake's command line, asking Slurm for the states of its jobs every second.
 
+Jobs start the interpreter that ACE_TEST_PYTHON names, this one without it.
+
 The executor waits ten seconds longer after each answer without news, which is kind to a cluster of
 thousands of jobs and most of the time of a test with jobs of seconds.
 """
 
 import asyncio
+import os
 import sys
 
 from snakemake.cli import main
@@ -20,4 +23,5 @@ async def sleep_shortly(_executor: RemoteExecutor) -> None:
 
 if __name__ == "__main__":
     RemoteExecutor.sleep = sleep_shortly
+    sys.executable = os.environ.get("ACE_TEST_PYTHON", sys.executable)
     sys.exit(main(sys.argv[1:]))

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -37,24 +38,26 @@ def without_real_gpus(checkout):
     return checkout
 
 
-def start(checkout, cluster, *options):
+def start(checkout, cluster, *options, forks=None):
     """Snakemake on its way; what it prints goes to a file beside the checkout."""
     with (checkout.folder.parent / "printed.txt").open("a") as printed:
         return subprocess.Popen(
             command(*options),
             cwd=checkout.folder,
-            env=checkout.environment() | slurm_names(cluster),
+            env=checkout.environment() | slurm_names(cluster, forks),
             stdout=printed,
             stderr=subprocess.STDOUT,
         )
 
 
-def slurm_names(cluster):
+def slurm_names(cluster, forks):
     """What a job needs to find this cluster, and the programs that it needs to find."""
-    found = cluster.environment()
-    names = {name: found[name] for name in ("SLURM_CONF", "ACE_SLURM_CONF")}
-    shims, interpreter = slurm.HERE / "shims", sys.executable.rpartition("/")[0]
-    return names | {"PATH": f"{shims}:{interpreter}:{found['PATH']}"}
+    environment = cluster.environment()
+    names = {name: environment[name] for name in ("SLURM_CONF", "ACE_SLURM_CONF")}
+    python = forks / "python" if forks else sys.executable
+    shims, interpreter = slurm.HERE / "shims", Path(python).parent
+    names["ACE_TEST_PYTHON"] = str(python)
+    return names | {"PATH": f"{shims}:{interpreter}:{environment['PATH']}"}
 
 
 def printed(checkout):
@@ -69,9 +72,9 @@ def finish(checkout, process):
 
 
 @pytest.fixture(scope="session")  # as one_core is, which would else be waited for before this runs
-def through_slurm(begun_on_one_core, cluster, tmp_path_factory):
+def through_slurm(begun_on_one_core, cluster, forks, tmp_path_factory):
     checkout = without_real_gpus(make_small(tmp_path_factory.mktemp("slurm") / "ace"))
-    finish(checkout, start(checkout, cluster))
+    finish(checkout, start(checkout, cluster, forks=forks))
     return checkout
 
 

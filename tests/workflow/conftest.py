@@ -39,9 +39,10 @@ class Checkout:
         snakemake = ["python", "-m", "snakemake", "--cores=2", *scatter, *threads]
         return [*snakemake, "--configfile", config, *options]
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, python_folder: Path | None = None) -> dict[str, str]:
         """This interpreter, or what stands for it, first on the path."""
-        path = [self.python_folder, Path(sys.executable).parent, os.environ["PATH"]]
+        first = python_folder or self.python_folder
+        path = [first, Path(sys.executable).parent, os.environ["PATH"]]
         return {**os.environ, "PATH": os.pathsep.join(map(str, path))}
 
     def snakemake(self, *options: str) -> subprocess.CompletedProcess:

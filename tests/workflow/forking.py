@@ -31,6 +31,7 @@ if not (arguments[:1] == ["-m"] and arguments[1].split(".")[0] in ("snakemake", 
 server = socket.socket(socket.AF_UNIX)
 server.connect("{address}")
 call = dict(module=arguments[1], arguments=arguments[2:], folder=os.getcwd(), env=dict(os.environ))
+call["program"] = __file__
 text = json.dumps(call).encode()
 socket.send_fds(server, [len(text).to_bytes(4, "big")], [0, 1, 2])
 server.sendall(text)
@@ -92,6 +93,7 @@ def answer(client: socket.socket) -> int:
     os.environ.clear()
     os.environ.update(call["env"])
     sys.argv = ["", *call["arguments"]]
+    sys.executable = call["program"]  # what Snakemake starts its jobs with
     sys.path[0] = call["folder"]  # where ``python -m`` looks first; a script's folder until now
     try:
         runpy.run_module(call["module"], run_name="__main__", alter_sys=True)

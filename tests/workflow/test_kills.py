@@ -13,8 +13,8 @@ from tests.workflow.same import assert_same_tables, copy_of, tables_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("real_python")]
 
-N_KILLS = 20
-WITH_SNAKEMAKE = (7, 14)  # at these kills, Snakemake dies too
+N_KILLS = 8
+WITH_SNAKEMAKE = (3, 6)  # at these kills, Snakemake dies too
 LONGEST_PAUSE_S = 4.0  # on average, between two kills
 PATIENCE_S = 600
 # Snakemake's issue 823: a job to be tried again is forgotten when a checkpoint ends meanwhile. It
@@ -129,7 +129,7 @@ def left_over(checkout):
     return [file for file in (checkout.folder / "results/toy").rglob(".*.tmp") if file.is_file()]
 
 
-def test_twenty_kills_at_random_moments_change_no_byte(finished, tmp_path):
+def test_kills_at_random_moments_change_no_byte(finished, tmp_path):
     seed = time.time_ns()
     print("seed", seed)
     rng, n_killed, round_ = np.random.default_rng(seed), 0, 0
