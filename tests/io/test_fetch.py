@@ -267,7 +267,7 @@ def test_a_target_outside_the_folder_is_refused(tmp_path, name):
 @pytest.mark.parametrize("kind", ["zip", "gz", "xz"])
 @pytest.mark.parametrize("is_cut", [False, True])
 def test_a_damaged_archive_is_one_line_and_leaves_nothing(tmp_path, kind, is_cut):
-    path = packed(tmp_path, kind, {"noise": random.Random(0).randbytes(2**16).hex().encode()})
+    path = packed(tmp_path, kind, {"noise": random.Random(0).randbytes(2**16)})
     content = path.read_bytes()
     rest = b"" if is_cut else b"\xff" * (len(content) - 30_100) + content[-100:]
     path.write_bytes(content[:30_000] + rest)
