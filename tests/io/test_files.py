@@ -59,7 +59,6 @@ KILLED_WRITER = """
 import os, signal, sys
 from pathlib import Path
 from ace_steps.io import files
-from tests.conftest import ROOT
 with files.atomic_path(Path(sys.argv[1])) as temporary:
     temporary.write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
