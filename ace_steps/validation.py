@@ -83,7 +83,8 @@ def shown(value: object) -> str:
 
 
 def _as_yaml(value: object) -> str:
-    return json.dumps(value, default=str, ensure_ascii=False).replace('"', "")
+    text = json.dumps(value, default=str, skipkeys=True, ensure_ascii=False)
+    return text.replace('"', "")
 
 
 def wrong_kind(expected: str, given: object) -> str:

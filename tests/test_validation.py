@@ -63,6 +63,7 @@ WRONG = [
     ("encoders: {e: toy}", "encoders.e", "a mapping of keys to values", "the string 'toy'"),
     ("datasets: {ml: {source: ml-100k, text_columns: title}}",
      "datasets.ml.text_columns", "a list", "the string 'title'", "write [title]"),
+    ("seeds: {2019-01-31: 1}", "seeds", "a list", "the mapping {}"),
     ("seeds: 1", "seeds", "a list", "the number 1", "write [1]"),
     ("backbones: {sasrec: {dropout: [0.1, 0.2]}}",
      "backbones.sasrec.dropout", "a number", "the list [0.1, 0.2]", "one value"),

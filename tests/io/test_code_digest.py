@@ -172,6 +172,11 @@ def test_a_module_as_entry_is_all_that_stands_in_it_and_what_that_uses(kit):
     assert digest(kit(shapes=("':'", "'::'")), whole) == digest(kit(), whole)
 
 
+def test_the_order_of_two_values_of_a_name_counts(kit):
+    folders = [kit(shapes=("", f"SIDE = {one}\nSIDE = {two}\n")) for one, two in [(5, 6), (6, 5)]]
+    assert digest(folders[0]) != digest(folders[1])
+
+
 def test_several_entries_count_together_in_any_order(kit):
     one, two = "kit.shapes:SIDE", "kit.deep.core:RATE"
     folder = kit()
