@@ -56,7 +56,7 @@ class Server:
 
     def _start(self, request):
         rest = request.headers.get("Range", "")
-        if not rest or request.headers.get("If-Range") != self.tag:
+        if not rest or request.headers.get("If-Range", self.tag) != self.tag:
             return 0
         return int(rest.removeprefix("bytes=").removesuffix("-"))
 

@@ -50,6 +50,14 @@ def test_an_unchanged_file_is_read_once_for_its_digest_and_its_checksum(tmp_path
         assert files._read_checksums.cache_info().misses == n_read + 1
 
 
+def test_a_young_file_is_read_again_even_if_its_time_is_the_same(tmp_path):
+    path, now = tmp_path / "a", time.time()
+    for content in (b"1", b"2"):
+        path.write_bytes(content)
+        os.utime(path, (now, now))
+        assert files.sha256_file(path) == hashlib.sha256(content).hexdigest()
+
+
 def test_json_has_sorted_keys(tmp_path):
     files.write_json(tmp_path / "a.json", {"b": 1, "a": "\u00e9"})
     assert (tmp_path / "a.json").read_text() == '{\n  "a": "\u00e9",\n  "b": 1\n}\n'
