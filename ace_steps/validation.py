@@ -78,8 +78,10 @@ def shown(value: object) -> str:
         return f"{value}, which YAML reads as a date"
     if value is None:
         return "nothing (null)"
-    kind = {dict: "mapping", list: "list"}.get(type(value), "number")
-    return f"the {kind} {textwrap.shorten(_as_yaml(value), 60, placeholder=' ...')}"
+    if isinstance(value, dict | list):
+        kind = "mapping" if isinstance(value, dict) else "list"
+        return f"the {kind} {textwrap.shorten(_as_yaml(value), 60, placeholder=' ...')}"
+    return f"the number {value}"
 
 
 def _as_yaml(value: object) -> str:

@@ -77,7 +77,7 @@ WRONG = [
      "datasets.ml.template", "at least 1", "the string ''"),
     ("refinements: {ace: {lambda: [0, -1]}}", "refinements.ace.lambda[1]", ">= 0,", "-1"),
     ("statistics: {alpha: 2}", "statistics.alpha", "< 1,", "got the number 2"),
-    ("refinements: {ace: {lambda: .nan}}", "refinements.ace.lambda", "finite", "NaN"),
+    ("refinements: {ace: {lambda: .nan}}", "refinements.ace.lambda", "finite", "nan"),
     ("selection: {metric: ndgc}",
      "selection.metric", "recall, ndcg, mrr", "'ndgc'", "did you mean 'ndcg'?"),
     ("datasets: {ML: {source: ml-100k}}", "datasets.ML", "a-z, 0-9, _ and -", "'ML'"),
@@ -120,6 +120,7 @@ UNKNOWN = [  # the key, and what it may mean
     ("backbones: {sasrec: {training: {dropout: 0.1}}}",
      "backbones.sasrec.training.dropout", "'dropout', not in 'training'"),
     ("k: 3", "k", "'recommend.k'"),
+    ("metric: mrr", "metric", "'selection.metric'"),  # and not a backbone's training.metric
     ("gamma: 3", "gamma", "'refinements.<name>.gamma'"),
     ("backbones: {sasrec: {batch_sise: 1}}",
      "backbones.sasrec.batch_sise", "'training.batch_size'"),
