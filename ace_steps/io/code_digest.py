@@ -143,7 +143,9 @@ class _Module:
             names = _bound_names(statement)
             for name in names:
                 self.bindings.setdefault(name, []).append(statement)
-            if not names or isinstance(statement, ast.If | ast.Try | ast.For | ast.With):
+            if not names or isinstance(
+                statement, ast.If | ast.Try | ast.For | ast.While | ast.With
+            ):
                 self.effects.append(statement)
         for node in ast.walk(tree):
             if isinstance(node, ast.Import | ast.ImportFrom):
