@@ -182,7 +182,8 @@ def _text(error: dict, model: type[BaseModel], parts: Sequence[Part]) -> str:
         return f"expected {NAMES if loc[-1] == NAME_MARK else expected}, got {shown(given)}"
     for name, limit in (context or {}).items():
         if name in LIMITS:
-            return f"expected {LIMITS[name]} {limit:g}, got {shown(given)}"
+            number = given if isinstance(given, int | float) else shown(given)
+            return f"expected {LIMITS[name]} {limit:g}, got {number}"
     expected = KINDS.get(kind.split("_")[0])
     if expected and kind.endswith(("_type", "_parsing", "_from_float")):
         return wrong_kind(expected, given)

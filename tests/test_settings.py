@@ -37,7 +37,7 @@ def test_a_keyword_key_has_a_field_with_an_underscore_and_what_is_left_out_its_d
         ('{"lambda": "2"}', "lambda: expected a number, got the string '2'"),
         ('{"lambda": 2, "center": 1}', "center: expected true or false, got the number 1"),
         ('{"lambda": 2, "method": "lasso"}', "method: expected one of ridge, got"),
-        ('{"lambda": [2, -3]}', "lambda[1]: expected a number >= 0, got the number -3"),
+        ('{"lambda": [2, -3]}', "lambda[1]: expected a number >= 0, got -3"),
         ('{"lambda": [2, 2]}', "lambda: expected each value once, got 2.0 twice"),
         ('{"lambda": [2, 3]}', "lambda: expected a single value, got the list [2.0, 3.0]"),
         ('{"lambda": 2, "training": {"lr": [1, 2]}}', "training.lr: expected a single"),

@@ -76,7 +76,7 @@ WRONG = [
     ("datasets: {ml: {source: ml-100k, template: ''}}",
      "datasets.ml.template", "at least 1", "the string ''"),
     ("refinements: {ace: {lambda: [0, -1]}}", "refinements.ace.lambda[1]", ">= 0,", "-1"),
-    ("statistics: {alpha: 2}", "statistics.alpha", "< 1,", "got the number 2"),
+    ("statistics: {alpha: 2}", "statistics.alpha", "< 1,", "got 2"),
     ("refinements: {ace: {lambda: .nan}}", "refinements.ace.lambda", "finite", "nan"),
     ("selection: {metric: ndgc}",
      "selection.metric", "recall, ndcg, mrr", "'ndgc'", "did you mean 'ndcg'?"),
