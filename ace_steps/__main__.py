@@ -43,10 +43,8 @@ def config(
     from ace_steps.config import loading
 
     experiment = loading.load(*files, with_files=True)
-    found = experiment.as_json()
-    if diff:
-        found = loading.without_defaults(experiment)
-    sys.stdout.write(loading.as_yaml(found))
+    values = loading.without_defaults(experiment) if diff else experiment.as_json()
+    sys.stdout.write(loading.as_yaml(values))
     for name, origins in experiment.origins.items():
         taken = ", ".join(f"{key} ({where})" for key, where in origins.items())
         if taken:
@@ -64,16 +62,17 @@ def show(
     from ace_steps.show.render import console, print_description, print_runs
     from ace_steps.show.runs import runs_table
 
-    is_folder = path.is_dir()
-    found = runs_table(path) if is_folder else describe(path, rows)
-    if json_:
-        value = {"folder": str(path), "runs": found.to_dicts()} if is_folder else found
-        json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
-        print()
-    elif is_folder:
-        print_runs(console(), found)
+    if path.is_dir():
+        runs = runs_table(path)
+        value = {"folder": str(path), "runs": runs.to_dicts()}
     else:
-        print_description(console(), found)
+        value = describe(path, rows)
+    if json_:
+        print(json.dumps(value, indent=2, ensure_ascii=False))
+    elif path.is_dir():
+        print_runs(console(), runs)
+    else:
+        print_description(console(), value)
 
 
 main = main_of(init, config, show)

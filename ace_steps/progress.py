@@ -58,7 +58,7 @@ def counted(
     unit: str,
     log: logging.Logger,
 ) -> Iterator[Piece]:
-    """The pieces as they come, each counted by its size once the next one is asked for."""
+    """The pieces as they come, each counted by its size when the next one is taken."""
     with Progress(total, unit, log) as progress:
         for piece in pieces:
             yield piece

@@ -48,7 +48,7 @@ def select_device(name: str) -> "torch.device":
     they may share, and keeps it until it ends; while all are full it waits.
 
     Raises:
-        InputError: ``cuda`` is asked for and none is visible, the name is unknown, or the
+        InputError: ``cuda`` is given and no GPU is visible, the name is unknown, or the
             environment's number of jobs for a GPU is none.
     """
     import torch
@@ -57,7 +57,7 @@ def select_device(name: str) -> "torch.device":
         raise InputError(f"device: expected one of {', '.join(DEVICES)}, got '{name}'.")
     has_gpu = torch.cuda.is_available()
     if name == "cuda" and not has_gpu:
-        raise InputError("device 'cuda' was asked for, but torch sees no GPU.")
+        raise InputError("device 'cuda': expected a GPU, torch sees none; take cpu or auto.")
     if name == "cpu" or not has_gpu:
         return torch.device("cpu")
     index, _ = _leased_gpu()

@@ -1,11 +1,12 @@
-"""Mistakes of a configuration, one line each: key, what was expected, what is there, a way out."""
+"""Mistakes of a configuration, one line each: key, what was expected, what was given, a way out."""
 
 import difflib
-import math
+import json
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import date
+from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel
@@ -24,14 +25,15 @@ KINDS = {  # by the first word of pydantic's error type
     "dict": MAPPING,
     "model": MAPPING,
 }
-COMPARISONS = {
-    "greater_than": ("gt", ">"),
-    "greater_than_equal": ("ge", ">="),
-    "less_than": ("lt", "<"),
-    "less_than_equal": ("le", "<="),
+LIMITS = {  # by pydantic's name for them
+    "gt": "a number >",
+    "ge": "a number >=",
+    "lt": "a number <",
+    "le": "a number <=",
+    "min_length": "a length of at least",
 }
-SWITCHES = ("on", "off", "yes", "no", "true", "false")  # strings that YAML reads as booleans
-CLOSE = 0.75  # similarity from which a key elsewhere may be meant
+SWITCHES = ("on", "off", "yes", "no", "true", "false")  # what YAML reads as true or false
+CLOSE = 0.75  # similarity from which another key may be meant
 N_SHOWN = 12  # known names listed where none is near
 
 Part = tuple[str, type[BaseModel]]  # where in a tree, and the settings class that stands there
@@ -67,31 +69,24 @@ def suggestion(given: str, known: Iterable[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """A value and, where it may surprise, its kind."""
+    """A value and its kind, and how YAML came to it where that may surprise."""
     if isinstance(value, str):
-        return f"the string '{value}'" if value else "an empty string"
-    if value is None:
-        return "nothing (null)"
+        return f"the string '{value}'"
     if isinstance(value, bool):
         return f"{_as_yaml(value)} (YAML reads on, off, yes and no as true or false)"
+    if isinstance(value, date):
+        return f"{value}, which YAML reads as a date"
+    if value is None:
+        return "nothing (null)"
     if isinstance(value, dict | list):
         kind = "mapping" if isinstance(value, dict) else "list"
-        short = textwrap.shorten(_as_yaml(value), 60, placeholder=" ...")
-        return f"the {kind} {short}" if value else f"an empty {kind}"
-    if isinstance(value, date):  # and its subclass for a day with a time
-        return f"{value}, which YAML reads as a date"
-    return f"the number {value}" if isinstance(value, int | float) else f"{value}"
+        return f"the {kind} {textwrap.shorten(_as_yaml(value), 60, placeholder=' ...')}"
+    return f"the number {value}"
 
 
 def _as_yaml(value: object) -> str:
-    """A value as YAML writes it on one line, without quotes."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_as_yaml(inner)}" for key, inner in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_as_yaml, value)) + "]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "null" if value is None else str(value)
+    text = json.dumps(value, default=str, skipkeys=True, ensure_ascii=False)
+    return text.replace('"', "")
 
 
 def wrong_kind(expected: str, given: object) -> str:
@@ -99,8 +94,11 @@ def wrong_kind(expected: str, given: object) -> str:
     text = f"expected {expected}, got {shown(given)}"
     if expected == KINDS["string"] and isinstance(given, bool | int | float | date):
         return f"{text}; put it in quotes"
-    if expected in (KINDS["int"], KINDS["float"]):
-        return text + _way_to_a_number(expected, given)
+    if expected in (KINDS["int"], KINDS["float"]) and isinstance(given, list):
+        return f"{text}; this key takes one value"
+    if expected in (KINDS["int"], KINDS["float"]) and isinstance(given, str | float):
+        number = _as_number(given, is_whole=expected == KINDS["int"])
+        return f"{text}; write {number}" if number else text
     if expected == KINDS["bool"] and isinstance(given, str) and given.lower() in SWITCHES:
         return f"{text}; write it without quotes"
     if expected == KINDS["list"] and isinstance(given, str | int | float):
@@ -110,23 +108,15 @@ def wrong_kind(expected: str, given: object) -> str:
     return text
 
 
-def _way_to_a_number(expected: str, given: object) -> str:
-    """How to write a number that YAML, or a habit, made into something else."""
-    if isinstance(given, list):
-        return "; this key takes one value, no list"
+def _as_number(given: str | float, *, is_whole: bool) -> str:
+    """A number as YAML reads it: without quotes and, as 1e-3 is a string to it, exponents."""
     try:
-        number = float(given) if isinstance(given, str | float) else float("nan")
-    except ValueError:
+        number = Decimal(str(given))
+    except InvalidOperation:
         return ""
-    if number.is_integer() and abs(number) < 1e15:
-        literal = str(int(number))
-    elif expected == KINDS["float"] and math.isfinite(number):
-        literal = re.sub(r"^(-?\d+)e", r"\1.0e", str(number))  # YAML wants a point before e
-    else:
+    if not number.is_finite() or (is_whole and number % 1):
         return ""
-    if isinstance(given, str) and "e" in given.lower():
-        return f"; write {literal}, since YAML reads {given} as a string"
-    return f"; write {literal}{' without quotes' if isinstance(given, str) else ''}"
+    return str(int(number)) if is_whole else f"{number:f}"
 
 
 def at_key(line: str, model: type[BaseModel]) -> Mistake:
@@ -150,18 +140,16 @@ def mistakes_of(
     unknown_keys = [error["loc"] for error in errors if error["type"] == "extra_forbidden"]
     mistakes = []
     for error in errors:
-        kind, loc, given = error["type"], error["loc"], error["input"]
-        if kind == "missing":
-            beside = [str(other[-1]) for other in unknown_keys if other[:-1] == loc[:-1]]
-            if difflib.get_close_matches(str(loc[-1]), beside, 1):
-                continue
-        if kind == "invalid_key" or (kind == "string_type" and loc[-1] == NAME_MARK):
-            parent = _dotted(loc[: -1 if kind == "invalid_key" else -2])
-            text = f"expected a string as a key, got {shown(given)}; put it in quotes"
-            mistakes.append(Mistake(parent, text))
-        elif kind == "value_error":
+        kind, loc = error["type"], error["loc"]
+        beside = [str(other[-1]) for other in unknown_keys if other[:-1] == loc[:-1]]
+        if kind == "missing" and difflib.get_close_matches(str(loc[-1]), beside, 1):
+            continue
+        if kind == "value_error":
             mistake = at_key(str(error["ctx"]["error"]), _at(model, loc)[0] or model)
             mistakes.append(mistake.under(_dotted(loc)) if loc else mistake)
+        elif kind == "invalid_key" or (kind == "string_type" and loc[-1] == NAME_MARK):
+            text = f"expected a string as a key, got {shown(error['input'])}; put it in quotes"
+            mistakes.append(Mistake(_dotted(loc[: -1 if kind == "invalid_key" else -2]), text))
         else:
             mistakes.append(Mistake(_dotted(loc), _text(error, model, parts)))
     return list(dict.fromkeys(mistakes))
@@ -183,55 +171,39 @@ def _text(error: dict, model: type[BaseModel], parts: Sequence[Part]) -> str:
         return f"unknown key; {_nearest_key(loc, model, parts)}"
     if kind == "missing":
         return f"missing; {meaning}".removesuffix("; ")
-    if kind in COMPARISONS:
-        name, sign = COMPARISONS[kind]
-        return f"expected a number {sign} {context[name]:g}, got {given}"
-    if kind == "finite_number":
-        return f"expected a finite number, got {given}"
-    if kind in ("string_too_short", "too_short"):
-        member = "character" if isinstance(given, str) else "value"
-        member = "entry" if isinstance(given, dict) else member
-        return f"expected at least {context['min_length']} {member}, got {shown(given)}"
     if kind == "literal_error":
-        return _not_one_of(context["expected"], given)
+        known = context["expected"].replace("'", "").replace(" or ", ", ")
+        near = difflib.get_close_matches(str(given), known.split(", "), 1)
+        hint = f"; did you mean '{near[0]}'?" if near and near[0] != given else ""
+        return f"expected one of {known}, got {shown(given)}{hint}"
     if kind == "string_pattern_mismatch":
         clause = re.split(r"[.;] ", meaning)[0]
-        expected = NAMES if loc[-1] == NAME_MARK else clause[:1].lower() + clause[1:]
-        is_case = re.search(context["pattern"], given.lower())
-        hint = f"; write {given.lower()}" if is_case else ""
-        expected = expected or f"a string like {context['pattern']}"
-        return f"expected {expected}; got {shown(given)}{hint}"
+        expected = clause[:1].lower() + clause[1:] or f"a string like {context['pattern']}"
+        return f"expected {NAMES if loc[-1] == NAME_MARK else expected}, got {shown(given)}"
+    for name, limit in (context or {}).items():
+        if name in LIMITS:
+            number = given if isinstance(given, int | float) else shown(given)
+            return f"expected {LIMITS[name]} {limit:g}, got {number}"
     expected = KINDS.get(kind.split("_")[0])
-    return wrong_kind(expected, given) if expected else f"{error['msg']}, got {shown(given)}"
-
-
-def _not_one_of(expected: str, given: object) -> str:
-    """What is wrong with a value that is none of a few, which pydantic lists as ``'a' or 'b'``."""
-    known = [value.strip("'") for value in expected.replace(" or ", ", ").split(", ")]
-    text = f"expected one of {', '.join(known)}, got {shown(given)}"
-    if given in known:  # a number in quotes
-        return f"{text}; write it without quotes"
-    near = difflib.get_close_matches(given, known, 1) if isinstance(given, str) else []
-    return f"{text}; did you mean '{near[0]}'?" if near else text
+    if expected and kind.endswith(("_type", "_parsing", "_from_float")):
+        return wrong_kind(expected, given)
+    return f"{error['msg'].replace('Input should be', 'expected')}, got {shown(given)}"
 
 
 def _nearest_key(loc: tuple, model: type[BaseModel], parts: Sequence[Part]) -> str:
-    """What an unknown key may mean: a near key beside it, or the same key elsewhere in the tree."""
+    """What an unknown key may mean: a near key beside it, or one elsewhere in the tree."""
     key, section = str(loc[-1]), _dotted(loc[:-1])
     beside = _keys(_at(model, loc[:-1])[0] or model)
+    near = difflib.get_close_matches(key, beside, 1, CLOSE)
+    if near:
+        return f"did you mean '{near[0]}'?"
     elsewhere = [*_tree(model), *(path for name, part in parts for path in _tree(part, f"{name}."))]
-    same = [path for path in elsewhere if path.rpartition(".")[2] == key]
-    if same:
-        outside = f", not in '{section}'" if section else ""
-        near = [f"'{name}' or " for name in difflib.get_close_matches(key, beside, 1, CLOSE)]
-        path = min(same, key=lambda path: path.count("."))
-        return f"did you mean {''.join(near)}'{path}'{outside}?"
-    text = suggestion(key, beside)
-    if text.startswith("known"):
-        paths = {path.rpartition(".")[2]: path for path in reversed(elsewhere)}
-        for name in difflib.get_close_matches(key, list(paths), 1, CLOSE):
-            return f"did you mean '{paths[name]}'?"
-    return text
+    elsewhere.sort(key=lambda path: path.count("."), reverse=True)  # the highest goes before
+    paths = {path.rpartition(".")[2]: path for path in elsewhere}
+    for name in difflib.get_close_matches(key, paths, 1, CLOSE):
+        outside = f", not in '{section}'" if section and name == key else ""
+        return f"did you mean '{paths[name]}'{outside}?"
+    return suggestion(key, beside)
 
 
 def _tree(model: type[BaseModel], prefix: str = "") -> list[str]:

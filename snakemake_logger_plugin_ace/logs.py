@@ -43,8 +43,8 @@ class StepLog:
         end = len(text) if is_complete else text.rfind(b"\n") + 1
         self._read_to += end
         for line in text[:end].splitlines():
-            if found := LINE.match(line):
-                is_warning, message = found.groups()
+            if match := LINE.match(line):
+                is_warning, message = match.groups()
                 message = message.decode(errors="replace")
                 if is_warning:
                     self._warnings.append(message)
@@ -58,14 +58,14 @@ class StepLog:
 
     def _state(self) -> tuple[int, int] | None:
         try:
-            found = self.path.stat()
+            state = self.path.stat()
         except OSError:
             return None
-        return found.st_mtime_ns, found.st_size
+        return state.st_mtime_ns, state.st_size
 
 
 def last_lines(path: Path, n_lines: int) -> list[str]:
-    """The last lines of a file, as many as asked for or fewer; none of a file that is not there."""
+    """The last lines of a file, at most so many; none of a file that is not there."""
     try:
         with path.open("rb") as stream:
             size = stream.seek(0, 2)

@@ -18,7 +18,7 @@ def installed(folder: Path, *requirements: str) -> Path:
     command += ["--disable-pip-version-check", "--only-binary", ":all:", "--target", str(folder)]
     command += ["--retries", "1", "--timeout", "20"]
     try:
-        done = subprocess.run(
+        result = subprocess.run(
             [*command, *requirements],
             capture_output=True,
             text=True,
@@ -27,8 +27,8 @@ def installed(folder: Path, *requirements: str) -> Path:
         )
     except subprocess.TimeoutExpired:
         pytest.skip(f"pip needs more than {INDEX_TIMEOUT_S} s for {', '.join(requirements)}")
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+    if result.returncode:
+        reason = (result.stderr.strip().splitlines() or ["no message"])[-1]
         pytest.skip(f"pip cannot install {', '.join(requirements)}: {reason}")
     return folder
 

@@ -1,6 +1,5 @@
 """The shell of every step: options, one-line errors, exit codes."""
 
-import errno
 import logging
 import re
 import sys
@@ -110,10 +109,7 @@ def failing(error):
 
 FAILURES = {
     "a mistake": (InputError("size 3 is\ntoo small"), 2, "size 3 is too small"),
-    "a full disk": (
-        OSError(errno.ENOSPC, "No space left on device", "out.parquet"),
-        *(2, "out.parquet: No space left on device"),
-    ),
+    "a refusal of the system": (PermissionError(1, "No", "out.parquet"), 2, "out.parquet: No"),
     "an interrupt": (KeyboardInterrupt(), 130, "run the same command to go on"),
 }
 

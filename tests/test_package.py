@@ -13,14 +13,14 @@ from tests.conftest import ROOT
 
 
 def _python(code, folder, path):
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=folder,
-        env={"PYTHONPATH": str(path), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=False,
+    """What a new process prints."""
+    environment = {"PYTHONPATH": str(path), "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
 
 
 def test_an_installed_copy_is_a_library_outside_the_checkout(tmp_path):
@@ -32,20 +32,11 @@ def test_an_installed_copy_is_a_library_outside_the_checkout(tmp_path):
         shutil.copytree(ROOT / name, copy / name)
     target = tmp_path / "site"
     pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-build-isolation"]
-    done = subprocess.run(
-        [*pip, "--no-index", "--target", str(target), str(copy)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found = _python(
-        "from ace_steps.refine import fit; import ace_steps; print(ace_steps.__file__)",
-        tmp_path,
-        target,
-    )
-    assert found.returncode == 0, found.stderr
-    assert str(target) in found.stdout
+    pip += ["--no-index", "--target", str(target), str(copy)]
+    result = subprocess.run(pip, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    code = "from ace_steps.refine import fit; import ace_steps; print(ace_steps.__file__)"
+    assert str(target) in _python(code, tmp_path, target)
 
 
 def test_what_a_plan_and_the_refinement_library_import_is_light():
@@ -54,8 +45,7 @@ def test_what_a_plan_and_the_refinement_library_import_is_light():
         "grid.Plan(loading.load('workflow/config/config.yaml', with_files=True).as_json());"
         "print([m for m in ('torch', 'transformers') if m in sys.modules])"
     )
-    found = _python(code, ROOT, ROOT)
-    assert found.stdout.strip() == "[]", found.stdout + found.stderr
+    assert _python(code, ROOT, ROOT) == "[]"
 
 
 def test_the_refinement_library_needs_no_package_of_the_pipeline(tmp_path):
@@ -75,8 +65,7 @@ vectors = np.random.default_rng(0).standard_normal((50, 20))
 fit(vectors, 8).save("map.safetensors")
 print(Refinement.load("map.safetensors").transform(vectors[:3]).shape)
 """
-    found = _python(code, tmp_path, ROOT)
-    assert found.stdout.strip() == "(3, 8)", found.stderr
+    assert _python(code, tmp_path, ROOT) == "(3, 8)"
 
 
 def _package_of(module: str) -> str:

@@ -21,8 +21,8 @@ NEVER = {  # what, how it looks, and an example that the pattern must find
 @pytest.mark.parametrize(("pattern", "example"), NEVER.values(), ids=NEVER)
 def test_there_is_no_module_that(pattern, example):
     assert re.search(pattern, example)
-    found = [module for module in MODULES if re.search(pattern, module.read_text())]
-    assert [module.name for module in found if module not in OF_THIS_PACKAGE] == []
+    modules = [module for module in MODULES if re.search(pattern, module.read_text())]
+    assert [module.name for module in modules if module not in OF_THIS_PACKAGE] == []
 
 
 def test_the_environment_is_read_for_a_key_and_for_a_number_of_jobs_and_for_nothing_else():

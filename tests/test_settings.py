@@ -8,7 +8,6 @@ from pydantic import Field
 from ace_steps.errors import InputError
 from ace_steps.registry import REFINEMENTS
 from ace_steps.settings import Grid, NonNegative, Settings, grid_values, parse, parse_named
-from ace_steps.validation import suggestion, unknown
 
 
 class Rate(Settings):
@@ -22,47 +21,30 @@ class Ridge(Settings):
     training: Rate = Rate()
 
 
-GOOD = '{"method": "ridge", "lambda": 2, "center": true}'
-
-
-def test_a_keyword_key_has_a_field_with_an_underscore():
-    settings = parse(Ridge, GOOD, "--settings")
-    assert settings.lambda_ == 2.0
+def test_a_keyword_key_has_a_field_with_an_underscore_and_what_is_left_out_its_default():
+    settings = parse(Ridge, '{"lambda": 2, "center": true}', "--settings")
+    assert settings == Ridge(lambda_=2.0, center=True)
     assert settings.as_json() == {
         **{"method": "ridge", "lambda": 2.0, "center": True},
         "training": {"lr": 0.1},
     }
 
 
-def test_what_is_left_out_has_its_default():
-    assert parse(Ridge, '{"lambda": 2}', "--settings") == Ridge(lambda_=2.0)
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (GOOD.replace("lambda", "lamda"), "--settings: lamda: unknown key; did you mean 'lambda'?"),
         ('{"center": true}', "--settings: lambda: missing; Strength of the ridge"),
-        (GOOD.replace("2", "-2"), "lambda: expected a number >= 0, got -2"),
-        (GOOD.replace("2", '"2"'), "lambda: expected a number, got the string '2'"),
-        (GOOD.replace("2", '"1e-3"'), "write 0.001"),
-        (GOOD.replace("2", "null"), "lambda: expected a number, got nothing"),
-        (GOOD.replace("2", "NaN"), "lambda: expected "),
-        (GOOD.replace("true", "1"), "center: expected true or false, got the number 1"),
-        (
-            GOOD.replace('"ridge"', '"lasso"'),
-            "method: expected one of ridge, got the string 'lasso'",
-        ),
-        (GOOD.replace("2", '2, "training": {"lr": -1}'), "training.lr: expected a number >"),
-        (GOOD.replace("2", "[2, -3]"), "lambda[1]: expected a number >= 0, got -3"),
-        (GOOD.replace("2", "[2, 2]"), "lambda: expected each value once, got 2.0 twice"),
-        (GOOD.replace("2", "[]"), "lambda: expected at least 1"),
-        (GOOD.replace("2", "[2, 3]"), "lambda: expected a single value, got the list [2.0, 3.0]"),
-        (GOOD.replace("2", '2, "training": {"lr": [1, 2]}'), "training.lr: expected a single"),
+        ('{"lambda": "2"}', "lambda: expected a number, got the string '2'"),
+        ('{"lambda": 2, "center": 1}', "center: expected true or false, got the number 1"),
+        ('{"lambda": 2, "method": "lasso"}', "method: expected one of ridge, got"),
+        ('{"lambda": [2, -3]}', "lambda[1]: expected a number >= 0, got -3"),
+        ('{"lambda": [2, 2]}', "lambda: expected each value once, got 2.0 twice"),
+        ('{"lambda": [2, 3]}', "lambda: expected a single value, got the list [2.0, 3.0]"),
+        ('{"lambda": 2, "training": {"lr": [1, 2]}}', "training.lr: expected a single"),
         ("{", "--settings: Invalid JSON"),
     ],
 )
-def test_a_refusal_names_the_key_and_what_was_found(text, message):
+def test_a_refusal_is_one_line_with_the_key_and_what_was_given(text, message):
     with pytest.raises(InputError) as refusal:
         parse(Ridge, text, "--settings")
     assert message in str(refusal.value)
@@ -73,7 +55,8 @@ def test_every_mistake_is_in_the_refusal_and_a_mistyped_key_is_not_missing_too()
     with pytest.raises(InputError) as refusal:
         parse(Ridge, '{"lamda": 2, "center": 1, "training": {"lr": "fast"}}', "--settings")
     text = str(refusal.value)
-    assert all(f"{key}: " in text for key in ("lamda", "center", "training.lr"))
+    assert "lamda: unknown key; did you mean 'lambda'?" in text
+    assert all(f"{key}: " in text for key in ("center", "training.lr"))
     assert "missing" not in text
 
 
@@ -81,18 +64,6 @@ def test_the_lists_of_a_grid_are_found_at_any_depth():
     settings = Ridge(lambda_=[0.0, 5.0], training=Rate(lr=[0.1]))
     assert grid_values(settings) == {"lambda": [0.0, 5.0], "training.lr": [0.1]}
     assert grid_values(Ridge(lambda_=5.0)) == {}
-
-
-def test_an_unknown_name_comes_with_the_nearest_known_one():
-    assert "did you mean 'sasrec'?" in unknown("backbone", "sasrek", ["sasrec", "gru4rec"])
-    assert "known: gru4rec, sasrec" in unknown("backbone", "x", ["sasrec", "gru4rec"])
-
-
-def test_of_many_known_names_some_are_listed_and_the_others_counted():
-    found = suggestion("x", [f"name{i:02d}" for i in range(15)])
-    assert "name11" in found
-    assert "name12" not in found
-    assert found.endswith("and 3 more")
 
 
 @pytest.mark.parametrize(
@@ -112,5 +83,5 @@ def test_settings_that_name_their_method_are_refused_with_the_key(text, message)
 
 
 def test_settings_that_name_their_method_are_those_of_its_class():
-    found = parse_named(REFINEMENTS, "method", '{"method": "svd", "gamma": 0.3}', "--settings")
-    assert found.as_json() == {"method": "svd", "dim": 128, "gamma": 0.3, "center": False}
+    settings = parse_named(REFINEMENTS, "method", '{"method": "svd", "gamma": 0.3}', "--settings")
+    assert settings.as_json() == {"method": "svd", "dim": 128, "gamma": 0.3, "center": False}

@@ -15,8 +15,14 @@ from pydantic import model_validator
 
 from ace_steps.embed.settings import HubSettings, Preset, Revision
 from ace_steps.errors import InputError
-from ace_steps.io.archives import take_member, take_members
-from ace_steps.io.fetch import Source, look_up, obtain, read_registry
+from ace_steps.io.fetch import (
+    Source,
+    look_up,
+    obtain,
+    read_registry,
+    take_member,
+    take_members,
+)
 from ace_steps.io.files import write_json
 from ace_steps.settings import Settings
 

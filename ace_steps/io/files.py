@@ -3,8 +3,8 @@
 import hashlib
 import json
 import os
+import secrets
 import socket
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -34,13 +34,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
         OSError: the system refuses, e.g. the disk is full; it names ``path``.
     """
     temporary = _new_temporary(path)
+    mode = temporary.stat().st_mode
     try:
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        temporary.chmod(mode)  # safetensors makes a file that only its owner may read
     except BaseException as failure:
         temporary.unlink(missing_ok=True)
         is_ours = isinstance(failure, OSError) and failure.filename in (None, str(temporary))
@@ -81,10 +80,9 @@ def _new_temporary(path: Path) -> Path:
         if is_temporary and _is_stale(leftover):
             leftover.unlink(missing_ok=True)
     writer = f"{socket.gethostname()}-{os.getpid()}"
-    prefix = f".{path.name}.{writer}-"
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=".tmp")
-    os.close(handle)
-    return Path(name)
+    temporary = path.with_name(f".{path.name}.{writer}-{secrets.token_hex(4)}.tmp")
+    temporary.touch(exist_ok=False)
+    return temporary
 
 
 def _is_stale(temporary: Path) -> bool:

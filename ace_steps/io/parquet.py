@@ -79,25 +79,20 @@ def read_table(path: Path, spec: TableSpec) -> pl.DataFrame:
         InputError: no such file, not Parquet, damaged, another table, or a column differs.
     """
     with open_parquet(path) as file:
-        check_table(file, spec, path)
+        schema = file.schema_arrow
+        name = (schema.metadata or {}).get(TABLE_KEY, b"").decode()
+        if name and name != spec.name:
+            raise InputError(f"{path}: expected the table '{spec.name}', got '{name}'.")
+        _check_columns(schema, spec, path)
+        for field in spec.schema:
+            kind = schema.field(field.name).type
+            if kind != field.type:
+                raise InputError(
+                    f"{path}: column '{field.name}' of the table '{spec.name}': expected "
+                    f"{field.type}, got {kind}."
+                )
         rows = file.read(columns=spec.schema.names)
     return pl.from_arrow(rows.replace_schema_metadata(None))  # polars expects it to be text
-
-
-def check_table(file: pq.ParquetFile, spec: TableSpec, path: Path) -> None:
-    """Refuse a file that is not the declared table."""
-    schema = file.schema_arrow
-    name = (schema.metadata or {}).get(TABLE_KEY, b"").decode()
-    if name and name != spec.name:
-        raise InputError(f"{path}: expected the table '{spec.name}', got '{name}'.")
-    _check_columns(schema, spec, path)
-    for field in spec.schema:
-        kind = schema.field(field.name).type
-        if kind != field.type:
-            raise InputError(
-                f"{path}: column '{field.name}' of the table '{spec.name}': expected {field.type}, "
-                f"got {kind}."
-            )
 
 
 def read_foreign_table(path: Path, spec: TableSpec) -> pl.DataFrame:

@@ -23,49 +23,53 @@ def _column(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
     return pa.field(name, kind, nullable=False, metadata={"meaning": meaning})
 
 
+# Columns of several tables.
+_DATASET = _column("dataset", pa.string(), "Name of the dataset in the configuration.")
+_ENCODER = _column("encoder", pa.string(), "Name of the encoder in the configuration.")
+_REFINEMENT = _column("refinement", pa.string(), "Refinement, with its grid point.")
+_BACKBONE = _column("backbone", pa.string(), "Backbone, with its grid point.")
+_SEED = _column("seed", pa.int64(), "Seed of the run.")
+_REFINEMENT_ENTRY = _column("refinement_entry", pa.string(), "Name in the refinements' settings.")
+_BACKBONE_ENTRY = _column("backbone_entry", pa.string(), "Name in the backbones' settings.")
+_USER = _column("user", pa.int32(), "User index, dense from 0.")
+_USER_ID = _column("user_id", pa.string(), "The user's id in the source.")
+_ITEM_ID = _column("item_id", pa.string(), "The item's id in the source.")
+_TEXT_SHA256 = _column(
+    "text_sha256", pa.string(), "SHA-256 of the text's UTF-8 bytes, hexadecimal."
+)
+_SPLIT = _column("split", pa.string(), "valid or test.")
+_SLICE = _column("slice", pa.string(), "Which targets: all, or one of the slices.")
+_METRIC = _column("metric", pa.string(), "recall, ndcg or mrr.")
+_CUTOFF = _column("cutoff", pa.int32(), "K of metric@K.")
+_RUN = (_DATASET, _ENCODER, _REFINEMENT, _BACKBONE, _SEED)
+
+RUN = tuple(field.name for field in _RUN)  # what identifies a trained run
+VECTORS = RUN[:3]  # what identifies refined vectors
+
+
 def _table(name: str, key: tuple[str, ...], *columns: pa.Field) -> TableSpec:
     return TableSpec(name, key, pa.schema(columns))
-
-
-_IDENTITY = {
-    "dataset": _column("dataset", pa.string(), "Name of the dataset in the configuration."),
-    "encoder": _column("encoder", pa.string(), "Name of the encoder in the configuration."),
-    "refinement": _column("refinement", pa.string(), "Refinement, with its grid point."),
-    "backbone": _column("backbone", pa.string(), "Backbone, with its grid point."),
-    "seed": _column("seed", pa.int64(), "Seed of the run."),
-}
-RUN = tuple(_IDENTITY)  # what identifies a trained run
-VECTORS = ("dataset", "encoder", "refinement")  # what identifies refined vectors
-
-
-def _identity(*names: str) -> list[pa.Field]:
-    return [_IDENTITY[name] for name in names]
 
 
 INTERACTIONS = _table(
     "interactions",
     ("user", "position"),
-    _column("user", pa.int32(), "User index, dense from 0."),
+    _USER,
     _column("position", pa.int32(), "Position in the user's history, oldest is 0."),
     _column("item", pa.int32(), "Item index, dense from 1; 0 is padding, never stored."),
     _column("timestamp", pa.int64(), "Event time as the source gives it, in seconds."),
     _column("split", pa.string(), "train, valid or test."),
 )
 
-USERS = _table(
-    "users",
-    ("user",),
-    _column("user", pa.int32(), "User index, dense from 0."),
-    _column("user_id", pa.string(), "The user's id in the source."),
-)
+USERS = _table("users", ("user",), _USER, _USER_ID)
 
 ITEMS = _table(
     "items",
     ("item",),
     _column("item", pa.int32(), "Item index, dense from 1."),
-    _column("item_id", pa.string(), "The item's id in the source."),
+    _ITEM_ID,
     _column("text", pa.string(), "Text that the encoder encodes."),
-    _column("text_sha256", pa.string(), "SHA-256 of the text's UTF-8 bytes, hexadecimal."),
+    _TEXT_SHA256,
     _column("train_count", pa.int32(), "Events of the item in the train split."),
 )
 
@@ -79,7 +83,7 @@ DATA_REPORT = _table(
 SPECTRUM = _table(
     "spectrum",
     (*VECTORS, "component"),
-    *_identity(*VECTORS),
+    *_RUN[:3],
     _column("component", pa.int32(), "Component of the raw vectors, strongest is 1."),
     _column("singular_value", pa.float64(), "Singular value s of the raw vectors."),
     _column("gain", pa.float64(), "Singular value of the refined vectors before scaling."),
@@ -88,7 +92,7 @@ SPECTRUM = _table(
 GEOMETRY = _table(
     "geometry",
     (*VECTORS, "measure", "stage"),
-    *_identity(*VECTORS),
+    *_RUN[:3],
     _column("measure", pa.string(), "Name of the geometry measure."),
     _column("stage", pa.string(), "raw (the encoder's vectors) or refined."),
     _column("value", pa.float64(), "The measure's value."),
@@ -97,7 +101,7 @@ GEOMETRY = _table(
 TRAINING_CURVE = _table(
     "training_curve",
     (*RUN, "epoch"),
-    *_identity(*RUN),
+    *_RUN,
     _column("epoch", pa.int32(), "Epoch, first is 1."),
     _column("loss", pa.float64(), "Mean training loss per target, in nats."),
     _column("seconds", pa.float64(), "Training time of the epoch."),
@@ -112,9 +116,9 @@ TRAINING_CURVE = _table(
 RANKS = _table(
     "ranks",
     (*RUN, "split", "user"),
-    *_identity(*RUN),
-    _column("split", pa.string(), "valid or test."),
-    _column("user", pa.int32(), "User index, dense from 0."),
+    *_RUN,
+    _SPLIT,
+    _USER,
     _column("item", pa.int32(), "The held-out target item."),
     _column("rank", pa.float64(), "Rank of the target among all items, 1 is best."),
     _column("n_ties", pa.int32(), "Other items with exactly the target's score."),
@@ -122,22 +126,12 @@ RANKS = _table(
     _column("target_train_count", pa.int32(), "Events of the target in the train split."),
 )
 
-_SCORE = {
-    "slice": _column("slice", pa.string(), "Which targets: all, or one of the slices."),
-    "metric": _column("metric", pa.string(), "recall, ndcg or mrr."),
-    "cutoff": _column("cutoff", pa.int32(), "K of metric@K."),
-}
-_ENTRIES = {
-    "refinement": _column("refinement_entry", pa.string(), "Name in the refinements' settings."),
-    "backbone": _column("backbone_entry", pa.string(), "Name in the backbones' settings."),
-}
-
 METRICS = _table(
     "metrics",
     (*RUN, "split", "slice", "metric", "cutoff"),
-    *_identity(*RUN),
-    _column("split", pa.string(), "valid or test."),
-    *_SCORE.values(),
+    *_RUN,
+    _SPLIT,
+    *(_SLICE, _METRIC, _CUTOFF),
     _column("value", pa.float64(), "Mean over the slice's targets, in [0, 1]."),
     _column("n_targets", pa.int32(), "Targets in the slice; an empty slice has no row."),
 )
@@ -145,8 +139,8 @@ METRICS = _table(
 RUNS = _table(
     "runs",
     RUN,
-    *_identity(*RUN),
-    *_ENTRIES.values(),
+    *_RUN,
+    *(_REFINEMENT_ENTRY, _BACKBONE_ENTRY),
     _column("refinement_point", pa.string(), "The grid values of the refinement, as JSON."),
     _column("backbone_point", pa.string(), "The grid values of the backbone, as JSON."),
     _column("is_chosen", pa.bool_(), "True for its grid's best by validation."),
@@ -155,10 +149,10 @@ RUNS = _table(
 SELECTION = _table(
     "selection",
     ("dataset", "encoder", "refinement_entry", "backbone_entry", "refinement", "backbone"),
-    *_identity("dataset", "encoder"),
-    *_ENTRIES.values(),
-    *_identity("refinement", "backbone", "seed"),
-    *(_SCORE[name] for name in ("metric", "cutoff")),
+    *(_DATASET, _ENCODER),
+    *(_REFINEMENT_ENTRY, _BACKBONE_ENTRY),
+    *(_REFINEMENT, _BACKBONE, _SEED),
+    *(_METRIC, _CUTOFF),
     _column("value", pa.float64(), "The metric on the validation targets, in [0, 1]."),
     _column("is_chosen", pa.bool_(), "True for the grid point that goes on to all seeds."),
 )
@@ -169,12 +163,12 @@ COMPARISONS = _table(
         *("dataset", "encoder", "backbone_entry", "refinement_a", "refinement_b"),
         *("slice", "metric", "cutoff"),
     ),
-    *_identity("dataset", "encoder"),
-    _ENTRIES["backbone"],
+    *(_DATASET, _ENCODER),
+    _BACKBONE_ENTRY,
     _column("refinement_a", pa.string(), "Entry whose gain is asked for."),
     _column("refinement_b", pa.string(), "Entry that it is compared with."),
     _column("role", pa.string(), "What b is to a: baseline, best_baseline, or both."),
-    *_SCORE.values(),
+    *(_SLICE, _METRIC, _CUTOFF),
     _column("n_users", pa.int32(), "Test users of the slice, all ranked by both."),
     _column("n_seeds", pa.int32(), "Seeds that both have, averaged for each user."),
     _column("mean_a", pa.float64(), "The metric of a, mean over users and seeds."),
@@ -192,7 +186,7 @@ COMPARISONS = _table(
 GAPS = _table(
     "gaps",
     RUN,
-    *_identity(*RUN),
+    *_RUN,
     _column("stage", pa.string(), "Step that the run stopped at: its output is not there."),
     _column("reason", pa.string(), "Last line of that step's log; empty if it has none."),
 )
@@ -201,23 +195,23 @@ HISTORIES = _table(
     "histories",
     ("user_id", "position"),
     _column("user_id", pa.string(), "Id of a user, of the caller's choice."),
-    _column("item_id", pa.string(), "The item's id in the source."),
+    _ITEM_ID,
     _column("position", pa.int64(), "Order of the user's events, oldest is least."),
 )
 
 RECOMMENDATIONS = _table(
     "recommendations",
     ("user_id", "rank"),
-    USERS.schema.field("user_id"),
+    _USER_ID,
     _column("rank", pa.int32(), "Rank in the user's list, 1 is the best."),
-    ITEMS.schema.field("item_id"),
+    _ITEM_ID,
     _column("score", pa.float32(), "Inner product of the user's query and the item."),
 )
 
 COLD_ITEMS = _table(
     "cold_items",
     (*RUN, "vectors", "targets", "candidates", "metric", "cutoff"),
-    *_identity(*RUN),
+    *_RUN,
     _column(
         "vectors",
         pa.string(),
@@ -226,19 +220,12 @@ COLD_ITEMS = _table(
     ),
     _column("targets", pa.string(), "new: items hidden from training; known: all others."),
     _column("candidates", pa.string(), "What a target is ranked among: all or new items."),
-    _column("metric", pa.string(), "recall, ndcg or mrr."),
-    _column("cutoff", pa.int32(), "K of metric@K."),
+    _METRIC,
+    _CUTOFF,
     _column("value", pa.float64(), "Mean over the test targets, in [0, 1]."),
     _column("n_targets", pa.int32(), "Test targets that are averaged over."),
     _column("n_candidates", pa.int32(), "Items that each is ranked among."),
 )
-
-
-_VECTOR_COLUMNS = {
-    "item_vectors": [ITEMS.schema.field("item"), ITEMS.schema.field("item_id")],
-    "query_vectors": [USERS.schema.field("user_id")],
-    "text_vectors": [ITEMS.schema.field("text_sha256")],
-}
 
 
 def vector_table(name: str, dim: int, kind: pa.DataType) -> TableSpec:
@@ -249,8 +236,11 @@ def vector_table(name: str, dim: int, kind: pa.DataType) -> TableSpec:
         dim: Entries of one vector.
         kind: float16 or float32.
     """
-    element = pa.field("element", kind, nullable=False)
+    columns = {
+        "item_vectors": (ITEMS.schema.field("item"), _ITEM_ID),
+        "query_vectors": (_USER_ID,),
+        "text_vectors": (_TEXT_SHA256,),
+    }[name]
     meaning = "The vector; unit length if the provenance says so."
-    vector = _column("vector", pa.list_(element, dim), meaning)
-    columns = _VECTOR_COLUMNS[name]
+    vector = _column("vector", pa.list_(pa.field("element", kind, nullable=False), dim), meaning)
     return _table(name, (columns[0].name,), *columns, vector)

@@ -56,7 +56,9 @@ def read_tensors(path: Path, *names: str) -> tuple[dict[str, np.ndarray], Proven
     _check_sound(path, note, arrays.items())
     missing = [name for name in names if name not in arrays]
     if missing:
-        raise InputError(f"{path}: tensor '{missing[0]}' is missing; found {', '.join(arrays)}.")
+        raise InputError(
+            f"{path}: tensor '{missing[0]}' is missing; the file has {', '.join(arrays)}."
+        )
     return arrays, Provenance.from_json(str(note["provenance"]), path)
 
 
@@ -72,11 +74,11 @@ def list_tensors(path: Path) -> tuple[list[Listed], str | None]:
     with _opened(path) as (file, note):
         names = sorted(file.keys())
         slices = {name: file.get_slice(name) for name in names}
-        found = [Listed(n, each.get_dtype(), each.get_shape()) for n, each in slices.items()]
+        listed = [Listed(n, part.get_dtype(), part.get_shape()) for n, part in slices.items()]
         if note is None:
-            return found, None
+            return listed, None
         _check_sound(path, note, ((name, file.get_tensor(name)) for name in names))
-    return found, str(note["provenance"])
+    return listed, str(note["provenance"])
 
 
 @contextmanager
@@ -109,10 +111,10 @@ def _save(arrays: dict[str, np.ndarray], path: Path, metadata: dict[str, str]) -
     try:
         save_file(arrays, path, metadata=metadata)
     except SafetensorError as refusal:
-        found = re.search(r"\(os error (\d+)\)", str(refusal))
-        if found is None:
+        match = re.search(r"\(os error (\d+)\)", str(refusal))
+        if match is None:
             raise
-        raise OSError(int(found[1]), os.strerror(int(found[1]))) from None
+        raise OSError(int(match[1]), os.strerror(int(match[1]))) from None
 
 
 def _digest(arrays: Iterable[tuple[str, np.ndarray]]) -> str:

@@ -67,39 +67,23 @@ def read_or_refuse(read, path):
 
 
 @kinds
-def test_no_flipped_bit_of_any_byte_is_read_as_another_content(tmp_path, write, read):
+def test_no_flipped_bit_and_no_cut_is_read_as_another_content(tmp_path, write, read):
     path = tmp_path / "file"
     write(path)
     content, whole = path.read_bytes(), read(path)
-    bits = np.random.default_rng(0).integers(0, 8, size=len(content))
-    n_refused = 0
-    for offset, bit in enumerate(bits):
+    rng = np.random.default_rng(0)
+    n_refused, offsets = 0, rng.permutation(len(content))[: len(content) // 2]
+    for offset in offsets:
         damaged = bytearray(content)
-        damaged[offset] ^= 1 << int(bit)
+        damaged[offset] ^= 1 << int(rng.integers(8))
         path.write_bytes(damaged)
         value = read_or_refuse(read, path)
-        assert value is None or value == whole, (offset, bit)
+        assert value is None or value == whole, offset
         n_refused += value is None
-    assert n_refused > 0.9 * len(content)
-
-
-@kinds
-def test_no_cut_is_read(tmp_path, write, read):
-    path = tmp_path / "file"
-    write(path)
-    content = path.read_bytes()
-    for size in range(0, len(content), 7):
+    assert n_refused > 0.9 * len(offsets)
+    for size in range(0, len(content), 13):
         path.write_bytes(content[:size])
         assert read_or_refuse(read, path) is None, size
-
-
-def test_a_file_that_changes_while_a_process_lives_is_looked_at_again(tmp_path):
-    path = tmp_path / "users.parquet"
-    write_table(path)
-    read_table(path)
-    flip(path)
-    with pytest.raises(InputError, match=r"users\.parquet: damaged, its checksum differs; delete"):
-        read_table(path)
 
 
 def test_a_table_of_someone_else_needs_no_digest(tmp_path):
@@ -114,17 +98,21 @@ def flip(path):
     path.write_bytes(content)
 
 
-def cut(path):
-    path.write_bytes(path.read_bytes()[:-9])
+def test_a_file_that_changes_while_a_process_lives_is_read_again(tmp_path):
+    path = tmp_path / "users.parquet"
+    write_table(path)
+    read_table(path)
+    flip(path)
+    with pytest.raises(InputError, match=r"users\.parquet: damaged, its checksum differs; delete"):
+        read_table(path)
 
 
-@pytest.mark.parametrize("harm", [flip, cut])
 @pytest.mark.parametrize("name", ["interactions", "items", "vectors"])
-def test_a_stage_that_is_given_a_harmed_table_says_which_and_writes_nothing(
-    tmp_path, capsys, harm, name
+def test_a_stage_that_is_given_a_damaged_table_says_which_and_writes_nothing(
+    tmp_path, capsys, name
 ):
     write_inputs(tmp_path)
-    harm(tmp_path / f"{name}.parquet")
+    flip(tmp_path / f"{name}.parquet")
     before = sorted(tmp_path.iterdir())
     assert train_backbone.main(train_options(tmp_path)) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()

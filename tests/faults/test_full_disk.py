@@ -69,6 +69,9 @@ def small_files():
     signal.signal(signal.SIGXFSZ, handler)
 
 
+WAY_OUT = "the old file stands, free some space and run again"
+
+
 @kinds
 def test_a_full_disk_is_one_line_with_the_files_name_and_the_old_file_stands(
     tiny_disk, capsys, write
@@ -86,9 +89,6 @@ def test_a_limit_on_the_size_of_files_is_the_same(small_files, tmp_path, capsys,
     line = refused(capsys, write, path)
     assert line == f"{path}: {os.strerror(errno.EFBIG)}; {WAY_OUT}"
     assert list(tmp_path.iterdir()) == []
-
-
-WAY_OUT = "the old file stands, free some space and run again"
 
 
 def test_of_several_tables_none_is_new_when_the_last_finds_no_room(tiny_disk):

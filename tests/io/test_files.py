@@ -28,8 +28,10 @@ def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(tmp_path):
 
 
 def test_a_written_file_has_the_permissions_of_any_other(tmp_path):
-    files.write_text(tmp_path / "a", "x")
-    (tmp_path / "plain").write_text("x")
+    with files.atomic_path(tmp_path / "a") as temporary:
+        temporary.unlink()
+        temporary.touch(0o600)  # as some libraries write
+    (tmp_path / "plain").touch()
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
@@ -50,6 +52,14 @@ def test_an_unchanged_file_is_read_once_for_its_digest_and_its_checksum(tmp_path
         assert files._read_checksums.cache_info().misses == n_read + 1
 
 
+def test_a_young_file_is_read_again_even_if_its_time_is_the_same(tmp_path):
+    path, now = tmp_path / "a", time.time()
+    for content in (b"1", b"2"):
+        path.write_bytes(content)
+        os.utime(path, (now, now))
+        assert files.sha256_file(path) == hashlib.sha256(content).hexdigest()
+
+
 def test_json_has_sorted_keys(tmp_path):
     files.write_json(tmp_path / "a.json", {"b": 1, "a": "\u00e9"})
     assert (tmp_path / "a.json").read_text() == '{\n  "a": "\u00e9",\n  "b": 1\n}\n'
@@ -59,7 +69,6 @@ KILLED_WRITER = """
 import os, signal, sys
 from pathlib import Path
 from ace_steps.io import files
-from tests.conftest import ROOT
 with files.atomic_path(Path(sys.argv[1])) as temporary:
     temporary.write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)

@@ -1,7 +1,5 @@
 """Parquet: declared tables, written whole or in pieces; refusals."""
 
-import re
-
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -42,11 +40,11 @@ def test_a_table_comes_back_sorted_with_its_provenance(tmp_path):
     assert meaning == b"The user's id in the source."
 
 
-@pytest.mark.parametrize(("text", "message"), [*UNUSABLE_NOTES.items(), (b"\xff", "not JSON")])
-def test_a_note_that_cannot_be_used_is_refused_by_the_files_name(tmp_path, text, message):
+@pytest.mark.parametrize("text", [*UNUSABLE_NOTES, b"\xff"])
+def test_a_note_that_cannot_be_used_is_refused_by_the_files_name(tmp_path, text):
     path = tmp_path / "users.parquet"
     pq.write_table(pa.table({"x": [1]}).replace_schema_metadata({"ace": text}), path)
-    with pytest.raises(InputError, match=rf"users\.parquet: .*{re.escape(message)}"):
+    with pytest.raises(InputError, match=r"users\.parquet: its provenance cannot be used"):
         read_provenance(path)
 
 
@@ -76,14 +74,11 @@ def test_a_key_of_several_columns_may_repeat_in_each(tmp_path):
     assert read_table(tmp_path / "h", HISTORIES).to_dict(as_series=False) == events
 
 
-def test_the_wrong_table_is_refused(tmp_path):
-    write_table(users(0), USERS, tmp_path / "u.parquet", NOTE)
-    with pytest.raises(InputError, match=r"u\.parquet: expected the table 'items', got 'users'"):
-        read_table(tmp_path / "u.parquet", ITEMS)
-
-
-def test_a_missing_column_and_a_wrong_type_are_refused(tmp_path):
+def test_another_table_a_missing_column_and_a_wrong_type_are_refused(tmp_path):
     path = tmp_path / "x.parquet"
+    write_table(users(0), USERS, path, NOTE)
+    with pytest.raises(InputError, match=r"x\.parquet: expected the table 'items', got 'users'"):
+        read_table(path, ITEMS)
     pq.write_table(pa.table({"item": [1], "vector": [2.0]}), path)
     with pytest.raises(InputError, match=r"column 'user' of .*'interactions' is missing; .* item"):
         read_table(path, INTERACTIONS)

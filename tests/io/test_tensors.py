@@ -1,37 +1,25 @@
 """Safetensors with provenance and a checksum; the note of how an artifact was made."""
 
-import json
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from ace_steps.errors import InputError
-from ace_steps.io.files import sha256_text
 from ace_steps.io.provenance import Provenance
 from ace_steps.io.tensors import read_tensors, write_tensors
 
 NOTE = Provenance(step="s", settings={"x": 1.5}, inputs={"a": "00"}, facts={"ä": [1]})
 ARRAYS = {"b": np.arange(6.0).reshape(2, 3), "a": np.array([1, 2], np.int64), "e": np.empty((0, 2))}
-USABLE_NOTE = {"step": "s", "settings": {}, "inputs": {}, "facts": {}, "version": "1"}
-UNUSABLE_NOTES = {  # what a file may carry under our key, and what its refusal names
-    "{}": "'facts'",
-    "[1]": "got [1]",
-    "null": "got None",
-    "x": "not JSON",
-    "": "not JSON",
-    json.dumps({**USABLE_NOTE, "when": "today"}): "'when'",
-    json.dumps({**USABLE_NOTE, "settings": [1]}): "'settings'",
-    json.dumps({**USABLE_NOTE, "version": 1}): "'version'",
-}
-
-
-def test_a_note_comes_back_from_text_and_bytes():
-    assert Provenance.from_json(NOTE.to_json(), Path("f")) == NOTE
-    assert Provenance.from_json(NOTE.to_json().encode(), Path("f")) == NOTE
+UNUSABLE_NOTES = [
+    "{}",
+    "[1]",
+    "x",
+    "",
+    '{"step": "s", "when": 1}',
+    '{"step": "s", "settings": [1]}',
+]
 
 
 def test_arrays_and_provenance_come_back(tmp_path):
@@ -74,21 +62,11 @@ def test_a_file_without_a_note_of_ours_is_refused(tmp_path, note):
         read_tensors(path)
 
 
-def test_a_checksum_that_is_no_text_is_a_damaged_file(tmp_path):
+def test_a_note_that_cannot_be_used_is_refused_by_the_files_name(tmp_path):
     path = tmp_path / "t.safetensors"
     save_file({"a": np.zeros(2)}, path, metadata={"ace": '{"sha256": [1], "provenance": "{}"}'})
     with pytest.raises(InputError, match=r"t\.safetensors: damaged, its checksum differs"):
         read_tensors(path)
-
-
-@pytest.mark.parametrize(("text", "message"), UNUSABLE_NOTES.items())
-def test_a_note_that_cannot_be_used_is_refused_by_the_files_name(tmp_path, text, message):
-    path = tmp_path / "t.safetensors"
-    write_tensors(path, ARRAYS, NOTE)
-    with safe_open(path, framework="numpy") as file:
-        note = json.loads(file.metadata()["ace"])
-    note |= {"provenance": text, "provenance_sha256": sha256_text(text)}
-    save_file(ARRAYS, path, metadata={"ace": json.dumps(note)})
-    with pytest.raises(InputError, match=rf"t\.safetensors: .*{re.escape(message)}") as refusal:
-        read_tensors(path)
-    assert "\n" not in str(refusal.value)
+    for text in UNUSABLE_NOTES:
+        with pytest.raises(InputError, match=r"f: its provenance cannot be used"):
+            Provenance.from_json(text, Path("f"))
