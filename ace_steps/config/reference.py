@@ -84,15 +84,8 @@ def schema() -> Fragment:
     definitions["encoders"] = _encoder(definitions, _public("encoders"))
     for kind in ("refinements", "backbones"):
         key, registry = NAMED_BY[kind]
-        definitions[kind] = {
-            "type": "object",
-            "required": [key],
-            "properties": {key: {"enum": list(registry)}},
-            "allOf": [
-                {"if": _has(key, [name]), "then": _reference(entry)}
-                for name, entry in registry.items()
-            ],
-        }
+        options = [_reference(entry) | {"required": [key]} for entry in registry.values()]
+        definitions[kind] = {"anyOf": options}
     for kind in KINDS:
         top["properties"][kind] |= _entries(kind)
     return {
@@ -123,22 +116,15 @@ def _entries(kind: str) -> Fragment:
 
 def _dataset(definitions: dict[str, Fragment], sources: dict[str, dict]) -> Fragment:
     """A dataset: the reader that it names, or that its source is for, else tables."""
-    source = definitions["TableSettings"]["properties"]["source"]
-    any_source = _one_of(source, sources)
-    by_reader = _reference(READERS["table"])
+    options = []
     for name, entry in READERS.items():
-        public = [key for key, known in sources.items() if known["reader"] == name]
         keys = definitions[entry.settings]["properties"]
+        public = [source for source, known in sources.items() if known["reader"] == name]
         keys["source"] = _one_of(keys["source"], public)
-        of_source = [_has("source", public)] if public else []
-        test = {"anyOf": [_has("reader", [name]), *of_source]}
-        by_reader = {"if": test, "then": _reference(entry), "else": by_reader}
-    return {
-        "type": "object",
-        "oneOf": [_given("source", without=ROLES), _given(*ROLES, without=("source",))],
-        "properties": {"reader": {"enum": list(READERS)}, "source": any_source},
-        **by_reader,
-    }
+        is_named = {} if name == "table" else {"anyOf": [_given("reader"), _given("source")]}
+        options.append(_reference(entry) | is_named)
+    origins = [_given("source", without=ROLES), _given(*ROLES, without=("source",))]
+    return {"oneOf": origins, "anyOf": options}
 
 
 def _encoder(definitions: dict[str, Fragment], sources: dict[str, dict]) -> Fragment:
@@ -146,16 +132,7 @@ def _encoder(definitions: dict[str, Fragment], sources: dict[str, dict]) -> Frag
     local = definitions["LocalEncoderSettings"]
     local["properties"]["source"] = _one_of(local["properties"]["source"], sources)
     local["oneOf"] = [_given(key) for key in ("source", "path", "hub")]
-    return {
-        "type": "object",
-        "if": {"required": ["api"]},
-        "then": {"$ref": "#/$defs/ApiEncoderSettings"},
-        "else": {
-            "if": {"required": ["vectors"]},
-            "then": {"$ref": "#/$defs/PrecomputedSettings"},
-            "else": {"$ref": "#/$defs/LocalEncoderSettings"},
-        },
-    }
+    return {"anyOf": [{"$ref": f"#/$defs/{model.__name__}"} for model in ENCODERS.values()]}
 
 
 def _one_of(field: Fragment, sources: Iterable[str]) -> Fragment:
@@ -166,11 +143,6 @@ def _one_of(field: Fragment, sources: Iterable[str]) -> Fragment:
 
 def _reference(entry: Entry) -> Fragment:
     return {"$ref": f"#/$defs/{entry.settings}"}
-
-
-def _has(key: str, values: list[str]) -> Fragment:
-    """Objects in which a key has one of some values."""
-    return {"type": "object", "required": [key], "properties": {key: {"enum": values}}}
 
 
 def _given(*keys: str, without: Iterable[str] = ()) -> Fragment:
