@@ -25,8 +25,7 @@ checkpoint select_points:
         " --ranks {input.ranks:q}"
         " --refinement-entry {wildcards.refinement_entry}"
         " --backbone-entry {wildcards.backbone_entry}"
-        " --metric {params.metric}"
-        " --cutoff {params.cutoff}"
+        " --metric {params.metric} --cutoff {params.cutoff}"
         " --selection {output:q}"
         " > {log:q} 2>&1"
 
