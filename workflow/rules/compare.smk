@@ -1,5 +1,5 @@
-# Every point of every grid runs on the first seed; a choice by validation in each cell (dataset,
-# encoder, refinement entry, backbone entry) decides which point goes on to all seeds.
+# Every grid point runs on the first seed; a choice by validation in each cell (dataset,
+# encoder, refinement entry, backbone entry) decides which one goes on to all seeds.
 
 
 checkpoint select_points:
