@@ -1,28 +1,25 @@
 """Grid points and runs of a configuration."""
 
 import re
+from functools import partial
 
 import pytest
 
-from ace_steps.backbones.sasrec import SasRecSettings
 from ace_steps.config import grid
 from ace_steps.errors import InputError
-from ace_steps.refine.ace import AceSettings
-from ace_steps.refine.random_init import RandomSettings
-from ace_steps.refine.spectral import SvdSettings
+from ace_steps.registry import BACKBONES, REFINEMENTS
 
 
-def ace(**values):
+def refinement(method, **values):
     """A refinement's resolved settings as JSON values."""
-    return AceSettings.model_validate(values).as_json()
+    return REFINEMENTS[method].settings_class().model_validate(values).as_json()
 
 
-def svd(**values):
-    return SvdSettings.model_validate(values).as_json()
+ace, svd = partial(refinement, "ace"), partial(refinement, "svd")
 
 
 def sasrec(**values):
-    return SasRecSettings.model_validate(values).as_json()
+    return BACKBONES["sasrec"].settings_class().model_validate(values).as_json()
 
 
 def test_an_entry_without_lists_and_of_defaults_is_one_grid_point_of_its_own_name():
@@ -91,7 +88,7 @@ PLAN = grid.Plan(
     {
         "datasets": {"d": {}},
         "encoders": {"e": {}, "f": {}},
-        "refinements": {"random": RandomSettings().as_json(), "r": ace(lambda_=[1, 2])},
+        "refinements": {"random": refinement("random"), "r": ace(lambda_=[1, 2])},
         "backbones": {"b": sasrec(training={"lr": [3, 4]})},
         "seeds": [7, 8],
     }
