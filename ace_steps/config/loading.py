@@ -163,7 +163,7 @@ def _parsed(text: str, where: str) -> tuple[dict, list[Mistake]]:
         mark = getattr(fault, "problem_mark", None)
         place = f"line {mark.line + 1}: " if mark else ""
         parts = (getattr(fault, "context", None), getattr(fault, "problem", None))
-        problem = ": ".join(part for part in parts if part) or str(fault)
+        problem = ": ".join(part for part in parts if part) or " ".join(str(fault).split())
         raise InputError(f"{where}: {place}not readable as YAML: {problem}") from None
     if not isinstance(values, dict):
         raise InputError(f"{where}: {wrong_kind(MAPPING, values)}")

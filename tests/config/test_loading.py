@@ -103,6 +103,7 @@ UNREADABLE = {
     "a list as a key": ("? [a, b]\n: 1\n", "line 1"),
     "a list": ("- a\n", "a mapping of keys to values"),
     "nothing": ("# later\n", "nothing"),
+    "a control character": ("a: \x07\n", "special characters"),
     "an impossible date": ("a: 2019-02-31\n", "day"),
 }
 
