@@ -45,7 +45,7 @@ DEFAULT_ENTRIES: dict[str, dict[str, dict]] = {
 
 
 class Selection(Settings):
-    """What decides between the grid points of an entry."""
+    """How one of an entry's grid points is chosen."""
 
     metric: Literal["recall", "ndcg", "mrr"] = Field(
         "ndcg", description="Metric on the validation items."
@@ -54,13 +54,13 @@ class Selection(Settings):
 
 
 class Statistics(Settings):
-    """How results are sliced and compared; nothing is trained anew when it changes."""
+    """How results are sliced and compared; a change trains nothing again."""
 
     metrics: Annotated[list[MetricAtCutoff], Distinct] = Field(
         ["recall@20", "ndcg@20"],
         min_length=1,
         description="Metrics that differences are tested on: recall@K, ndcg@K or mrr@K with K 1, "
-        "5, 10, 20 or 50; every one of them enters Holm's correction.",
+        "5, 10, 20 or 50; each one enters Holm's correction.",
     )
     alpha: Share = Field(
         0.05, description="Corrected p below which a difference is marked as significant."
@@ -105,13 +105,13 @@ class ColdItems(Settings):
     seed: Seed = Field(0, description="Which items are hidden; the same for every run.")
     in_report: bool = Field(
         False,
-        description="Whether the report waits for these tables, so that a plain `snakemake` makes "
-        "them; otherwise it shows those that are there.",
+        description="Whether a plain `snakemake` makes these tables for the report; otherwise the "
+        "report shows those that are there.",
     )
 
 
 class Pathvars(Settings):
-    """Where things are put."""
+    """Folders of what a run reads and writes."""
 
     results: str | None = Field(
         None, min_length=1, description="Folder of the artifacts; null is results/<experiment>."
@@ -141,42 +141,44 @@ class Experiment(Settings):
     )
     dim: Count = Field(
         128,
-        description="Dimensions of every refined vector and backbone, where it is not said there.",
+        description="Dimension of every refined vector and of every backbone.",
     )
     datasets: dict[Name, Any] = Field(
-        min_length=1, description="Logs and item texts, by a name of yours."
+        min_length=1, description="Logs and item texts, by names of your choice."
     )
     encoders: dict[Name, Any] = Field(
-        min_length=1, description="What turns an item's text into a vector, by a name of yours."
+        min_length=1,
+        description="What turns item texts into vectors, by names of your choice.",
     )
     refinements: dict[Name, Any] = Field(
         DEFAULT_ENTRIES["refinements"],
         min_length=1,
-        description="What becomes of the vectors before training. `method` is the entry's own name "
-        "where it is left out.",
+        description="How the vectors are transformed before training. `method` defaults to the "
+        "entry's own name.",
     )
     backbones: dict[Name, Any] = Field(
         DEFAULT_ENTRIES["backbones"],
         min_length=1,
-        description="Sequential recommenders. `model` is the entry's own name where it is left "
-        "out.",
+        description="Sequential recommenders. `model` defaults to the entry's own name.",
     )
     seeds: Annotated[list[Seed], Distinct] = Field(
         [1],
         min_length=1,
-        description="Each fixes initial weights, data order and dropout; every grid point runs on "
-        "the first, the chosen ones on all.",
+        description="Each fixes initial weights, data order and dropout. Every grid point runs on "
+        "the first seed, the chosen ones on all.",
     )
-    selection: Selection = Field(Selection(), description="What decides between grid points.")
+    selection: Selection = Field(
+        Selection(), description="How one of an entry's grid points is chosen."
+    )
     statistics: Statistics = Field(Statistics(), description="How results are compared.")
     report_on: Literal["planned", "finished"] = Field(
         "planned",
-        description="planned: the report waits for every run; finished: it is made of the runs "
-        "that are there, nothing is trained for it, and it says what is missing and why.",
+        description="planned: the report waits for every run. finished: it uses the runs that are "
+        "there, trains nothing, and says what is missing and why.",
     )
     recommend: Recommend = Field(Recommend(), description="Lists of items for users.")
     cold_items: ColdItems = Field(ColdItems(), description="The experiment with new items.")
-    pathvars: Pathvars = Field(Pathvars(), description="Where things are put.")
+    pathvars: Pathvars = Field(Pathvars(), description="Folders of what a run reads and writes.")
 
     _origins: dict[str, dict[str, str]] = PrivateAttr(default_factory=dict)
 

@@ -23,16 +23,14 @@ ROOT = Path(__file__).parents[2]
 SCHEMA, PAGE = "workflow/schemas/config.schema.json", "docs/configuration.md"
 MARK = "<!-- What follows is written by python -m ace_steps.config.reference; edit above. -->"
 KIND_TEXTS = {
-    "datasets": "By a name of yours. With `source` nothing else is needed; files of your own are "
-    "`interactions`, the log, and `items`, the catalog, in the format of a `reader`, which is "
-    "`table` where it is left out.",
-    "encoders": "By a name of yours. One of `source`, `path`, `hub`, `api` and `vectors` says "
-    "which kind it is.",
-    "refinements": "By a name of yours: a `method`, which is left out where the entry is called "
-    "like it. Without this section they are `random` (std 0.02 and 0.1), `svd`, `whitening` and "
-    "`ace`.",
-    "backbones": "By a name of yours: a `model`, which is left out where the entry is called like "
-    "it. Without this section it is `sasrec`.",
+    "datasets": "Give `source`, or files of your own: `interactions`, the log, and `items`, the "
+    "catalog, in the format of a `reader` (`table` if you name none).",
+    "encoders": "One of the keys `source`, `path`, `hub`, `api` and `vectors` says which kind an "
+    "entry is.",
+    "refinements": "`method` may be left out of an entry that has the method's name. Without this "
+    "section the refinements are `random` (std 0.02 and 0.1), `svd`, `whitening` and `ace`.",
+    "backbones": "`model` may be left out of an entry that has the model's name. Without this "
+    "section the backbone is `sasrec`.",
 }
 ENCODERS = {
     "A model that runs here": LocalEncoderSettings,
@@ -187,7 +185,7 @@ def _classes(kind: str, definitions: dict[str, Fragment]) -> Iterator[str]:
         key, registry = NAMED_BY[kind]
         classes = {f"`{key}: {name}`": entry.settings for name, entry in registry.items()}
         shared = [row for row in _rows(SHARED[kind].__name__, definitions) if row[0] != f"`{key}`"]
-        yield "### Keys that all of them have"
+        yield "### Keys of all entries"
         yield _key_table(
             (name, "the experiment's" if name == "`dim`" else default, *rest)
             for name, default, *rest in shared
