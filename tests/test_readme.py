@@ -55,6 +55,14 @@ def test_every_step_rule_and_script_that_a_page_names_is_there(page):
         assert (ROOT / "benchmarks" / script).is_file(), script
 
 
+def test_the_examples_of_own_data_are_configurations():
+    page = (ROOT / "docs/data.md").read_text()
+    examples = re.findall(r"```yaml\n(.*?)```", page, re.S)
+    assert len(examples) == 2
+    for example in examples:
+        assert loading.resolve(yaml.safe_load(example)).datasets["shop"].reader == "table"
+
+
 def test_the_artifact_table_names_what_the_rules_write():
     page = (ROOT / "docs/artifacts.md").read_text()
     rules = "".join(file.read_text() for file in (ROOT / "workflow/rules").glob("*.smk"))
