@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+from pydantic.json_schema import models_json_schema
 
 from ace_steps.backbones.settings import BackboneSettings
 from ace_steps.config.experiment import DEFAULT_ENTRIES, KINDS, NAME, Experiment, Registries
@@ -48,23 +48,16 @@ Fragment = dict[str, Any]  # a part of a JSON schema
 Row = tuple[str, str, str, str]  # of the page: key, default, values, meaning
 
 
-class _Untitled(GenerateJsonSchema):
-    """JSON schemas without titles of fields, which would repeat the key."""
-
-    def field_title_should_be_set(self, schema: Any) -> bool:
-        """No field has a title."""
-        return False
-
-
 def _class_schemas() -> dict[str, Fragment]:
     """The schema of every settings class of a configuration, by class name."""
     entries = [entry for _, registry in NAMED_BY.values() for entry in registry.values()]
     models = [Experiment, *ENCODERS.values(), *SHARED.values()]
     models += [entry.settings_class() for entry in entries]
     inputs = [(model, "validation") for model in models]
-    definitions = models_json_schema(inputs, schema_generator=_Untitled)[1]["$defs"]
+    definitions = models_json_schema(inputs)[1]["$defs"]
     for definition in definitions.values():
-        del definition["title"]
+        for titled in (definition, *definition["properties"].values()):
+            titled.pop("title", None)  # which repeats the key
         definition["description"] = " ".join(definition["description"].split())
     return definitions
 
@@ -209,8 +202,8 @@ def _rows(name: str, definitions: dict[str, Fragment], prefix: str = "") -> Iter
         if sections:
             values = "section or null" if "anyOf" in field else "section"
         default = "required" if key in model.get("required", ()) else _default(field)
-        said = [definitions[section]["description"] for section in sections]
-        meaning = field.get("description") or "".join(said)
+        of_section = [definitions[section]["description"] for section in sections]
+        meaning = field.get("description") or "".join(of_section)
         yield f"`{prefix}{key}`", default, values, _escaped(meaning)
         for section in sections:
             yield from _rows(section, definitions, f"{prefix}{key}.")
