@@ -187,25 +187,24 @@ def notes(experiment: Experiment, *, is_default: bool) -> list[str]:
             f"was run here add --configfile {others[0]} after the targets"
         ]
     try:
-        last = yaml.safe_load((results / "config.yaml").read_text(encoding="utf-8"))
-        before = _foundations(last)
+        before = _foundations(yaml.safe_load((results / "config.yaml").read_text("utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
         return []  # nothing was run, or the file is not one that a run left
-    resolved = experiment.as_json()
-    now = _foundations(resolved)
-    remarks = []
-    for place in sorted(before.keys() | now.keys()):
-        kind, name, *_ = place.split(".")
-        is_in_both = name in last[kind] and name in resolved[kind]
-        if is_in_both and before.get(place) != now.get(place):
-            remarks.append(
-                f"{place} was {json.dumps(before.get(place))} in the last run and is "
-                f"{json.dumps(now.get(place))} now: what was made from it is made anew in its "
-                "place; another name of the experiment keeps both"
-            )
-    return remarks
+    now = _foundations(experiment.as_json())
+    return [
+        f"{place}.{key} was {json.dumps(before[place].get(key))} in the last run and is "
+        f"{json.dumps(now[place].get(key))} now: what was made from it is made anew in its place; "
+        "another name of the experiment keeps both"
+        for place in sorted(before.keys() & now.keys())
+        for key in sorted(before[place].keys() | now[place].keys())
+        if before[place].get(key) != now[place].get(key)
+    ]
 
 
-def _foundations(experiment: dict) -> dict[str, object]:
-    """Every value of the datasets and encoders, whose names do not hold them, by dotted key."""
-    return dict(leaves({kind: experiment[kind] for kind in ("datasets", "encoders")}))
+def _foundations(experiment: dict) -> dict[str, dict]:
+    """The values of each dataset and encoder, whose names, unlike others', do not hold them."""
+    return {
+        f"{kind}.{name}": dict(leaves(entry))
+        for kind in ("datasets", "encoders")
+        for name, entry in experiment[kind].items()
+    }

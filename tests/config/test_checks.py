@@ -199,8 +199,9 @@ def test_a_change_whose_results_have_a_name_of_their_own_is_not_noted(has_run):
     encoders = small()["encoders"] | {"other": {"source": "smollm2-135m"}}
     changes = {"refinements": {"ace": {"lambda": 7}}, "seeds": [5], "encoders": encoders}
     assert notes(has_run, **changes) == []
-    (has_run / "shop/config.yaml").write_text("a: [")
-    assert notes(has_run, datasets={"ml": {"source": "ml-1m"}}) == []
+    for text in ("a: [", "- 1", "{datasets: 3, encoders: {}}", "{datasets: {ml: 3}, encoders: {}}"):
+        (has_run / "shop/config.yaml").write_text(text)
+        assert notes(has_run, datasets={"ml": {"source": "ml-1m"}}) == []
 
 
 def test_the_workflows_own_experiment_after_a_run_of_ones_own_is_noted(has_run):
