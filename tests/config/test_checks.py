@@ -121,6 +121,7 @@ def test_an_encoders_file_that_is_not_there_is_refused_at_its_key(entry, key):
     lines = mistakes(encoders={"e": entry}, refinements={"random": {}})
     assert [line.split(": ")[0] for line in lines] == [f"encoders.e.{key}"]
     assert "nowhere" in lines[0]
+    assert loading.resolve(small(encoders={"e": entry}))  # where the files are not looked at
 
 
 def test_a_model_folder_that_lacks_files_is_refused_with_every_one(tmp_path):
@@ -148,6 +149,8 @@ def test_a_dim_over_the_encoders_is_refused_for_every_method_that_it_binds():
     assert_accepted(dim=64, encoders=truncated)
     sections = {"encoders": truncated, "refinements": {"svd": {}}}
     assert_only_mistake("refinements.svd.dim", "64", **sections)
+    assert len(mistakes(seeds=[], **sections)) == 2
+    assert_only_mistake("dim", "'x'", dim="x", **sections)  # the default in its place is not told
 
 
 def test_groups_that_do_not_divide_the_encoders_dim_are_refused():
