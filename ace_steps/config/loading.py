@@ -23,10 +23,11 @@ def load(*sources: str | Path, with_files: bool = False) -> Experiment:
         with_files: Whether the user's own files are looked at too.
 
     Raises:
-        InputError: no such file, not YAML, or mistakes, all of them a line each.
+        OSError: no such file.
+        InputError: not YAML, or mistakes, all of them a line each.
     """
     values, mistakes = read(*sources)
-    where = ", ".join("config" if _is_json(source) else str(source) for source in sources)
+    where = ", ".join(map(_name, sources))
     return resolve(values, where, mistakes=mistakes, with_files=with_files)
 
 
@@ -71,14 +72,14 @@ def read(*sources: str | Path) -> tuple[dict, list[Mistake]]:
     """The files' values, later over earlier, and keys that one file gives twice.
 
     Raises:
-        InputError: no such file, or not YAML.
+        OSError: no such file.
+        InputError: not YAML.
     """
     merged: dict = {}
     mistakes: list[Mistake] = []
     for source in sources:
-        text, where = (source, "config") if _is_json(source) else (_text(source), str(source))
-        values, repeated = _parsed(text, where)
-        origin = f" (in {where})" if len(sources) > 1 else ""
+        values, repeated = _parsed(source)
+        origin = f" (in {source})" if len(sources) > 1 else ""
         mistakes += [Mistake(key, line + origin) for key, line in repeated]
         merged = overlaid(merged, values)
     return merged, mistakes
@@ -144,19 +145,15 @@ def _is_json(source: str | Path) -> bool:
     return isinstance(source, str) and source.lstrip().startswith("{")
 
 
-def _text(path: str | Path) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except (FileNotFoundError, IsADirectoryError):
-        raise InputError(f"{path}: no such file") from None
-    except ValueError as fault:
-        raise InputError(f"{path}: not UTF-8 text ({fault})") from None
+def _name(source: str | Path) -> str:
+    return "config" if _is_json(source) else str(source)
 
 
-def _parsed(text: str, where: str) -> tuple[dict, list[Mistake]]:
-    """What a YAML text holds, and keys that stand twice in it."""
+def _parsed(source: str | Path) -> tuple[dict, list[Mistake]]:
+    """What a file, or a text of JSON, holds, and keys that stand twice in it."""
+    name = _name(source)
     try:
-        loader = _Loader(text)
+        loader = _Loader(source if _is_json(source) else Path(source).read_text("utf-8-sig"))
         values = loader.get_single_data()
         json.dumps(values, default=str, skipkeys=True)  # refuses a tree that holds itself
     except (yaml.YAMLError, ValueError, RecursionError) as fault:
@@ -164,9 +161,9 @@ def _parsed(text: str, where: str) -> tuple[dict, list[Mistake]]:
         place = f"line {mark.line + 1}: " if mark else ""
         parts = (getattr(fault, "context", None), getattr(fault, "problem", None))
         problem = ": ".join(part for part in parts if part) or " ".join(str(fault).split())
-        raise InputError(f"{where}: {place}not readable as YAML: {problem}") from None
+        raise InputError(f"{name}: {place}not readable as YAML: {problem}") from None
     if not isinstance(values, dict):
-        raise InputError(f"{where}: {wrong_kind(MAPPING, values)}")
+        raise InputError(f"{name}: {wrong_kind(MAPPING, values)}")
     return values, loader.repeated
 
 
