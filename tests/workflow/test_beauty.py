@@ -21,7 +21,7 @@ PER_TARGET = ("split", "user", "item", "history_length", "target_train_count")
 # Settings of the same entry that may differ, and why. Whatever else differs is a mistake.
 DIFFERENCES = {
     # RecBole's atomic files of the paper's data, for the raw archive that the office cannot fetch;
-    # they hold the columns that the archive's reader is told to take.
+    # they hold the columns that the archive's reader takes.
     "datasets.amazon-beauty.interactions",
     "datasets.amazon-beauty.items",
     *(f"datasets.amazon-beauty.expected{part}" for part in ("", ".users", ".items", ".events")),

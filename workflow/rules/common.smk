@@ -137,7 +137,7 @@ def filled(pattern, identities):
     return list(dict.fromkeys(pattern.format(**each._asdict()) for each in identities))
 
 
-def points_of_cell(wildcards):
+def ranks_of_cell(wildcards):
     """An input function: the ranks that a choice is made by."""
     names = (wildcards[name] for name in grid.Cell._fields)
     return filled(RANKS, FIRST[grid.Cell(*names)])

@@ -4,7 +4,7 @@
 
 checkpoint select_points:
     input:
-        ranks=points_of_cell,
+        ranks=ranks_of_cell,
     output:
         "<results>/select/<cell>/selection.parquet",
     log:
