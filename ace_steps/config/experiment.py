@@ -280,17 +280,26 @@ def draft(raw: object, registries: Registries) -> Draft:
                 resolved[kind][name] = settings
             except EntryRefused as refusal:
                 mistakes += [mistake.under(f"{kind}.{name}") for mistake in refusal.mistakes]
-    for kind in ("refinements", "backbones"):  # every refinement meets every backbone
-        for name, settings in resolved[kind].items():
-            if settings.dim != dim:
-                text = f"expected {dim}, the experiment's dim, got {settings.dim}; all refinements "
-                text += "and backbones have one, so set the key dim at the top instead"
-                mistakes.append(Mistake(f"{kind}.{name}.dim", text))
+    mistakes += _other_dims(resolved, dim)
     if mistakes:
         return Draft(resolved, mistakes, None)
     experiment = experiment.model_copy(update=resolved)
     experiment.origins.update(origins)
     return Draft(resolved, [], experiment)
+
+
+def _other_dims(entries: dict[str, dict[str, Any]], dim: int) -> list[Mistake]:
+    """Refinements and backbones of another dim, as every refinement meets every backbone."""
+    return [
+        Mistake(
+            f"{kind}.{name}.dim",
+            f"expected {dim}, the experiment's dim, got {settings.dim}; all refinements and "
+            "backbones have one, so set the key dim at the top instead",
+        )
+        for kind in ("refinements", "backbones")
+        for name, settings in entries[kind].items()
+        if settings.dim != dim
+    ]
 
 
 def _parts() -> list[Part]:
