@@ -61,8 +61,10 @@ def test_folders_are_named_after_the_experiment_unless_they_are_given():
         "benchmarks": "logs/shop/benchmarks",
         "resources": "resources",
     }
-    given = loading.resolve(small(pathvars={"results": "out", "logs": "out/logs"})).paths()
-    assert (given["results"], given["benchmarks"]) == ("out", "out/logs/benchmarks")
+    given = {"results": "out", "logs": "out/logs"}
+    experiment = loading.resolve(small(pathvars=given))
+    assert experiment.paths()["benchmarks"] == "out/logs/benchmarks"
+    assert experiment.as_json()["pathvars"] == given | {"resources": "resources"}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
