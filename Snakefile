@@ -81,7 +81,7 @@ rule estimate:
     input:
         filled(
             "<results>/embed/{dataset}/{encoder}/estimate.json",
-            [run for cell in FIRST for run in FIRST[cell] if run.encoder in API_ENCODERS],
+            [run for run in FIRST_RUNS if run.encoder in ENCODERS_OF[entries.API]],
         ),
     localrule: True
 

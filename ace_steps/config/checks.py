@@ -1,12 +1,16 @@
-"""What a plan can know of an experiment before anything is paid for: files, columns, shapes."""
+"""What a plan can know before anything is paid for: files, columns, shapes, what was run before."""
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 
-from ace_steps.config.experiment import local_folder
+import yaml
+
+from ace_steps.config.experiment import Experiment, local_folder, located
+from ace_steps.config.grid import leaves
 from ace_steps.embed.entries import encoder_dim
 from ace_steps.embed.model_files import check_folder
 from ace_steps.embed.settings import ApiEncoderSettings, EntrySettings, LocalEncoderSettings
@@ -17,7 +21,7 @@ from ace_steps.preprocess.read_table import column_names
 from ace_steps.preprocess.settings import ROLES, DatasetSettings
 from ace_steps.registry import READERS
 from ace_steps.settings import Settings
-from ace_steps.validation import Mistake, at_key, suggestion
+from ace_steps.validation import Mistake, suggestion
 
 COUNTED_BYTES = 2**26  # a larger catalog's rows are not counted: a plan should not wait
 
@@ -37,56 +41,59 @@ def file_mistakes(entries: dict[str, dict], registry: Path) -> list[Mistake]:
         mistakes += [mistake.under(f"datasets.{name}") for mistake in _of_dataset(dataset)]
     for name, encoder in entries["encoders"].items():
         mistakes += [mistake.under(f"encoders.{name}") for mistake in _of_encoder(encoder)]
-    return mistakes + _of_dims(entries, registry)
+    mistakes += _of_encoder_dims(entries, registry)
+    return mistakes + _of_item_counts(entries)
 
 
 @contextmanager
-def _noted(mistakes: list[Mistake], key: str, settings: Settings) -> Iterator[None]:
-    """Note the one line that a check ends with, at the key that it names, else at this one."""
+def _noting(mistakes: list[Mistake], settings: Settings, key: str) -> Iterator[None]:
+    """Note a refusal at the key of the settings that it names, else at this one."""
     try:
         yield
     except InputError as refusal:
-        mistake = at_key(str(refusal).rstrip("."), type(settings))
-        mistakes.append(mistake if mistake.key else mistake.under(key))
+        mistakes.append(located(refusal, type(settings), key))
+
+
+def _own_files(
+    files: dict[str, str | None], settings: Settings, mistakes: list[Mistake]
+) -> dict[str, Path]:
+    """The files that are named and are there, by key."""
+    paths = {}
+    for key, given in files.items():
+        with _noting(mistakes, settings, key):
+            if given:
+                paths[key] = Path(own_path(given))
+    return paths
 
 
 def _of_dataset(settings: DatasetSettings) -> list[Mistake]:
     mistakes: list[Mistake] = []
-    paths: dict[str, Path | None] = {}
-    for role in ROLES:
-        with _noted(mistakes, role, settings):
-            given = getattr(settings, role)
-            paths[role] = Path(own_path(given)) if given else None
+    paths = _own_files({role: getattr(settings, role) for role in ROLES}, settings, mistakes)
     reader = import_module(READERS[settings.reader].module)
-    if paths.get("interactions") and hasattr(reader, "check_log"):
-        with _noted(mistakes, "interactions", settings):
+    if "interactions" in paths and hasattr(reader, "check_log"):
+        with _noting(mistakes, settings, "interactions"):
             mistakes += reader.check_log(paths["interactions"], settings)
-    if "items" in paths:
-        with _noted(mistakes, "items", settings):
-            mistakes += _of_texts(reader.catalog_columns(paths["items"], settings), settings)
+    if "items" in paths or not settings.items:
+        with _noting(mistakes, settings, "items"):
+            columns = reader.catalog_columns(paths.get("items"), settings)
+            mistakes += _of_texts(columns, settings) if columns is not None else []
     return mistakes
 
 
-def _of_texts(columns: list[str] | None, settings: DatasetSettings) -> list[Mistake]:
+def _of_texts(columns: list[str], settings: DatasetSettings) -> list[Mistake]:
     """Names in the template and in text_columns that are no column of the catalog."""
-    if columns is None:
-        return []
     mistakes = [
         _no_column("text_columns", name, "the catalog", columns)
         for name in settings.text_columns or []
         if name not in columns
     ]
-    stray = re.sub(r"{[^{}]*}", "", settings.template).strip()
-    if "{" in stray or "}" in stray:
+    without_fields = re.sub(r"{[^{}]*}", "", settings.template).strip()
+    if "{" in without_fields or "}" in without_fields:
         text = "expected every brace to enclose a field, such as {title}, got "
-        mistakes.append(Mistake("template", f"{text}'{stray}' beside them"))
+        mistakes.append(Mistake("template", f"{text}'{without_fields}' beside them"))
     known = [*columns, ATTRIBUTES, DATASET]
     return mistakes + [
-        Mistake(
-            "template",
-            f"expected {{{ATTRIBUTES}}}, {{{DATASET}}} or a column of the catalog, "
-            f"got {{{name}}}; {suggestion(name, known)}",
-        )
+        _no_column("template", name, "the catalog, {attributes} or {dataset}", known)
         for name in template_fields(settings.template)
         if name not in known
     ]
@@ -98,47 +105,48 @@ def _no_column(key: str, name: str, where: object, columns: list[str]) -> Mistak
 
 
 def _of_encoder(settings: EntrySettings) -> list[Mistake]:
+    mistakes: list[Mistake] = []
     if isinstance(settings, LocalEncoderSettings):
-        files = {"path": settings.path}
+        paths = _own_files({"path": settings.path}, settings, mistakes)
+        with _noting(mistakes, settings, "path"):
+            problems = check_folder(paths["path"]) if paths else []
+            mistakes += [Mistake("path", problem) for problem in problems]
     elif isinstance(settings, ApiEncoderSettings):
-        files = {"api.tokenizer": settings.api.tokenizer}
+        _own_files({"api.tokenizer": settings.api.tokenizer}, settings, mistakes)
     else:
         files = {"vectors": settings.vectors, "ids": settings.ids}
-    mistakes: list[Mistake] = []
-    paths = {}
-    for key, given in files.items():
-        if given:
-            with _noted(mistakes, key, settings):
-                paths[key] = Path(own_path(given))
-    if "path" in paths:
-        with _noted(mistakes, "path", settings):
-            mistakes += [Mistake("path", text) for text in check_folder(paths["path"])]
-    if not mistakes and "vectors" in paths and paths["vectors"].suffix == ".parquet":
-        with _noted(mistakes, "vectors", settings):
-            columns = column_names(paths["vectors"])
-            mistakes += [
-                _no_column(key, name, paths["vectors"], columns)
-                for key in ("id_column", "vector_column")
-                if (name := getattr(settings, key)) not in columns
-            ]
+        vectors = _own_files(files, settings, mistakes).get("vectors")
+        if not mistakes and vectors.suffix == ".parquet":
+            with _noting(mistakes, settings, "vectors"):
+                columns = column_names(vectors)
+                mistakes += [
+                    _no_column(key, name, vectors, columns)
+                    for key in ("id_column", "vector_column")
+                    if (name := getattr(settings, key)) not in columns
+                ]
     return mistakes
 
 
-def _of_dims(entries: dict[str, dict], registry: Path) -> list[Mistake]:
-    """Refinements that an encoder's vectors, or the number of items, are too small for."""
+def _of_encoder_dims(entries: dict[str, dict], registry: Path) -> list[Mistake]:
+    """Refinements that an encoder's vectors are too short for."""
     mistakes = []
-    refinements = entries["refinements"]
     for name, encoder in entries["encoders"].items():
         dim = None
         with suppress(InputError):  # which is a mistake of the encoder's already
             dim = encoder_dim(encoder, registry, local_folder(encoder))
-        for entry, settings in refinements.items() if dim else ():
-            text = settings.refusal_of(dim)
+        for refinement, settings in entries["refinements"].items():
+            text = settings.refusal_of(dim) if dim else None
             if text:
-                mistake = at_key(f"{text} (encoder '{name}')", type(settings))
-                mistakes.append(mistake.under(f"refinements.{entry}"))
-    dims = (settings.dim for settings in refinements.values() if settings.is_bound_by_rank)
-    dim = max(dims, default=0)
+                mistake = located(InputError(f"{text} (encoder '{name}')"), type(settings))
+                mistakes.append(mistake.under(f"refinements.{refinement}"))
+    return mistakes
+
+
+def _of_item_counts(entries: dict[str, dict]) -> list[Mistake]:
+    """Datasets that have fewer items than the refinements that they bound have dimensions."""
+    refinements = entries["refinements"].values()
+    dim = max((settings.dim for settings in refinements if settings.is_bound_by_rank), default=0)
+    mistakes = []
     for name, dataset in entries["datasets"].items():
         n_items = _n_items_at_most(dataset)
         if n_items and dim > n_items:
@@ -158,3 +166,45 @@ def _n_items_at_most(settings: DatasetSettings) -> int | None:
             if path.stat().st_size <= COUNTED_BYTES:
                 return reader.n_catalog_rows(path)
     return None
+
+
+def notes(experiment: Experiment, *, is_default: bool) -> list[str]:
+    """What a person should know before a run that is no mistake.
+
+    Datasets and encoders that the last run had with other values under the same name, as their
+    results are made anew in place; and other experiments in this folder where the workflow's own
+    is about to run.
+
+    Args:
+        experiment: What is to be run.
+        is_default: Whether no configuration was named, so that it is the workflow's own.
+    """
+    results = Path(experiment.paths()["results"])
+    others = sorted(results.parent.glob("*/config.yaml"))
+    if is_default and others and not results.is_dir():
+        return [
+            f"this is the workflow's own experiment, '{experiment.experiment}'; for another that "
+            f"was run here add --configfile {others[0]} after the targets"
+        ]
+    try:
+        before = _foundations(yaml.safe_load((results / "config.yaml").read_text("utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+        return []  # nothing was run, or the file is not one that a run left
+    now = _foundations(experiment.as_json())
+    return [
+        f"{place}.{key} was {json.dumps(before[place].get(key))} in the last run and is "
+        f"{json.dumps(now[place].get(key))} now: what was made from it is made anew in its place; "
+        "another name of the experiment keeps both"
+        for place in sorted(before.keys() & now.keys())
+        for key in sorted(before[place].keys() | now[place].keys())
+        if before[place].get(key) != now[place].get(key)
+    ]
+
+
+def _foundations(experiment: dict) -> dict[str, dict]:
+    """The values of each dataset and encoder, whose names, unlike others', do not hold them."""
+    return {
+        f"{kind}.{name}": dict(leaves(entry))
+        for kind in ("datasets", "encoders")
+        for name, entry in experiment[kind].items()
+    }

@@ -12,7 +12,7 @@ from pydantic import Field, PrivateAttr
 from pydantic import ValidationError as PydanticError
 
 from ace_steps.embed.entries import resolve_encoder
-from ace_steps.embed.settings import EntrySettings, LocalEncoderSettings, entry_class
+from ace_steps.embed.settings import EntrySettings, entry_class
 from ace_steps.errors import InputError
 from ace_steps.io.files import expand_path
 from ace_steps.preprocess.settings import (
@@ -45,7 +45,7 @@ DEFAULT_ENTRIES: dict[str, dict[str, dict]] = {
 
 
 class Selection(Settings):
-    """What decides between the grid points of an entry."""
+    """How one of an entry's grid points is chosen."""
 
     metric: Literal["recall", "ndcg", "mrr"] = Field(
         "ndcg", description="Metric on the validation items."
@@ -54,13 +54,13 @@ class Selection(Settings):
 
 
 class Statistics(Settings):
-    """How results are sliced and compared; nothing is trained anew when it changes."""
+    """How results are sliced and compared; a change trains nothing again."""
 
     metrics: Annotated[list[MetricAtCutoff], Distinct] = Field(
         ["recall@20", "ndcg@20"],
         min_length=1,
         description="Metrics that differences are tested on: recall@K, ndcg@K or mrr@K with K 1, "
-        "5, 10, 20 or 50; every one of them enters Holm's correction.",
+        "5, 10, 20 or 50; each one enters Holm's correction.",
     )
     alpha: Share = Field(
         0.05, description="Corrected p below which a difference is marked as significant."
@@ -105,13 +105,13 @@ class ColdItems(Settings):
     seed: Seed = Field(0, description="Which items are hidden; the same for every run.")
     in_report: bool = Field(
         False,
-        description="Whether the report waits for these tables, so that a plain `snakemake` makes "
-        "them; otherwise it shows those that are there.",
+        description="Whether a plain `snakemake` makes these tables for the report; otherwise the "
+        "report shows those that are there.",
     )
 
 
 class Pathvars(Settings):
-    """Where things are put."""
+    """Folders of what a run reads and writes."""
 
     results: str | None = Field(
         None, min_length=1, description="Folder of the artifacts; null is results/<experiment>."
@@ -141,42 +141,44 @@ class Experiment(Settings):
     )
     dim: Count = Field(
         128,
-        description="Dimensions of every refined vector and backbone, where it is not said there.",
+        description="Dimension of every refined vector and of every backbone.",
     )
     datasets: dict[Name, Any] = Field(
-        min_length=1, description="Logs and item texts, by a name of yours."
+        min_length=1, description="Logs and item texts, by names of your choice."
     )
     encoders: dict[Name, Any] = Field(
-        min_length=1, description="What turns an item's text into a vector, by a name of yours."
+        min_length=1,
+        description="What turns item texts into vectors, by names of your choice.",
     )
     refinements: dict[Name, Any] = Field(
         DEFAULT_ENTRIES["refinements"],
         min_length=1,
-        description="What becomes of the vectors before training. `method` is the entry's own name "
-        "where it is left out.",
+        description="How the vectors are transformed before training. `method` defaults to the "
+        "entry's own name.",
     )
     backbones: dict[Name, Any] = Field(
         DEFAULT_ENTRIES["backbones"],
         min_length=1,
-        description="Sequential recommenders. `model` is the entry's own name where it is left "
-        "out.",
+        description="Sequential recommenders. `model` defaults to the entry's own name.",
     )
     seeds: Annotated[list[Seed], Distinct] = Field(
         [1],
         min_length=1,
-        description="Each fixes initial weights, data order and dropout; every grid point runs on "
-        "the first, the chosen ones on all.",
+        description="Each fixes initial weights, data order and dropout. Every grid point runs on "
+        "the first seed, the chosen ones on all.",
     )
-    selection: Selection = Field(Selection(), description="What decides between grid points.")
+    selection: Selection = Field(
+        Selection(), description="How one of an entry's grid points is chosen."
+    )
     statistics: Statistics = Field(Statistics(), description="How results are compared.")
     report_on: Literal["planned", "finished"] = Field(
         "planned",
-        description="planned: the report waits for every run; finished: it is made of the runs "
-        "that are there, nothing is trained for it, and it says what is missing and why.",
+        description="planned: the report waits for every run. finished: it uses the runs that are "
+        "there, trains nothing, and says what is missing and why.",
     )
     recommend: Recommend = Field(Recommend(), description="Lists of items for users.")
     cold_items: ColdItems = Field(ColdItems(), description="The experiment with new items.")
-    pathvars: Pathvars = Field(Pathvars(), description="Where things are put.")
+    pathvars: Pathvars = Field(Pathvars(), description="Folders of what a run reads and writes.")
 
     _origins: dict[str, dict[str, str]] = PrivateAttr(default_factory=dict)
 
@@ -234,7 +236,7 @@ class Draft(NamedTuple):
     experiment: Experiment | None
 
 
-class Refused(Exception):
+class EntryRefused(Exception):
     """One entry cannot be used; its mistakes, keys relative to the entry."""
 
     def __init__(self, *mistakes: Mistake) -> None:
@@ -253,23 +255,22 @@ def draft(raw: object, registries: Registries) -> Draft:
     if not isinstance(raw, dict):
         return Draft(resolved, [Mistake("", wrong_kind(MAPPING, raw))], None)
     raw = DEFAULT_ENTRIES | raw
-    is_dim = type(raw.get("dim")) is int and raw["dim"] >= 1
-    dim = raw["dim"] if is_dim else Experiment.model_fields["dim"].default
     mistakes: list[Mistake] = []
-    origins: dict[str, dict[str, str]] = {}
     try:
         experiment = Experiment.model_validate(raw)  # its entries as they are in the file
     except PydanticError as refusal:
         mistakes += mistakes_of(refusal, Experiment, _parts())
+    is_dim = type(raw.get("dim")) is int and raw["dim"] >= 1
+    dim = raw["dim"] if is_dim else Experiment.model_fields["dim"].default
+    origins: dict[str, dict[str, str]] = {}
     for kind in KINDS:
-        entries = raw.get(kind)
-        for name, entry in entries.items() if isinstance(entries, dict) else ():
+        entries = raw[kind] if isinstance(raw.get(kind), dict) else {}
+        for name, entry in entries.items():
             if not isinstance(name, str):
                 continue  # a mistake already
-            place = f"{kind}.{name}"
             try:
                 if not isinstance(entry, dict | None):
-                    raise Refused(Mistake("", wrong_kind(MAPPING, entry)))
+                    raise EntryRefused(Mistake("", wrong_kind(MAPPING, entry)))
                 if kind == "datasets":
                     settings = _dataset(entry or {}, registries.datasets)
                 elif kind == "encoders":
@@ -277,21 +278,28 @@ def draft(raw: object, registries: Registries) -> Draft:
                 else:
                     settings = _named(kind, name, entry or {}, dim)
                 resolved[kind][name] = settings
-            except Refused as refusal:
-                mistakes += [mistake.under(place) for mistake in refusal.mistakes]
-            except InputError as refusal:
-                mistakes.append(_located(str(refusal), kind, registries).under(place))
-    for kind in ("refinements", "backbones"):  # every refinement meets every backbone
-        for name, settings in resolved[kind].items():
-            if settings.dim != dim:
-                text = f"expected {dim}, the experiment's dim, got {settings.dim}; all refinements "
-                text += "and backbones have one, so set the key dim at the top instead"
-                mistakes.append(Mistake(f"{kind}.{name}.dim", text))
+            except EntryRefused as refusal:
+                mistakes += [mistake.under(f"{kind}.{name}") for mistake in refusal.mistakes]
+    mistakes += _other_dims(resolved, dim)
     if mistakes:
         return Draft(resolved, mistakes, None)
     experiment = experiment.model_copy(update=resolved)
     experiment.origins.update(origins)
     return Draft(resolved, [], experiment)
+
+
+def _other_dims(entries: dict[str, dict[str, Any]], dim: int) -> list[Mistake]:
+    """Refinements and backbones of another dim, as every refinement meets every backbone."""
+    return [
+        Mistake(
+            f"{kind}.{name}.dim",
+            f"expected {dim}, the experiment's dim, got {settings.dim}; all refinements and "
+            "backbones have one, so set the key dim at the top instead",
+        )
+        for kind in ("refinements", "backbones")
+        for name, settings in entries[kind].items()
+        if settings.dim != dim
+    ]
 
 
 def _parts() -> list[Part]:
@@ -304,20 +312,18 @@ def _parts() -> list[Part]:
     return named + [("encoders.<name>", model) for model in get_args(EntrySettings)]
 
 
-def _located(line: str, kind: str, registries: Registries) -> Mistake:
-    """A mistake that a part of the package writes as one line, at its key where that is known."""
-    text = line.rstrip(".")
-    if text.startswith(("unknown source", *map(str, registries))):
-        return Mistake("source", text)
-    return at_key(text, LocalEncoderSettings if kind == "encoders" else DatasetSettings)
+def located(refusal: InputError, model: type[Settings], otherwise: str = "") -> Mistake:
+    """A refusal as a mistake, at the key of the model that its line begins with, or another."""
+    mistake = at_key(str(refusal).rstrip("."), model)
+    return mistake if mistake.key or not otherwise else mistake.under(otherwise)
 
 
 def _validated(model: type[Settings], entry: dict) -> Settings:
     """The entry as its settings class has it.
 
     Raises:
-        Refused: with every mistake in it. Relations between keys are checked without the unknown
-            ones too, as far as a known key is at fault.
+        EntryRefused: with every mistake in it. Relations between keys are checked without the
+            unknown ones too, as far as a known key is at fault.
     """
     try:
         return model.model_validate(entry)
@@ -327,19 +333,18 @@ def _validated(model: type[Settings], entry: dict) -> Settings:
         model.model_validate(entry, extra="ignore")
     except PydanticError as refusal:
         if not any(error["type"] == "missing" for error in refusal.errors()):
-            more = mistakes_of(refusal, model)
-            mistakes += [mistake for mistake in more if mistake.key and mistake not in mistakes]
-    raise Refused(*mistakes)
+            mistakes += [mistake for mistake in mistakes_of(refusal, model) if mistake.key]
+    raise EntryRefused(*dict.fromkeys(mistakes))
 
 
 def _class_of(kind: str, name: object, hint: str = "") -> type[Settings]:
     """The settings class of a reader, method or model."""
     key, registry = NAMED_BY[kind]
     if not isinstance(name, str):
-        raise Refused(Mistake(key, wrong_kind("a string", name)))
+        raise EntryRefused(Mistake(key, wrong_kind("a string", name)))
     if name not in registry:
         text = f"expected a known name, got {shown(name)}; {suggestion(name, registry)}{hint}"
-        raise Refused(Mistake(key, text))
+        raise EntryRefused(Mistake(key, text))
     return registry[name].settings_class()
 
 
@@ -356,18 +361,21 @@ def _dataset(entry: dict, registry: Path) -> Settings:
     source, reader = entry.get("source"), entry.get("reader")
     if source is not None:
         if not isinstance(source, str):
-            raise Refused(Mistake("source", wrong_kind("a string", source)))
-        public = public_dataset(source, registry)
+            raise EntryRefused(Mistake("source", wrong_kind("a string", source)))
+        try:
+            public = public_dataset(source, registry)
+        except InputError as refusal:
+            raise EntryRefused(located(refusal, DatasetSettings, "source")) from None
         if reader not in (None, public.reader):
             text = f"expected {public.reader}, the reader of source '{source}', got {shown(reader)}"
-            raise Refused(Mistake("reader", text))
+            raise EntryRefused(Mistake("reader", text))
         reader = public.reader
     reader = reader or "table"
     settings = _validated(_class_of("datasets", reader), entry | {"reader": reader})
     given = [key for key in ORIGINS if getattr(settings, key) is not None]
     if given not in (["source"], ["interactions", "items"]):
-        got = " and ".join(given) or "none of them"
-        raise Refused(Mistake("", f"expected either source, or interactions and items, got {got}"))
+        text = "expected either source, or interactions and items, got "
+        raise EntryRefused(Mistake("", text + (" and ".join(given) or "none of them")))
     if settings.source and settings.expected is None:
         counts = expected_counts(settings.source, settings.as_json(), registry)
         settings = settings.model_copy(update={"expected": counts})
@@ -377,7 +385,11 @@ def _dataset(entry: dict, registry: Path) -> Settings:
 def _encoder(entry: dict, registry: Path) -> tuple[Settings, dict[str, str]]:
     """An encoder, and where each of its settings that it leaves out was taken from."""
     settings = _validated(entry_class(entry), entry)
-    return resolve_encoder(settings, registry, local_folder(settings))
+    try:
+        return resolve_encoder(settings, registry, local_folder(settings))
+    except InputError as refusal:
+        place = "source" if entry.get("source") else ""
+        raise EntryRefused(located(refusal, type(settings), place)) from None
 
 
 def local_folder(settings: Settings) -> Path | None:

@@ -20,10 +20,7 @@ from ace_steps.settings import Settings, grid_values
 LONGEST_NAME = 120  # characters; a file's name may have 255
 LONGEST_VALUE = 24
 DIALS = ("lambda", "lambda_rel")  # always in the name, as what a reader looks for
-UNNAMED = {  # never in the name: said by the entry's own, or, for a backbone, by the refinement's
-    "refinement": ("method",),
-    "backbone": ("model", "dim"),
-}
+UNNAMED = {"method", "model"}  # never in the name, which begins with the entry's
 
 
 @dataclass(frozen=True)
@@ -51,31 +48,6 @@ class Run(NamedTuple):
     refinement: str
     backbone: str
     seed: int
-
-
-def expand(entries: dict[str, dict]) -> dict[str, Point]:
-    """Every grid point of every refinement or backbone, by name, in the order of the experiment.
-
-    Several grids in one entry are crossed.
-
-    Args:
-        entries: Resolved settings of each entry, as JSON values.
-
-    Raises:
-        InputError: two grid points would share a name.
-    """
-    points: dict[str, Point] = {}
-    for entry, settings in entries.items():
-        model = _settings_class(settings)
-        grids = grid_values(model.model_validate(settings))
-        for combination in product(*grids.values()):
-            values = dict(zip(grids, map(_plain, combination), strict=True))
-            single = _with(settings, values)
-            point = Point(_name(entry, single, model), entry, single, values)
-            if point.name in points:
-                raise InputError(f"two grid points are called '{point.name}'; rename an entry")
-            points[point.name] = point
-    return points
 
 
 class Cell(NamedTuple):
@@ -127,13 +99,11 @@ class Plan:
             "seed": config["seeds"],
         }
         kinds = ("datasets", "encoders", "refinements", "backbones")
-        cells = (Cell(*names) for names in product(*(config[kind] for kind in kinds)))
-        self.cells = [cell for cell in cells if self.home(cell) == cell]
-
-    def home(self, cell: Cell) -> Cell:
-        """The cell whose runs give a cell its numbers: itself, or that of the first encoder."""
-        is_free = cell.refinement_entry in self.free_entries
-        return cell._replace(encoder=self.encoders[0]) if is_free else cell
+        self.cells = [
+            cell
+            for cell in map(Cell._make, product(*(config[kind] for kind in kinds)))
+            if cell.encoder == self.encoders[0] or cell.refinement_entry not in self.free_entries
+        ]
 
     def home_run(self, run: Run) -> Run:
         """The run that a run's numbers come from: itself, or that with the first encoder."""
@@ -157,24 +127,29 @@ class Plan:
         return list(dict.fromkeys([*self.first_runs(cell), *of_chosen]))
 
 
-def _with(settings: dict, values: dict[str, Any], prefix: str = "") -> dict:
-    """The settings with their grid values put in."""
-    return {
-        key: _with(value, values, f"{prefix}{key}.")
-        if isinstance(value, dict)
-        else values.get(prefix + key, value)
-        for key, value in settings.items()
-    }
+def expand(entries: dict[str, dict]) -> dict[str, Point]:
+    """Every grid point of every refinement or backbone, by name, in the order of the experiment.
 
+    Several grids in one entry are crossed.
 
-def _settings_class(settings: dict) -> type[Settings]:
-    named = BACKBONES[settings["model"]] if "model" in settings else REFINEMENTS[settings["method"]]
-    return named.settings_class()
+    Args:
+        entries: Resolved settings of each entry, as JSON values.
 
-
-@cache
-def _defaults(model: type[Settings]) -> dict[str, Any]:
-    return dict(leaves(model().as_json()))
+    Raises:
+        InputError: two grid points would share a name.
+    """
+    points: dict[str, Point] = {}
+    for entry, settings in entries.items():
+        model = _settings_class(settings)
+        grids = grid_values(model.model_validate(settings))
+        for combination in product(*grids.values()):
+            values = dict(zip(grids, map(_plain, combination), strict=True))
+            single = _with(settings, values)
+            point = Point(_name(entry, single, model), entry, single, values)
+            if point.name in points:
+                raise InputError(f"two grid points are called '{point.name}'; rename an entry")
+            points[point.name] = point
+    return points
 
 
 def leaves(settings: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -186,19 +161,40 @@ def leaves(settings: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield prefix + key, value
 
 
+def _settings_class(settings: dict) -> type[Settings]:
+    named = BACKBONES[settings["model"]] if "model" in settings else REFINEMENTS[settings["method"]]
+    return named.settings_class()
+
+
+def _with(settings: dict, values: dict[str, Any], prefix: str = "") -> dict:
+    """The settings with their grid values put in."""
+    return {
+        key: _with(value, values, f"{prefix}{key}.")
+        if isinstance(value, dict)
+        else values.get(prefix + key, value)
+        for key, value in settings.items()
+    }
+
+
 def _name(entry: str, settings: dict, model: type[Settings]) -> str:
     """``ace-lambda_50-gamma_0.4``: no '=', which Parquet readers take for a partition."""
-    defaults, parts = _defaults(model), [entry]
-    unnamed = UNNAMED["backbone" if "model" in settings else "refinement"]
+    defaults = _defaults(model)
+    unnamed = UNNAMED | ({"dim"} if "model" in settings else set())  # the refinement's name has it
+    parts = [entry]
     for place, value in leaves(settings):
         key = place.rpartition(".")[2]
-        differs = value is not None if key in DIALS else value != defaults.get(place)
-        if differs and key not in unnamed:
+        is_named = value is not None if key in DIALS else value != defaults.get(place)
+        if is_named and key not in unnamed:
             parts.append(f"{key}_{_short(value)}")
     name = "-".join(parts)
     if len(name) <= LONGEST_NAME:
         return name
     return f"{name[: LONGEST_NAME - 9]}-{_digest(settings)}"
+
+
+@cache
+def _defaults(model: type[Settings]) -> dict[str, Any]:
+    return dict(leaves(model().as_json()))
 
 
 def _short(value: Any) -> str:

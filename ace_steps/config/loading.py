@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,22 +15,20 @@ from ace_steps.registry import NAMED_BY
 from ace_steps.validation import MAPPING, Mistake, wrong_kind
 
 
-def load(
-    *sources: str | Path, registries: Registries | None = None, with_files: bool = False
-) -> Experiment:
+def load(*sources: str | Path, with_files: bool = False) -> Experiment:
     """The experiment of configuration files; a later file's values go before an earlier's.
 
     Args:
         sources: Paths of YAML or JSON files, or a configuration itself as a JSON object.
-        registries: Public datasets and encoders; those that ship where None.
         with_files: Whether the user's own files are looked at too.
 
     Raises:
-        InputError: no such file, not YAML, or mistakes, all of them a line each.
+        OSError: no such file.
+        InputError: not YAML, or mistakes, all of them a line each.
     """
     values, mistakes = read(*sources)
-    where = ", ".join("config" if _is_json(source) else str(source) for source in sources)
-    return resolve(values, where, registries, mistakes=mistakes, with_files=with_files)
+    where = ", ".join(map(_name, sources))
+    return resolve(values, where, mistakes=mistakes, with_files=with_files)
 
 
 def resolve(
@@ -60,12 +58,10 @@ def resolve(
     if with_files:
         from ace_steps.config.checks import file_mistakes  # polars, for headers alone
 
-        is_dim_wrong = "dim" in [mistake.key for mistake in known]
-        known += [
-            mistake
-            for mistake in file_mistakes(drafted.entries, registries.encoders)
-            if not (is_dim_wrong and mistake.key.endswith(".dim"))
-        ]
+        of_files = file_mistakes(drafted.entries, registries.encoders)
+        if any(mistake.key == "dim" for mistake in known):  # the default was checked in its place
+            of_files = [mistake for mistake in of_files if mistake.key.split(".")[-1] != "dim"]
+        known += of_files
     if known or drafted.experiment is None:
         count = f"{len(known)} error{'s' if len(known) > 1 else ''}"
         raise ConfigurationError("\n  ".join([f"{where}: {count}", *map(str, known)]))
@@ -76,14 +72,14 @@ def read(*sources: str | Path) -> tuple[dict, list[Mistake]]:
     """The files' values, later over earlier, and keys that one file gives twice.
 
     Raises:
-        InputError: no such file, or not YAML.
+        OSError: no such file.
+        InputError: not YAML.
     """
     merged: dict = {}
     mistakes: list[Mistake] = []
     for source in sources:
-        text, where = (source, "config") if _is_json(source) else (_text(source), str(source))
-        values, repeated = _parsed(text, where)
-        origin = f" (in {where})" if len(sources) > 1 else ""
+        values, repeated = _parsed(source)
+        origin = f" (in {source})" if len(sources) > 1 else ""
         mistakes += [Mistake(key, line + origin) for key, line in repeated]
         merged = overlaid(merged, values)
     return merged, mistakes
@@ -109,13 +105,10 @@ def typed(given: object) -> object:
         return {key: typed(value) for key, value in given.items()}
     if isinstance(given, list):
         return [typed(value) for value in given]
-    if not isinstance(given, str):
-        return given
-    with suppress(ValueError):
-        meant = json.loads(given)
-        is_finite = isinstance(meant, float) and math.isfinite(meant)
-        if meant is None or isinstance(meant, bool | int) or is_finite:
-            return meant
+    with suppress(ValueError, TypeError, OverflowError):
+        value = json.loads(given)
+        if value is None or (isinstance(value, bool | int | float) and math.isfinite(value)):
+            return value
     return given
 
 
@@ -152,71 +145,45 @@ def _is_json(source: str | Path) -> bool:
     return isinstance(source, str) and source.lstrip().startswith("{")
 
 
-def _text(path: str | Path) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except (FileNotFoundError, IsADirectoryError):
-        raise InputError(f"{path}: no such file") from None
-    except ValueError as fault:
-        raise InputError(f"{path}: not UTF-8 text ({fault})") from None
+def _name(source: str | Path) -> str:
+    return "config" if _is_json(source) else str(source)
 
 
-def _parsed(text: str, where: str) -> tuple[dict, list[Mistake]]:
-    """What a YAML text holds, and keys that stand twice in it."""
+def _parsed(source: str | Path) -> tuple[dict, list[Mistake]]:
+    """What a file, or a text of JSON, holds, and keys that stand twice in it."""
+    name = _name(source)
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        repeated = list(_repeated(node, set()))
-        values = yaml.safe_load(text)
+        loader = _Loader(source if _is_json(source) else Path(source).read_text("utf-8-sig"))
+        values = loader.get_single_data()
+        json.dumps(values, default=str, skipkeys=True)  # refuses a tree that holds itself
     except (yaml.YAMLError, ValueError, RecursionError) as fault:
-        raise InputError(f"{where}: {_unreadable(fault)}") from None
+        mark = getattr(fault, "problem_mark", None)
+        place = f"line {mark.line + 1}: " if mark else ""
+        parts = (getattr(fault, "context", None), getattr(fault, "problem", None))
+        problem = ": ".join(part for part in parts if part) or " ".join(str(fault).split())
+        raise InputError(f"{name}: {place}not readable as YAML: {problem}") from None
     if not isinstance(values, dict):
-        raise InputError(f"{where}: {wrong_kind(MAPPING, values)}")
-    return values, repeated
+        raise InputError(f"{name}: {wrong_kind(MAPPING, values)}")
+    return values, loader.repeated
 
 
-def _unreadable(fault: Exception) -> str:
-    """One line for a text that is not YAML: where, what stands there, and what to do."""
-    if isinstance(fault, RecursionError):
-        return "expected a tree of keys, got one that holds itself or is too deep"
-    mark, context = getattr(fault, "problem_mark", None), getattr(fault, "context", None)
-    place = f"line {mark.line + 1}: " if mark is not None else ""
-    problem = " ".join(str(getattr(fault, "problem", None) or fault).split())
-    if "'\\t'" in problem:
-        return f"{place}a tab before a key; YAML is indented with spaces"
-    if isinstance(fault, yaml.constructor.ConstructorError) and "tag" in problem:
-        tag = problem.rpartition("tag ")[2].strip("'").replace("tag:yaml.org,2002:", "!!")
-        return f"{place}expected plain values, got the tag {tag}; leave it out"
-    return f"{place}not readable as YAML: {f'{context}: ' if context else ''}{problem}"
+class _Loader(yaml.SafeLoader):
+    """A safe loader that notes keys given twice, of which YAML would take the later silently."""
 
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.repeated: list[Mistake] = []
+        self._checked: set[yaml.Node] = set()
 
-def _repeated(
-    node: yaml.Node | None,
-    seen: set[yaml.Node],
-    place: tuple[str, ...] = (),
-    above: tuple[yaml.Node, ...] = (),
-) -> Iterator[Mistake]:
-    """Keys that stand twice in one mapping, of which YAML would take the later silently.
-
-    Raises:
-        RecursionError: a part of the tree holds itself.
-    """
-    if node in above:
-        raise RecursionError
-    if node in seen:  # what an alias stands for is looked at where it is written
-        return
-    seen.add(node)
-    above = (*above, node)
-    if isinstance(node, yaml.SequenceNode):
-        for child in node.value:
-            yield from _repeated(child, seen, place, above)
-    if isinstance(node, yaml.MappingNode):
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Look at a mapping's keys as they are written, then replace ``<<`` by what it means."""
+        keys = [key for key, _ in node.value] if node not in self._checked else []
+        self._checked.add(node)
         lines: dict[str, int] = {}
-        for key, value in node.value:
+        for key in keys:
             name, line = str(key.value), key.start_mark.line + 1
             if name in lines:
-                both = f"in lines {lines[name]} and {line}"
-                both = both if lines[name] != line else f"both in line {line}"
-                way_out = "write <<: [*one, *other]" if name == "<<" else "keep one of them"
-                yield Mistake(".".join((*place, name)), f"given twice, {both}; {way_out}")
-            lines.setdefault(name, line)
-            yield from _repeated(value, seen, (*place, name), above)
+                where = f"in lines {lines[name]} and {line}"
+                self.repeated.append(Mistake(name, f"given twice, {where}; keep one of them"))
+            lines[name] = line
+        super().flatten_mapping(node)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+from pydantic.json_schema import models_json_schema
 
 from ace_steps.backbones.settings import BackboneSettings
 from ace_steps.config.experiment import DEFAULT_ENTRIES, KINDS, NAME, Experiment, Registries
@@ -23,16 +23,14 @@ ROOT = Path(__file__).parents[2]
 SCHEMA, PAGE = "workflow/schemas/config.schema.json", "docs/configuration.md"
 MARK = "<!-- What follows is written by python -m ace_steps.config.reference; edit above. -->"
 KIND_TEXTS = {
-    "datasets": "By a name of yours. With `source` nothing else is needed; files of your own are "
-    "`interactions`, the log, and `items`, the catalog, in the format of a `reader`, which is "
-    "`table` where it is left out.",
-    "encoders": "By a name of yours. One of `source`, `path`, `hub`, `api` and `vectors` says "
-    "which kind it is.",
-    "refinements": "By a name of yours: a `method`, which is left out where the entry is called "
-    "like it. Without this section they are `random` (std 0.02 and 0.1), `svd`, `whitening` and "
-    "`ace`.",
-    "backbones": "By a name of yours: a `model`, which is left out where the entry is called like "
-    "it. Without this section it is `sasrec`.",
+    "datasets": "Give `source`, or files of your own: `interactions`, the log, and `items`, the "
+    "catalog, in the format of a `reader` (`table` if you name none).",
+    "encoders": "One of the keys `source`, `path`, `hub`, `api` and `vectors` says which kind an "
+    "entry is.",
+    "refinements": "`method` may be left out of an entry that has the method's name. Without this "
+    "section the refinements are `random` (std 0.02 and 0.1), `svd`, `whitening` and `ace`.",
+    "backbones": "`model` may be left out of an entry that has the model's name. Without this "
+    "section the backbone is `sasrec`.",
 }
 ENCODERS = {
     "A model that runs here": LocalEncoderSettings,
@@ -50,23 +48,16 @@ Fragment = dict[str, Any]  # a part of a JSON schema
 Row = tuple[str, str, str, str]  # of the page: key, default, values, meaning
 
 
-class _Untitled(GenerateJsonSchema):
-    """JSON schemas without titles of fields, which would repeat the key."""
-
-    def field_title_should_be_set(self, schema: Any) -> bool:
-        """No field has a title."""
-        return False
-
-
 def _class_schemas() -> dict[str, Fragment]:
     """The schema of every settings class of a configuration, by class name."""
     entries = [entry for _, registry in NAMED_BY.values() for entry in registry.values()]
     models = [Experiment, *ENCODERS.values(), *SHARED.values()]
     models += [entry.settings_class() for entry in entries]
     inputs = [(model, "validation") for model in models]
-    definitions = models_json_schema(inputs, schema_generator=_Untitled)[1]["$defs"]
+    definitions = models_json_schema(inputs)[1]["$defs"]
     for definition in definitions.values():
-        del definition["title"]
+        for titled in (definition, *definition["properties"].values()):
+            titled.pop("title", None)  # which repeats the key
         definition["description"] = " ".join(definition["description"].split())
     return definitions
 
@@ -84,15 +75,8 @@ def schema() -> Fragment:
     definitions["encoders"] = _encoder(definitions, _public("encoders"))
     for kind in ("refinements", "backbones"):
         key, registry = NAMED_BY[kind]
-        definitions[kind] = {
-            "type": "object",
-            "required": [key],
-            "properties": {key: {"enum": list(registry)}},
-            "allOf": [
-                {"if": _has(key, [name]), "then": _reference(entry)}
-                for name, entry in registry.items()
-            ],
-        }
+        options = [_reference(entry) | {"required": [key]} for entry in registry.values()]
+        definitions[kind] = {"anyOf": options}
     for kind in KINDS:
         top["properties"][kind] |= _entries(kind)
     return {
@@ -123,22 +107,15 @@ def _entries(kind: str) -> Fragment:
 
 def _dataset(definitions: dict[str, Fragment], sources: dict[str, dict]) -> Fragment:
     """A dataset: the reader that it names, or that its source is for, else tables."""
-    source = definitions["TableSettings"]["properties"]["source"]
-    any_source = _one_of(source, sources)
-    by_reader = _reference(READERS["table"])
+    options = []
     for name, entry in READERS.items():
-        public = [key for key, known in sources.items() if known["reader"] == name]
         keys = definitions[entry.settings]["properties"]
+        public = [source for source, known in sources.items() if known["reader"] == name]
         keys["source"] = _one_of(keys["source"], public)
-        of_source = [_has("source", public)] if public else []
-        test = {"anyOf": [_has("reader", [name]), *of_source]}
-        by_reader = {"if": test, "then": _reference(entry), "else": by_reader}
-    return {
-        "type": "object",
-        "oneOf": [_given("source", without=ROLES), _given(*ROLES, without=("source",))],
-        "properties": {"reader": {"enum": list(READERS)}, "source": any_source},
-        **by_reader,
-    }
+        is_named = {} if name == "table" else {"anyOf": [_given("reader"), _given("source")]}
+        options.append(_reference(entry) | is_named)
+    origins = [_given("source", without=ROLES), _given(*ROLES, without=("source",))]
+    return {"oneOf": origins, "anyOf": options}
 
 
 def _encoder(definitions: dict[str, Fragment], sources: dict[str, dict]) -> Fragment:
@@ -146,16 +123,7 @@ def _encoder(definitions: dict[str, Fragment], sources: dict[str, dict]) -> Frag
     local = definitions["LocalEncoderSettings"]
     local["properties"]["source"] = _one_of(local["properties"]["source"], sources)
     local["oneOf"] = [_given(key) for key in ("source", "path", "hub")]
-    return {
-        "type": "object",
-        "if": {"required": ["api"]},
-        "then": {"$ref": "#/$defs/ApiEncoderSettings"},
-        "else": {
-            "if": {"required": ["vectors"]},
-            "then": {"$ref": "#/$defs/PrecomputedSettings"},
-            "else": {"$ref": "#/$defs/LocalEncoderSettings"},
-        },
-    }
+    return {"anyOf": [{"$ref": f"#/$defs/{model.__name__}"} for model in ENCODERS.values()]}
 
 
 def _one_of(field: Fragment, sources: Iterable[str]) -> Fragment:
@@ -166,11 +134,6 @@ def _one_of(field: Fragment, sources: Iterable[str]) -> Fragment:
 
 def _reference(entry: Entry) -> Fragment:
     return {"$ref": f"#/$defs/{entry.settings}"}
-
-
-def _has(key: str, values: list[str]) -> Fragment:
-    """Objects in which a key has one of some values."""
-    return {"type": "object", "required": [key], "properties": {key: {"enum": values}}}
 
 
 def _given(*keys: str, without: Iterable[str] = ()) -> Fragment:
@@ -215,7 +178,7 @@ def _classes(kind: str, definitions: dict[str, Fragment]) -> Iterator[str]:
         key, registry = NAMED_BY[kind]
         classes = {f"`{key}: {name}`": entry.settings for name, entry in registry.items()}
         shared = [row for row in _rows(SHARED[kind].__name__, definitions) if row[0] != f"`{key}`"]
-        yield "### Keys that all of them have"
+        yield "### Keys of all entries"
         yield _key_table(
             (name, "the experiment's" if name == "`dim`" else default, *rest)
             for name, default, *rest in shared
@@ -239,8 +202,8 @@ def _rows(name: str, definitions: dict[str, Fragment], prefix: str = "") -> Iter
         if sections:
             values = "section or null" if "anyOf" in field else "section"
         default = "required" if key in model.get("required", ()) else _default(field)
-        said = [definitions[section]["description"] for section in sections]
-        meaning = field.get("description") or "".join(said)
+        of_section = [definitions[section]["description"] for section in sections]
+        meaning = field.get("description") or "".join(of_section)
         yield f"`{prefix}{key}`", default, values, _escaped(meaning)
         for section in sections:
             yield from _rows(section, definitions, f"{prefix}{key}.")

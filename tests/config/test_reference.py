@@ -7,6 +7,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from ace_steps.config import loading, reference
+from ace_steps.errors import ConfigurationError
 from ace_steps.registry import BACKBONES, READERS, REFINEMENTS
 from tests.config.made import small
 from tests.conftest import ROOT
@@ -22,42 +23,24 @@ def test_the_committed_files_are_those_that_the_command_writes(tmp_path, monkeyp
     (tmp_path / "docs").mkdir()
     (tmp_path / reference.PAGE).write_text(PAGE.partition(reference.MARK)[0])
     reference.main()
+    Draft202012Validator.check_schema(SCHEMA)
     for name in (reference.SCHEMA, reference.PAGE):
         assert (tmp_path / name).read_text(encoding="utf-8") == (ROOT / name).read_text("utf-8")
 
 
-def test_the_schema_is_a_schema():
-    Draft202012Validator.check_schema(SCHEMA)
-
-
-def objects(node, place="config"):
-    """Every part of the schema that describes an object's keys."""
-    if isinstance(node, dict):
-        if "properties" in node and node.get("type") == "object" and "required" not in place:
-            yield place, node
-        for key, value in node.items():
-            if key not in ("if", "default", "allOf", "oneOf"):
-                yield from objects(value, f"{place}.{key}")
-
-
 def test_every_settings_class_is_closed_and_every_key_says_what_it_means():
-    closed = {place: node for place, node in objects(SCHEMA) if node.get("description")}
-    assert len(closed) > 30
-    for place, node in closed.items():
-        assert node["additionalProperties"] is False, place
+    classes = {name: node for name, node in SCHEMA["$defs"].items() if "properties" in node}
+    assert len(classes) > 25
+    for name, node in classes.items():
+        assert node["additionalProperties"] is False, name
         for key, field in node["properties"].items():
-            is_told = {"description", "const", "$ref", "anyOf"} & field.keys()
-            assert is_told, f"{place}.{key}"
+            assert {"description", "const", "$ref", "anyOf"} & field.keys(), f"{name}.{key}"
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_committed_configuration_and_what_it_becomes_is_valid(path):
     VALIDATOR.validate(yaml.safe_load(path.read_text()))
     VALIDATOR.validate(yaml.safe_load(loading.as_yaml(loading.load(path).as_json())))
-
-
-def accepted(text: str) -> bool:
-    return VALIDATOR.is_valid(small(**yaml.safe_load(text)))
 
 
 GOOD = [
@@ -70,41 +53,30 @@ GOOD = [
     "datasets: {d: {interactions: a, items: b, columns: {user: u}}}",
     "datasets: {d: {interactions: a, items: b, reader: recbole, source: null}}",
     "datasets: {d: {source: ml-20m, min_rating: 4}}",
-    "encoders: {e: {path: x, pooling: mean}}",
-    "encoders: {e: {vectors: x.parquet}}",
     "encoders: {e: {api: {base_url: 'http://x', model: m, dim: 8}, normalize: false}}",
     f"encoders: {{e: {{hub: {{repo: a/b, revision: '{'0' * 40}'}}}}}}",
 ]
 
 
 @pytest.mark.parametrize("text", GOOD)
-def test_what_the_program_takes_is_valid(text):
-    assert accepted(text)
-    loading.resolve(small(**yaml.safe_load(text)))
+def test_what_the_program_accepts_is_valid(text):
+    values = small(**yaml.safe_load(text))
+    VALIDATOR.validate(values)
+    loading.resolve(values)
 
 
 BAD = [
-    "seed: [1]",
     "seeds: 1",
-    "seeds: []",
     "experiment: Shop",
-    "experiment: 3",
     "dim: '64'",
     "refinements: [ace]",
-    "refinements: {}",
     "refinements: {ace: {lamda: 5}}",
     "refinements: {ace: {lambda: -1}}",
-    "refinements: {ace: {lambda: [0, -1]}}",
-    "refinements: {ace: {lambda: []}}",
     "refinements: {mine: {lambda: 5}}",
     "refinements: {mine: {method: acee}}",
     "refinements: {mine: {method: svd, lambda: 5}}",
-    "refinements: {random: {gamma: 1}}",
-    "backbones: {sasrec: {lr: 1}}",
-    "backbones: {sasrec: {training: {lr: 1e-3}}}",
     "backbones: {sasrec: {training: {epoch: 3}}}",
     "backbones: {sasrec: {dropout: [0.1, 0.2]}}",
-    "backbones: {sasrec: {hidden_dim: 3}}",
     "backbones: {bert4rec: {max_length: 1}}",
     "datasets: {d: {source: ml-100}}",
     "datasets: {d: {source: ml-100k, interactions: a}}",
@@ -112,27 +84,23 @@ BAD = [
     "datasets: {d: {source: ml-100k, reader: yelp}}",
     "datasets: {d: {source: ml-100k, columns: {user: u}}}",
     "datasets: {d: {interactions: a, items: b, reader: recbol}}",
-    "datasets: {d: {interactions: a, items: b, columns: {usr: u}}}",
     "datasets: {ML: {source: ml-100k}}",
     "encoders: {e: {source: toyy}}",
     "encoders: {e: {source: toy, path: x}}",
     "encoders: {e: {pooling: mean}}",
-    "encoders: {e: {source: toy, pooling: meen}}",
     "encoders: {e: {hub: {repo: a/b, revision: main}}}",
-    "encoders: {e: {vectors: x.csv}}",
     "encoders: {e: {vectors: x.npy, pooling: mean}}",
     "encoders: {e: {api: {model: m, dim: 8}}}",
-    "encoders: {e: toy}",
     "statistics: {metrics: [recall]}",
-    "selection: {cutoff: 3}",
 ]
 
 
 @pytest.mark.parametrize("text", BAD)
 def test_what_the_program_refuses_is_not_valid(text):
-    assert not accepted(text)
-    with pytest.raises(ValueError, match="error"):
-        loading.resolve(small(**yaml.safe_load(text)))
+    values = small(**yaml.safe_load(text))
+    assert not VALIDATOR.is_valid(values)
+    with pytest.raises(ConfigurationError):
+        loading.resolve(values)
 
 
 @pytest.mark.parametrize("key", ["experiment", "datasets", "encoders"])
@@ -143,11 +111,12 @@ def test_what_is_required_is_missed(key):
 
 
 def test_an_editor_finds_every_member_with_its_description_and_default():
-    found = SCHEMA["$defs"]["AceSettings"]["properties"]["gamma"]
-    assert (found["default"], found["description"][:18]) == (0.2, "Standard deviation")
-    assert set(SCHEMA["properties"]["refinements"]["properties"]) == set(REFINEMENTS)
-    assert set(SCHEMA["properties"]["backbones"]["properties"]) == set(BACKBONES)
-    assert SCHEMA["$defs"]["datasets"]["properties"]["reader"]["enum"] == list(READERS)
+    gamma = SCHEMA["$defs"]["AceSettings"]["properties"]["gamma"]
+    assert (gamma["default"], gamma["description"][:18]) == (0.2, "Standard deviation")
+    for kind, registry in (("refinements", REFINEMENTS), ("backbones", BACKBONES)):
+        assert set(SCHEMA["properties"][kind]["properties"]) == set(registry)
+    known = [option["$ref"].rpartition("/")[2] for option in SCHEMA["$defs"]["datasets"]["anyOf"]]
+    assert known == [entry.settings for entry in READERS.values()]
 
 
 def section(title: str) -> dict[str, list[str]]:

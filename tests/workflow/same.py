@@ -18,13 +18,13 @@ def tables_of(checkout: Checkout) -> dict[str, Path]:
 
 
 def assert_same_tables(
-    found: Checkout, wanted: Checkout, *, under: str = "", without: str = ""
+    actual: Checkout, expected: Checkout, *, under: str = "", without: str = ""
 ) -> None:
     """Two runs wrote the same files with the same bytes; of clocks, all but the time.
 
     Args:
-        found: The run that was disturbed.
-        wanted: The run that was not.
+        actual: The run that was disturbed.
+        expected: The run that was not.
         under: Compare only what lies under this folder of the results.
         without: Compare nothing in a folder of this name.
     """
@@ -34,7 +34,7 @@ def assert_same_tables(
             for name, file in tables_of(each).items()
             if name.startswith(under) and without not in file.parts
         }
-        for each in (found, wanted)
+        for each in (actual, expected)
     )
     assert there
     assert here.keys() == there.keys()

@@ -21,14 +21,14 @@ PER_TARGET = ("split", "user", "item", "history_length", "target_train_count")
 # Settings of the same entry that may differ, and why. Whatever else differs is a mistake.
 DIFFERENCES = {
     # RecBole's atomic files of the paper's data, for the raw archive that the office cannot fetch;
-    # they hold the columns that the archive's reader is told to take.
+    # they hold the columns that the archive's reader takes.
     "datasets.amazon-beauty.interactions",
     "datasets.amazon-beauty.items",
     *(f"datasets.amazon-beauty.expected{part}" for part in ("", ".users", ".items", ".events")),
     "datasets.amazon-beauty.source",
     "datasets.amazon-beauty.reader",
     "datasets.amazon-beauty.text_columns",
-    # Minutes on a GPU instead of days: fewer points, epochs and seeds.
+    # Minutes on a GPU instead of days: fewer grid points, epochs and seeds.
     "encoders.smollm2.batch_tokens",
     *(f"refinements.{name}.gamma" for name in ("svd", "whitening", "alphafuse", "ace")),
     "refinements.random.std",
@@ -108,7 +108,7 @@ def test_the_published_report_is_of_the_configuration_as_it_stands(name):
     published = pl.read_parquet(ROOT / f"docs/results/{name}/runs.parquet")
     columns = ("refinement_entry", "refinement_point", "backbone_entry", "backbone_point", "seed")
     ran = set(published.select(columns).iter_rows())
-    wanted = {
+    expected = {
         (
             *(plan.refinements[run.refinement].entry, values(plan.refinements[run.refinement])),
             *(plan.backbones[run.backbone].entry, values(plan.backbones[run.backbone]), run.seed),
@@ -116,9 +116,9 @@ def test_the_published_report_is_of_the_configuration_as_it_stands(name):
         for cell in plan.cells
         for run in plan.first_runs(cell)
     }
-    assert wanted <= ran
+    assert expected <= ran
     assert {seed for *_, seed in ran} == set(settings["seeds"])
-    assert {row[:4] for row in ran} == {row[:4] for row in wanted}
+    assert {row[:4] for row in ran} == {row[:4] for row in expected}
 
 
 def values(point):

@@ -1,4 +1,4 @@
-"""docs/extending.md, done word for word in a copy of the repository, and run."""
+"""docs/extending.md, followed word for word in a copy of the repository, and run."""
 
 import json
 import re

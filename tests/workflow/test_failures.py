@@ -22,7 +22,7 @@ def failed(tmp_path_factory):
 
 def test_the_other_cells_go_on_to_all_seeds(failed):
     ranks = sorted((failed.folder / "results/toy/rank/toy/toy").glob(f"*/{SASREC}/2/ranks.parquet"))
-    assert len(ranks) == 2  # random, and the chosen point of ace
+    assert len(ranks) == 2  # random, and the chosen grid point of ace
     assert not (failed.folder / "results/toy/report/metrics.parquet").exists()
 
 

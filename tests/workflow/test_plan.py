@@ -244,7 +244,7 @@ def test_a_commit_of_ones_own_goes_before_the_registrys(tmp_path):
 
 
 def test_recommendations_are_made_on_request(checkout):
-    """Until the choice in the grid of ace is made, only the point of random is known."""
+    """Until the choice in the grid of ace is made, only the grid point of random is known."""
     jobs = checkout.jobs("--", "recommend")
     assert jobs["recommend_items"] == jobs["export_index"] == jobs["select_points"] == 1
     assert jobs["train_backbone"] == 3

@@ -52,8 +52,8 @@ def test_every_profile_plans_every_stage(planned, profile):
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_gpu_job_asks_for_one_gpu_and_no_other_job_for_any(planned, profile):
     for rule, resources in planned[profile].items():
-        asked = re.findall(r"gpu=(\d+)", resources)
-        assert asked == (["1"] if "device=cuda" in resources else []), rule
+        requested = re.findall(r"gpu=(\d+)", resources)
+        assert requested == (["1"] if "device=cuda" in resources else []), rule
         assert ("device=" in resources) == (rule in USE_DEVICE), rule
 
 

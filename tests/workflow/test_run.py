@@ -61,8 +61,10 @@ def test_the_same_users_are_ranked_in_every_run(finished):
 def test_one_point_of_each_grid_is_chosen(finished):
     runs = parquet.read_table(finished.folder / "results/toy/report/runs.parquet", RUNS)
     chosen = runs.filter("is_chosen")
-    wanted = [name for name in _config(finished)["refinements"] for _ in _config(finished)["seeds"]]
-    assert sorted(chosen["refinement_entry"]) == sorted(wanted)
+    expected = [
+        name for name in _config(finished)["refinements"] for _ in _config(finished)["seeds"]
+    ]
+    assert sorted(chosen["refinement_entry"]) == sorted(expected)
 
 
 def test_the_point_that_was_not_chosen_ran_on_the_first_seed_alone(finished):
@@ -202,7 +204,7 @@ def test_editing_how_vectors_are_read_reruns_what_read_it_and_embeds_no_text_ane
 
 
 def _chosen(checkout):
-    """The run of each cell's chosen point on the first seed, as a path."""
+    """The run of each cell's chosen grid point on the first seed, as a path."""
     plan, results = grid.Plan(_config(checkout)), checkout.folder / "results/toy"
     tables = [
         parquet.read_table(selection_path(cell, results), SELECTION).filter("is_chosen")
@@ -225,7 +227,7 @@ def test_a_trained_model_is_used_at_the_chosen_points_alone(finished, target, fi
     planned = re.findall(rf"results/toy/recommend/(\S+)/{file}", done.stdout + done.stderr)
     chosen = _chosen(finished)
     assert set(planned) == chosen
-    assert len(chosen) == 2  # random's only point and one of ace's two
+    assert len(chosen) == 2  # the only grid point of random and one of ace's two
 
 
 def test_cold_items_come_into_the_report_where_it_is_to_have_them(copied):

@@ -35,24 +35,24 @@ def own_log(checkout):
 
 def on_a_terminal(checkout, *options):
     """What a run writes to a terminal."""
-    ours, theirs = pty.openpty()
+    terminal, inner = pty.openpty()
     environment = checkout.environment() | {"TERM": "xterm", "COLUMNS": "100"}
     process = subprocess.Popen(
         checkout.command(*options),
         cwd=checkout.folder,
         env=environment,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
+        stdin=inner,
+        stdout=inner,
+        stderr=inner,
     )
-    os.close(theirs)
+    os.close(inner)
     pieces = []
     while True:
         try:
-            pieces.append(os.read(ours, 4096))
+            pieces.append(os.read(terminal, 4096))
         except OSError:  # the other end is closed
             break
-    os.close(ours)
+    os.close(terminal)
     text = b"".join(pieces).decode()
     assert process.wait() == 0, text
     return text

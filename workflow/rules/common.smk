@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from ace_steps.config import grid
-from ace_steps.registry import BACKBONES, READERS, REFINEMENTS
+from ace_steps.registry import NAMED_BY
 from ace_steps.embed import entries
 from ace_steps.evaluation.completeness import CHOICE_PATTERN, FINISHED, STAGES, Places
 from ace_steps.evaluation.selection import chosen_run
@@ -32,7 +32,10 @@ def one_of(names):
 
 
 ENCODERS = EXPERIMENT.encoders
-API_ENCODERS = [name for name, entry in ENCODERS.items() if entries.kind_of(entry) == entries.API]
+ENCODERS_OF = {  # by kind
+    kind: [name for name, entry in ENCODERS.items() if entries.kind_of(entry) == kind]
+    for kind in (entries.LOCAL, entries.API, entries.PRECOMPUTED)
+}
 RAW = {name: raw_files(entry) for name, entry in EXPERIMENT.datasets.items()}
 MODELS = {
     name: entries.model_folder(entry, REGISTRIES.encoders) for name, entry in ENCODERS.items()
@@ -47,12 +50,6 @@ SETTINGS = {
     "encoder": {name: entries.step_settings(entry, {}) for name, entry in ENCODERS.items()},
     "refinement": {name: point.settings for name, point in PLAN.refinements.items()},
     "backbone": {name: point.settings for name, point in PLAN.backbones.items()},
-}
-# What chooses the code that an entry's numbers come from, beside its step's.
-CHOSEN_BY = {
-    "dataset": ("reader", READERS),
-    "refinement": ("method", REFINEMENTS),
-    "backbone": ("model", BACKBONES),
 }
 DIGESTS = Path(".snakemake/code_digests.json")  # of the code as it was last read
 
@@ -69,7 +66,7 @@ def settings_of(kind, name):
 
 def code_of(kind, name):
     """The function or class that an entry is carried out by."""
-    key, known = CHOSEN_BY[kind]
+    key, known = NAMED_BY[f"{kind}s"]
     entry = known[settings_of(kind, name)[key]]
     return f"{entry.module}:{entry.name}"
 
@@ -107,23 +104,6 @@ def with_origins(wildcards, output):
     return json.dumps(made, sort_keys=True)
 
 
-def encoders_of(*kinds):
-    """A wildcard pattern of the experiment's encoders of some kinds."""
-    return one_of(name for name, entry in ENCODERS.items() if entries.kind_of(entry) in kinds)
-
-
-def hub_option(wildcards):
-    """A params function: the repository that a folder is named after, where it is no source."""
-    hub = HUBS.get(wildcards.source)
-    return ["--hub", hub.model_dump_json()] if hub else []
-
-
-def own_files(wildcards):
-    """An input function: the files of an encoder that is a file of vectors."""
-    settings = SETTINGS["encoder"][wildcards.encoder]
-    return [settings[key] for key in ("vectors", "ids") if settings[key] is not None]
-
-
 def registry_entry(file):
     """A params function: one entry of a registry as JSON; its change fetches anew."""
     listed = yaml.safe_load(file.read_text())
@@ -144,9 +124,11 @@ FIRST = {
 }  # the runs of each cell that a choice is made from; a cell without any has no place in the report
 if not FIRST:
     refuse(f"config: report_on: no run is finished under {path('<results>')}")
+FIRST_RUNS = [run for runs in FIRST.values() for run in runs]
 RANKS = f"<results>/{STAGES['rank'].pattern}"
 CURVES = f"<results>/{STAGES['train'].pattern}"
 CHOICES = f"<results>/{CHOICE_PATTERN}"
+REFINED = "<results>/refine/{dataset}/{encoder}/{refinement}"
 BY_BACKBONE = "{dataset}/{encoder}/{backbone}"  # figures of the report
 
 
@@ -155,12 +137,7 @@ def filled(pattern, identities):
     return list(dict.fromkeys(pattern.format(**each._asdict()) for each in identities))
 
 
-def each_first_run(pattern):
-    """A path pattern filled in for every grid point, on the first seed."""
-    return filled(pattern, (run for runs in FIRST.values() for run in runs))
-
-
-def points_of_cell(wildcards):
+def ranks_of_cell(wildcards):
     """An input function: the ranks that a choice is made by."""
     names = (wildcards[name] for name in grid.Cell._fields)
     return filled(RANKS, FIRST[grid.Cell(*names)])
@@ -198,15 +175,10 @@ def of_chosen(name):
     return [lambda wildcards, cell=cell: filled(pattern, [chosen_of(cell)]) for cell in FIRST]
 
 
-def cold_tables():
-    """Inputs of the report: how new items rank, if the experiment wants it there."""
-    return of_chosen("cold_items.parquet") if EXPERIMENT.cold_items.in_report else []
-
-
 def finished_cold_tables(wildcards):
     """A params function: the tables of new items that are there although the report waits for none;
     where others appear, it is written anew."""
-    if cold_tables():
+    if EXPERIMENT.cold_items.in_report:
         return []
     folder = Path(path("<results>")) / "recommend"
     return sorted(file.as_posix() for file in folder.glob("*/*/*/*/*/cold_items.parquet"))

@@ -1,10 +1,10 @@
-# Every point of every grid runs on the first seed; a choice by validation in each cell (dataset,
-# encoder, refinement entry, backbone entry) decides which point goes on to all seeds.
+# Every grid point runs on the first seed; a choice by validation in each cell (dataset,
+# encoder, refinement entry, backbone entry) decides which one goes on to all seeds.
 
 
 checkpoint select_points:
     input:
-        ranks=points_of_cell,
+        ranks=ranks_of_cell,
     output:
         "<results>/select/<cell>/selection.parquet",
     log:
@@ -25,8 +25,7 @@ checkpoint select_points:
         " --ranks {input.ranks:q}"
         " --refinement-entry {wildcards.refinement_entry}"
         " --backbone-entry {wildcards.backbone_entry}"
-        " --metric {params.metric}"
-        " --cutoff {params.cutoff}"
+        " --metric {params.metric} --cutoff {params.cutoff}"
         " --selection {output:q}"
         " > {log:q} 2>&1"
 

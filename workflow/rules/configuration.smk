@@ -1,23 +1,16 @@
 # The experiment: what the configuration says, checked, with its defaults filled in.
 
-import gc
-import os
 import sys
-from pathlib import Path
 
-from ace_steps.config import grid, loading, notices
+from ace_steps.config import checks, grid, loading
 from ace_steps.config.experiment import KINDS, Registries
 from ace_steps.errors import InputError
-
-# Snakemake keeps every job of a plan: to look for garbage among them as often as Python does by
-# itself takes a fifth of the time that a plan of thousands needs.
-gc.set_threshold(100_000, 50, 100)
 
 
 def refuse(mistake):
     """End with its lines and exit code 2: the configuration is the caller's."""
     print(mistake, file=sys.stderr, flush=True)
-    os._exit(2)
+    sys.exit(2)
 
 
 def shipped(name):
@@ -31,13 +24,13 @@ def shipped(name):
 
 REGISTRIES = Registries(datasets=shipped("datasets.yaml"), encoders=shipped("encoders.yaml"))
 PUBLISHED = shipped("published.yaml")
+given_files = [str(file) for file in workflow.overwrite_configfiles] if is_main_workflow else []
+given_keys = loading.typed(workflow.config_settings.config)
 
 try:
-    given_files = [str(file) for file in workflow.overwrite_configfiles] if is_main_workflow else []
     EXPERIMENT = loading.resolve(
-        loading.overlaid(config, loading.typed(workflow.config_settings.config)),
-        where=", ".join([*given_files, *(["--config"] if workflow.config_settings.config else [])])
-        or "config",
+        loading.overlaid(config, given_keys),
+        where=", ".join([*given_files, *(["--config"] if given_keys else [])]) or "config",
         registries=REGISTRIES,
         mistakes=loading.read(*given_files)[1],
         with_files=True,
@@ -50,16 +43,6 @@ except InputError as mistake:
 # Captions of Snakemake's own report see the configuration alone.
 config.update({key: RESOLVED[key] for key in (*KINDS, "selection", "statistics")})
 
-
-def notify():
-    """Say what a person should know before the run; only the process that plans it does."""
-    results = Path(EXPERIMENT.paths()["results"])
-    remarks = notices.of_changes(RESOLVED, results) + notices.of_other_experiments(
-        EXPERIMENT.experiment, results, is_default=not given_files
-    )
-    for remark in remarks:
-        print(f"note: {remark}", file=sys.stderr, flush=True)
-
-
 if is_main_workflow and workflow.is_main_process:
-    notify()
+    for note in checks.notes(EXPERIMENT, is_default=not given_files):
+        print(f"note: {note}", file=sys.stderr, flush=True)

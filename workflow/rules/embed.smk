@@ -15,7 +15,10 @@ rule fetch_encoder:
         code=code("fetch_encoder"),
         registry=lambda wildcards, output: REGISTRIES.encoders,
         entry=registry_entry(REGISTRIES.encoders),
-        hub=hub_option,
+        # The repository that the folder is named after, where it is no source.
+        hub=lambda wildcards: (
+            ["--hub", HUBS[wildcards.source].model_dump_json()] if wildcards.source in HUBS else []
+        ),
         downloads=path("<resources>/downloads"),
     shell:
         "python -m ace_steps.steps.fetch_encoder"
@@ -38,7 +41,7 @@ rule embed_items:
     benchmark:
         "<benchmarks>/embed_items/{dataset}/{encoder}/{scatteritem}.tsv"
     wildcard_constraints:
-        encoder=encoders_of(entries.LOCAL),
+        encoder=one_of(ENCODERS_OF[entries.LOCAL]),
     conda:
         "../../environment.yml"
     threads: 2
@@ -56,8 +59,7 @@ rule embed_items:
         " --items {input.item_table:q}"
         " --model {input.model:q}"
         " --settings {params.settings:q}"
-        " --shard {wildcards.scatteritem}"
-        " --device {resources.device}"
+        " --shard {wildcards.scatteritem} --device {resources.device}"
         " --store {params.store:q}"
         " --vectors {output:q}"
         " > {log:q} 2>&1"
@@ -73,7 +75,7 @@ rule request_vectors:
     benchmark:
         "<benchmarks>/request_vectors/{dataset}/{encoder}/{scatteritem}.tsv"
     wildcard_constraints:
-        encoder=encoders_of(entries.API),
+        encoder=one_of(ENCODERS_OF[entries.API]),
     conda:
         "../../environment.yml"
     resources:
@@ -105,7 +107,7 @@ rule estimate_requests:
     benchmark:
         "<benchmarks>/estimate_requests/{dataset}/{encoder}.tsv"
     wildcard_constraints:
-        encoder=encoders_of(entries.API),
+        encoder=one_of(ENCODERS_OF[entries.API]),
     localrule: True
     conda:
         "../../environment.yml"
@@ -128,7 +130,11 @@ rule estimate_requests:
 rule import_vectors:
     input:
         item_table="<results>/preprocess/{dataset}/items.parquet",
-        own=own_files,
+        own=lambda wildcards: [
+            file
+            for key in ("vectors", "ids")
+            if (file := SETTINGS["encoder"][wildcards.encoder][key])
+        ],
     output:
         "<results>/embed/{dataset}/{encoder}/item_vectors.parquet",
     log:
@@ -136,7 +142,7 @@ rule import_vectors:
     benchmark:
         "<benchmarks>/import_vectors/{dataset}/{encoder}.tsv"
     wildcard_constraints:
-        encoder=encoders_of(entries.PRECOMPUTED),
+        encoder=one_of(ENCODERS_OF[entries.PRECOMPUTED]),
     conda:
         "../../environment.yml"
     resources:
@@ -164,7 +170,7 @@ rule merge_vectors:
     benchmark:
         "<benchmarks>/merge_vectors/{dataset}/{encoder}.tsv"
     wildcard_constraints:
-        encoder=encoders_of(entries.LOCAL, entries.API),
+        encoder=one_of(ENCODERS_OF[entries.LOCAL] + ENCODERS_OF[entries.API]),
     conda:
         "../../environment.yml"
     resources:

@@ -40,8 +40,7 @@ rule fetch_dataset:
         downloads=path("<resources>/downloads"),
     shell:
         "python -m ace_steps.steps.fetch_dataset"
-        " --source {wildcards.source}"
-        " --role {wildcards.role}"
+        " --source {wildcards.source} --role {wildcards.role}"
         " --registry {params.registry:q}"
         " --downloads {params.downloads:q}"
         " --output {output:q}"
@@ -77,7 +76,6 @@ rule preprocess_dataset:
         " --dataset {wildcards.dataset}"
         " --settings {params.settings:q}"
         " --interactions {output.interactions:q}"
-        " --users {output.users:q}"
-        " --items {output.item_table:q}"
+        " --users {output.users:q} --items {output.item_table:q}"
         " --data-report {output.data_report:q}"
         " > {log:q} 2>&1"

@@ -19,8 +19,7 @@ rule gram_vectors:
     shell:
         "python -m ace_steps.steps.gram_vectors"
         " --vectors {input.vectors:q}"
-        " --shard {wildcards.scatteritem}"
-        " --device {resources.device}"
+        " --shard {wildcards.scatteritem} --device {resources.device}"
         " --gram {output:q}"
         " > {log:q} 2>&1"
 
@@ -82,8 +81,7 @@ rule refine_vectors:
         " --vectors {input.vectors:q}"
         " --factor {input.factor:q}"
         " --settings {params.settings:q}"
-        " --dataset {wildcards.dataset}"
-        " --encoder {wildcards.encoder}"
+        " --dataset {wildcards.dataset} --encoder {wildcards.encoder}"
         " --refinement {wildcards.refinement}"
         " --refined {output.refined:q}"
         " --map {output.map:q}"

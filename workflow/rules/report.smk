@@ -1,18 +1,16 @@
 rule write_report:
     input:
         *each_cell(CURVES),
-        *cold_tables(),
+        *(of_chosen("cold_items.parquet") if EXPERIMENT.cold_items.in_report else []),
         config=rules.write_config.output,
         metrics=rules.collect_metrics.output.metrics,
         runs=rules.collect_metrics.output.runs,
         selection=rules.collect_metrics.output.selection,
         gaps=rules.collect_metrics.output.gaps,
         comparisons=rules.compare_runs.output,
-        data_reports=each_first_run("<results>/preprocess/{dataset}/data_report.parquet"),
-        geometries=each_first_run(
-            "<results>/refine/{dataset}/{encoder}/{refinement}/geometry.parquet"
-        ),
-        spectra=each_first_run("<results>/refine/{dataset}/{encoder}/{refinement}/spectrum.parquet"),
+        data_reports=filled("<results>/preprocess/{dataset}/data_report.parquet", FIRST_RUNS),
+        geometries=filled(f"{REFINED}/geometry.parquet", FIRST_RUNS),
+        spectra=filled(f"{REFINED}/spectrum.parquet", FIRST_RUNS),
     output:
         report=report(
             "<results>/report/report.html", caption="../report/report.rst", category="Report"

@@ -1,7 +1,7 @@
 # What a job asks of the machine it runs on. Sizes that depend on the data grow with the inputs, and
 # with each attempt after a failure: a profile's `retries` says how many.
 #
-# The resource `device` (auto, cpu or cuda) is what a step that can use a GPU is told; a profile
+# The resource `device` (auto, cpu or cuda) is the option of a step that can use a GPU; a profile
 # that gives it a GPU (`gpu: 1`) sets `device: cuda` too, so that a job without one fails at once.
 
 import os

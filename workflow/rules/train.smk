@@ -31,11 +31,9 @@ rule train_backbone:
         " --items {input.item_table:q}"
         " --vectors {input.vectors:q}"
         " --settings {params.settings:q}"
-        " {params.run}"
-        " --device {resources.device}"
+        " {params.run} --device {resources.device}"
         " --state {params.state:q}"
-        " --best {output.best:q}"
-        " --last {output.last:q}"
+        " --best {output.best:q} --last {output.last:q}"
         " --curve {output.curve:q}"
         " > {log:q} 2>&1"
 
@@ -71,8 +69,7 @@ rule rank_targets:
         " --weights {input.weights:q}"
         " --settings {params.settings:q}"
         " {params.run}"
-        " --shard {wildcards.scatteritem}"
-        " --device {resources.device}"
+        " --shard {wildcards.scatteritem} --device {resources.device}"
         " --ranks {output:q}"
         " > {log:q} 2>&1"
 
