@@ -7,8 +7,14 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from ace_steps.backbones.attention import LAYER_NORM_EPS, TransformerLayer, initialize
-from ace_steps.backbones.network import MASK, Network, Packing
+from ace_steps.backbones.network import (
+    LAYER_NORM_EPS,
+    MASK,
+    Network,
+    Packing,
+    TransformerLayer,
+    initialize,
+)
 from ace_steps.backbones.settings import TransformerSettings
 from ace_steps.io.tables import PADDING
 from ace_steps.settings import Grid, Probability

@@ -6,8 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ace_steps.backbones.attention import LAYER_NORM_EPS, TransformerLayer, initialize
-from ace_steps.backbones.network import Network, Packing
+from ace_steps.backbones.network import (
+    LAYER_NORM_EPS,
+    Network,
+    Packing,
+    TransformerLayer,
+    initialize,
+)
 from ace_steps.backbones.settings import TransformerSettings
 from ace_steps.io.tables import PADDING
 

@@ -35,22 +35,14 @@ class Factor:
         """The factor cut to its strongest components.
 
         Raises:
-            InputError: there are fewer; says whether items, their dim or their rank is the limit.
+            InputError: there are fewer.
         """
-        dim = len(self.mean)
-        centered = "centered " if self.mean.any() else ""
-        limits = (
-            (self.count, f"there are only {self.count} items"),
-            (dim, f"the item vectors have only {dim} entries"),
-            (
-                self.rank,
-                f"the {centered}item vectors have only rank {self.rank}, with {self.count} items "
-                f"of dim {dim}",
-            ),
-        )
-        for limit, reason in limits:
-            if n_components > limit:
-                raise InputError(f"dim: expected at most {limit}, got {n_components}: {reason}.")
+        if n_components > self.rank:
+            centered = "centered " if self.mean.any() else ""
+            raise InputError(
+                f"dim: expected at most {self.rank}, the rank of the {centered}item vectors "
+                f"({self.count} items of dim {len(self.mean)}), got {n_components}."
+            )
         return replace(
             self,
             singular_values=self.singular_values[:n_components],
@@ -73,19 +65,15 @@ def factorize(
         center: Whether the mean row is subtracted first.
         n_leading: Number of components; all where None or where the vectors have fewer entries.
         device: Where the Gram matrix is solved, ``cpu`` or ``cuda``.
-
-    Raises:
-        InputError: there are no rows.
     """
-    if not moments.count:
-        raise InputError("there are no item vectors: the table is empty.")
-    mean = moments.mean if center else np.zeros(moments.dim)
+    dim = len(moments.total)
+    mean = moments.mean if center else np.zeros(dim)
     gram = moments.centered().gram if center else moments.gram
     eigenvalues, components = eigenpairs(gram, n_leading, device)
     # the noise floor is that of the uncentered matrix, which the centered one is computed from
     largest = max(eigenvalues[0], float(moments.mean @ moments.mean) * moments.count)
-    noise = 10 * np.finfo(np.float64).eps * max(moments.dim, np.sqrt(moments.count)) * largest
-    rank = min(int((eigenvalues > noise).sum()), moments.count, moments.dim)
+    noise = 10 * np.finfo(np.float64).eps * max(dim, np.sqrt(moments.count)) * largest
+    rank = min(int((eigenvalues > noise).sum()), moments.count, dim)
     squares = np.where(np.arange(len(eigenvalues)) < rank, eigenvalues, 0.0)
     return Factor(
         singular_values=np.sqrt(squares),

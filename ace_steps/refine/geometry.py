@@ -60,10 +60,12 @@ class RefinedGeometry:
         if moments.count > 1:
             measures["mean_cosine"] = mean_cosine(float(self._sum @ self._sum), moments.count)
             measures["neighbour_overlap"] = overlap(raw_neighbors, neighbors(rows))
-        if prepared.lambda_ is not None:
+        if "lambda" in prepared.facts:
             kept = prepared.spectrum[: len(prepared.gain)]
             energy = float((prepared.spectrum**2).sum())
-            measures["reconstruction_error"] = reconstruction_error(kept, energy, prepared.lambda_)
+            measures["reconstruction_error"] = reconstruction_error(
+                kept, energy, prepared.facts["lambda"]
+            )
         gain = values / prepared.facts["scale"] if prepared.gain is None else prepared.gain
         return measures, gain
 

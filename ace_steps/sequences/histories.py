@@ -76,16 +76,19 @@ def read_histories(interactions: pl.DataFrame, n_items: int) -> Histories:
     if items.min() < 1 or items.max() > n_items:
         outside = items.min() if items.min() < 1 else items.max()
         raise InputError(f"interactions: item {outside} is not in the catalog of 1 to {n_items}.")
-    split = _split_codes(ordered["split"])
-    is_unordered = (np.diff(users) == 0) & (np.diff(split) < 0)
-    if is_unordered.any():
-        user = users[1:][is_unordered][0]
-        raise InputError(f"interactions: user {user}'s splits are not in the order {SPLITS}.")
+    unknown = ordered["split"].filter(~ordered["split"].is_in(SPLITS))
+    if len(unknown):
+        raise InputError(f"interactions: expected a split of {SPLITS}, got '{unknown[0]}'.")
+    split = ordered["split"].replace_strict(SPLITS, range(3), return_dtype=pl.Int8).to_numpy()
+    before, after = split[:-1], split[1:]
+    is_right = (after > before) | (after == 0) & (before == 0) | (users[1:] != users[:-1])
+    if not is_right.all():
+        raise InputError(
+            f"interactions: user {users[1:][~is_right][0]}: expected train events, then at most "
+            "one valid, then at most one test event."
+        )
     n_users = int(users[-1]) + 1
     counts = np.stack([np.bincount(users[split == code], minlength=n_users) for code in range(3)])
-    if counts[1:].max() > 1:
-        user = int((counts[1:] > 1).any(axis=0).argmax())
-        raise InputError(f"interactions: user {user} has several valid or several test events.")
     offsets = np.concatenate([[0], np.cumsum(counts.sum(axis=0))])
     return Histories(
         items=items.astype(np.int32),
@@ -113,11 +116,3 @@ def held_out(histories: Histories, split: str) -> Targets:
     start = histories.offsets[user]
     item = histories.items[start + length].astype(np.int64)
     return Targets(user=user, item=item, start=start, length=length)
-
-
-def _split_codes(split: pl.Series) -> np.ndarray:
-    """(n_events,) int8 index of each event's split in ``SPLITS``."""
-    unknown = split.filter(~split.is_in(SPLITS))
-    if len(unknown):
-        raise InputError(f"interactions: expected a split of {SPLITS}, got '{unknown[0]}'.")
-    return split.replace_strict(SPLITS, range(3), return_dtype=pl.Int8).to_numpy()

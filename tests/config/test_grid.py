@@ -9,8 +9,7 @@ from ace_steps.backbones.sasrec import SasRecSettings
 from ace_steps.config import grid
 from ace_steps.errors import InputError
 from ace_steps.refine.ace import AceSettings
-from ace_steps.refine.random_init import RandomSettings
-from ace_steps.refine.spectral import SvdSettings
+from ace_steps.refine.baselines import RandomSettings, SvdSettings
 
 
 def refinement(model=AceSettings, **values):

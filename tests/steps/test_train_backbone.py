@@ -157,7 +157,7 @@ def train_with_other_code(folder, monkeypatch, module, change):
         ("training/loop.py", "train"),
         ("sequences/histories.py", "read_histories"),
         ("backbones/sasrec.py", "SasRec"),
-        ("backbones/item_encoders.py", "build_item_encoder"),
+        ("backbones/recommender.py", "build_item_encoder"),
         ("runtime.py", "derive_seed"),
         ("evaluation/metrics.py", "ndcg"),
         ("evaluation/ranking.py", "rank_targets"),

@@ -1,6 +1,7 @@
-"""Refinements that stay frozen, as the inputs of a trained network or of a trained table.
+"""The methods that ACE is compared with, each as its settings and a function.
 
-whitenrec_plus, alpharec, llmemb, alphafuse; ``item_encoder`` says what training builds.
+Random init, llm2x, svd and whitening start a table that is trained; the vectors of whitenrec_plus,
+alpharec, llmemb and alphafuse stay frozen under what ``item_encoder`` says that training builds.
 """
 
 from typing import ClassVar, Literal
@@ -12,17 +13,90 @@ from pydantic import Field, model_validator
 from ace_steps.errors import InputError
 from ace_steps.refine.factor import Factor
 from ace_steps.refine.methods import (
+    Center,
     FactoredVectors,
     FrozenGamma,
     Gamma,
     PreparedRefinement,
     RefinementSettings,
     mapped,
+    rescaled,
+    scale_to,
 )
-from ace_steps.refine.spectral import rescaled, scale_to
-from ace_steps.settings import Count, Grid, NonNegativeCount, Positive
+from ace_steps.settings import Count, Grid, NonNegativeCount, Positive, Seed
 
 NOISE = 1e-6  # of the largest singular value: squaring left no digits below
+
+
+class RandomSettings(RefinementSettings):
+    """Random init: a table drawn from N(0, std^2), anew for each seed; the plain backbone."""
+
+    uses_encoder: ClassVar[bool] = False
+    is_bound_by_rank: ClassVar[bool] = False
+
+    method: Literal["random"] = "random"
+    std: Grid[Positive] = Field(0.02, description="Standard deviation of the entries.")
+    seed: Seed = Field(
+        0,
+        description="Seed of the example whose geometry is reported; a training draws its table "
+        "with its run's own seed.",
+    )
+
+
+def random(settings: RandomSettings, vectors: FactoredVectors) -> PreparedRefinement:
+    """N(0, std^2), whatever the item vectors are: an example, whose geometry is reported."""
+    generator = np.random.default_rng(settings.seed)
+    return PreparedRefinement(
+        apply=lambda rows: settings.std * generator.standard_normal((len(rows), settings.dim)),
+        dim=settings.dim,
+        spectrum=vectors.raw.singular_values,
+        gain=None,
+        item_encoder={"kind": "drawn_table", "std": settings.std},
+        facts={"scale": settings.std},
+    )
+
+
+class Llm2xSettings(RefinementSettings):
+    """LLM2X: centered principal components of the item vectors, not rescaled."""
+
+    method: Literal["llm2x"] = "llm2x"
+
+
+def llm2x(settings: Llm2xSettings, vectors: FactoredVectors) -> PreparedRefinement:
+    """Centered PCA scores, not rescaled (Harte et al., RecSys 2023, LLM2BERT4Rec)."""
+    kept = vectors.centered.leading(settings.dim)
+    return mapped(vectors.centered, kept.components, kept.singular_values)
+
+
+class SvdSettings(RefinementSettings):
+    """SVD: singular vectors times singular values, rescaled; ACE as lambda grows."""
+
+    method: Literal["svd"] = "svd"
+    gamma: Gamma = 0.2
+    center: Center = False
+
+
+def svd(settings: SvdSettings, vectors: FactoredVectors) -> PreparedRefinement:
+    """U_k S_k brought to standard deviation gamma: the limit of ACE as lambda grows."""
+    factor = vectors.factor(center=settings.center)
+    kept = factor.leading(settings.dim)
+    return rescaled(factor, kept, kept.singular_values, gamma=settings.gamma)
+
+
+class WhiteningSettings(RefinementSettings):
+    """Whitening: singular vectors, rescaled; not centered it is ACE at lambda 0."""
+
+    method: Literal["whitening"] = "whitening"
+    gamma: Gamma = 0.2
+    center: Center = True
+
+
+def whitening(settings: WhiteningSettings, vectors: FactoredVectors) -> PreparedRefinement:
+    """U_k brought to standard deviation gamma: ACE at lambda = 0."""
+    factor = vectors.factor(center=settings.center)
+    kept = factor.leading(settings.dim)
+    gain = np.ones(settings.dim)
+    return rescaled(factor, kept, gain, gamma=settings.gamma, lambda_=0.0)
 
 
 class WhitenrecPlusSettings(RefinementSettings):
@@ -48,6 +122,45 @@ class WhitenrecPlusSettings(RefinementSettings):
         return None
 
 
+def whitenrec_plus(settings: WhitenrecPlusSettings, vectors: FactoredVectors) -> PreparedRefinement:
+    """Full ZCA and group ZCA of the centered vectors, side by side (arXiv:2402.10602).
+
+    ZCA of a matrix is U V', the nearest one with orthonormal columns; components that are rounding
+    error are left out of it. One network takes both parts.
+
+    Raises:
+        InputError: the groups do not divide the vectors' dim.
+    """
+    factor = vectors.centered
+    dim = len(factor.mean)
+    refusal = settings.refusal_of(dim)
+    if refusal:
+        raise InputError(f"{refusal}.")
+    kept = factor.leading(_full_rank(factor))
+    full = kept.components / kept.singular_values @ kept.components.T
+    weights = np.hstack([full, _group_zca(kept, settings.groups)])
+    return mapped(
+        factor,
+        weights,
+        np.ones(factor.rank),
+        scale=_scale(settings.gamma, weights, factor),
+        item_encoder=_mlp(settings.dim, [dim, dim], "relu"),
+        facts={"rank": factor.rank},
+    )
+
+
+def _group_zca(kept: Factor, groups: int) -> np.ndarray:
+    """Block-diagonal map, (dim, dim), that makes the ZCA of each group of neighboring columns."""
+    half = kept.components * kept.singular_values  # (dim, components); half half' is the Gram
+    blocks = []
+    for part in np.split(half, groups):
+        components, values, _ = scipy.linalg.svd(part, full_matrices=False)
+        is_real = values > NOISE * kept.singular_values[0]
+        components, values = components[:, is_real], values[is_real]
+        blocks.append(components / values @ components.T)
+    return scipy.linalg.block_diag(*blocks)
+
+
 class AlpharecSettings(RefinementSettings):
     """AlphaRec: the frozen unit vectors through a network."""
 
@@ -55,6 +168,22 @@ class AlpharecSettings(RefinementSettings):
 
     method: Literal["alpharec"] = "alpharec"
     gamma: FrozenGamma = 1.0
+
+
+def alpharec(settings: AlpharecSettings, vectors: FactoredVectors) -> PreparedRefinement:
+    """The unit vectors as they are, but for their scale.
+
+    Sheng et al., ICLR 2025; here without its graph and contrastive loss.
+    """
+    factor = vectors.raw
+    weights = np.eye(len(factor.mean))
+    return mapped(
+        factor,
+        weights,
+        factor.singular_values,
+        scale=_scale(settings.gamma, weights, factor),
+        item_encoder=_mlp(settings.dim, [len(weights)], "leaky_relu"),
+    )
 
 
 class LlmembSettings(RefinementSettings):
@@ -68,6 +197,24 @@ class LlmembSettings(RefinementSettings):
         1536,
         description="Principal components kept at most; as many as the vectors have where they "
         "have fewer.",
+    )
+
+
+def llmemb(settings: LlmembSettings, vectors: FactoredVectors) -> PreparedRefinement:
+    """Centered PCA scores, as many as the vectors have up to ``pca_dim``.
+
+    Liu et al., AAAI 2025; here without fine-tuning of the language model.
+    """
+    factor = vectors.centered
+    n_kept = min(settings.pca_dim, _full_rank(factor))
+    kept = factor.leading(n_kept)
+    return mapped(
+        factor,
+        kept.components,
+        kept.singular_values,
+        scale=_scale(settings.gamma, kept.components, factor),
+        item_encoder=_mlp(settings.dim, [n_kept], "identity"),
+        facts={"pca_dim": n_kept},
     )
 
 
@@ -96,88 +243,6 @@ class AlphafuseSettings(RefinementSettings):
     def n_trainable(self) -> int:
         """Columns that the trained table is added to."""
         return self.dim // 2 if self.trainable_last is None else self.trainable_last
-
-
-def whitenrec_plus(settings: WhitenrecPlusSettings, vectors: FactoredVectors) -> PreparedRefinement:
-    """Full ZCA and group ZCA of the centered vectors, side by side (arXiv:2402.10602).
-
-    ZCA of a matrix is U V', the nearest one with orthonormal columns; components that are rounding
-    error are left out of it. One network takes both parts.
-
-    Raises:
-        InputError: the groups do not divide the vectors' dim.
-    """
-    factor = vectors.centered
-    dim = len(factor.mean)
-    if dim % settings.groups:
-        raise InputError(
-            f"groups: expected a divisor of the item vectors' dim {dim}, got {settings.groups}."
-        )
-    kept = factor.leading(_full_rank(factor))
-    full = kept.components / kept.singular_values @ kept.components.T
-    weights = np.hstack([full, group_zca(kept, settings.groups)])
-    return mapped(
-        factor,
-        weights,
-        np.ones(factor.rank),
-        scale=_scale(settings.gamma, weights, factor),
-        item_encoder=_mlp(settings.dim, [dim, dim], "relu"),
-        facts={"rank": factor.rank},
-    )
-
-
-def group_zca(kept: Factor, groups: int) -> np.ndarray:
-    """Block-diagonal map that makes the ZCA of each group of neighboring columns.
-
-    Args:
-        kept: Factor of the centered vectors, no singular value 0.
-        groups: Number of groups; divides the dim.
-
-    Returns:
-        (dim, dim) float64.
-    """
-    half = kept.components * kept.singular_values  # (dim, components); half half' is the Gram
-    blocks = []
-    for part in np.split(half, groups):
-        components, values, _ = scipy.linalg.svd(part, full_matrices=False)
-        is_real = values > NOISE * kept.singular_values[0]
-        components, values = components[:, is_real], values[is_real]
-        blocks.append(components / values @ components.T)
-    return scipy.linalg.block_diag(*blocks)
-
-
-def alpharec(settings: AlpharecSettings, vectors: FactoredVectors) -> PreparedRefinement:
-    """The unit vectors as they are, but for their scale.
-
-    Sheng et al., ICLR 2025; here without its graph and contrastive loss.
-    """
-    factor = vectors.raw
-    weights = np.eye(len(factor.mean))
-    return mapped(
-        factor,
-        weights,
-        factor.singular_values,
-        scale=_scale(settings.gamma, weights, factor),
-        item_encoder=_mlp(settings.dim, [len(weights)], "leaky_relu"),
-    )
-
-
-def llmemb(settings: LlmembSettings, vectors: FactoredVectors) -> PreparedRefinement:
-    """Centered PCA scores, as many as the vectors have up to ``pca_dim``.
-
-    Liu et al., AAAI 2025; here without fine-tuning of the language model.
-    """
-    factor = vectors.centered
-    n_kept = min(settings.pca_dim, _full_rank(factor))
-    kept = factor.leading(n_kept)
-    return mapped(
-        factor,
-        kept.components,
-        kept.singular_values,
-        scale=_scale(settings.gamma, kept.components, factor),
-        item_encoder=_mlp(settings.dim, [n_kept], "identity"),
-        facts={"pca_dim": n_kept},
-    )
 
 
 def alphafuse(settings: AlphafuseSettings, vectors: FactoredVectors) -> PreparedRefinement:
