@@ -17,13 +17,11 @@ LAYER_NORM_EPS = 1e-12  # as in the paper
 class Packing:
     """Where several histories stand in one row, so that a batch of short ones is nearly full.
 
-    Attributes:
-        position: (rows, length) int64 position of each entry in its own history, oldest is 0.
-        segment: (rows, length) int64 which history of the row it belongs to.
+    Both are (rows, length) int64.
     """
 
-    position: Tensor
-    segment: Tensor
+    position: Tensor  # of each entry in its own history, oldest is 0
+    segment: Tensor  # which history of the row it belongs to
 
     def same_history(self) -> Tensor:
         """(rows, 1, length, length) bool: which pairs of a row's entries may see each other."""
@@ -91,12 +89,10 @@ class TransformerLayer(nn.Module):
         self.dropout = nn.Dropout(settings.dropout)
 
     def forward(self, states: Tensor, mask: Tensor | None) -> Tensor:
-        """The layer's output, (rows, length, dim).
+        """States to states, (rows, length, dim).
 
-        Args:
-            states: (rows, length, dim).
-            mask: (rows, 1, length or 1, length) bool, True where the last may be seen by the one
-                before; None for causal attention.
+        ``mask``, (rows, 1, length or 1, length) bool, is True where the last may be seen by the one
+        before; None for causal attention.
         """
         attended = self.from_heads(self._attend(states, mask))
         states = self.attention_norm(states + self.dropout(attended))

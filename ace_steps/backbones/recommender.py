@@ -76,7 +76,7 @@ class TrainableTable(nn.Module):
         self.table = nn.Parameter(matrix)
 
     def forward(self, rows: Tensor | None = None) -> Tensor:
-        """(n_items + 1 or k, dim); row 0 is zero and gets no gradient."""
+        """(n_items + 1 or k, dim); row 0 gets no gradient."""
         return self.table if rows is None else F.embedding(rows, self.table)
 
 
@@ -175,13 +175,7 @@ def build_item_encoder(
 
 
 class Recommender(nn.Module):
-    """An item encoder and a sequence network; the score of an item is an inner product.
-
-    Attributes:
-        items: Called without arguments, the (n_items + 1, dim) item vectors, row 0 zero; with
-            rows, those alone.
-        network: Called with histories and item vectors, the queries.
-    """
+    """An item encoder and a sequence network; the score of an item is an inner product."""
 
     def __init__(self, items: nn.Module, network: Network) -> None:
         super().__init__()
@@ -191,13 +185,9 @@ class Recommender(nn.Module):
 def build_recommender(
     matrix: Tensor, description: dict[str, Any], settings: BackboneSettings, seed: int
 ) -> Recommender:
-    """A fresh recommender, on the CPU.
+    """A fresh recommender on the CPU; the same seed draws the same weights.
 
-    Args:
-        matrix: (n_items + 1, d) float32 vectors of the refinement, row 0 (padding) zero.
-        description: How the vectors are used; see ``build_item_encoder``.
-        settings: The backbone's settings.
-        seed: The run's seed; the same seed draws the same weights.
+    ``matrix`` and ``description`` as in ``build_item_encoder``.
 
     Raises:
         InputError: the vectors do not fit their description or the backbone.

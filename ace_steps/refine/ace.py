@@ -134,7 +134,7 @@ def solve_lambda(
     """The lambda of the settings.
 
     Args:
-        settings: With exactly one of ``lambda``, ``lambda_rel`` and ``target``.
+        settings: Those of one run.
         factor: Cut to the settings' dim; no singular value is 0.
         rows: Starts a pass over the unit rows, in chunks; used for a target mean cosine only.
 
@@ -191,14 +191,6 @@ def mean_cosines(chunks: Iterator[np.ndarray], factor: Factor, lambdas: np.ndarr
 
     A row's scores p = (e - mean) V serve every lambda: the refined row is p / sqrt(s^2 + lambda).
     O(rows x dim x components) time.
-
-    Args:
-        chunks: Unit rows, (rows, dim) float64.
-        factor: Of all those rows.
-        lambdas: (n_lambdas,), >= 0.
-
-    Returns:
-        (n_lambdas,) float64.
     """
     shrink = 1.0 / (factor.singular_values[:, None] ** 2 + lambdas)  # (components, n_lambdas)
     sums = np.zeros(shrink.T.shape)

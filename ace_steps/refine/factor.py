@@ -12,24 +12,14 @@ SIGN_TIE = 1e-6  # entries this close to the largest count as equal to it
 
 @dataclass(frozen=True)
 class Factor:
-    """E - mean = U diag(s) V', without U.
+    """E - mean = U diag(s) V', without U; all arrays are float64."""
 
-    Attributes:
-        singular_values: s, strongest first, (components,) float64; 0 beyond the rank.
-        components: Right singular vectors V, (dim, components) float64, orthonormal columns with
-            fixed signs.
-        mean: Subtracted from a row, (dim,) float64; zeros where E is not centered.
-        total: Sum of the rows after that subtraction, (dim,) float64.
-        count: Number of rows n.
-        rank: Number of components that are more than rounding error.
-    """
-
-    singular_values: np.ndarray
-    components: np.ndarray
-    mean: np.ndarray
-    total: np.ndarray
-    count: int
-    rank: int
+    singular_values: np.ndarray  # s, strongest first, (components,); 0 beyond the rank
+    components: np.ndarray  # V, (dim, components), orthonormal columns with fixed signs
+    mean: np.ndarray  # subtracted from a row, (dim,); zeros where E is not centered
+    total: np.ndarray  # sum of the rows after that subtraction, (dim,)
+    count: int  # of rows
+    rank: int  # components that are more than rounding error
 
     def leading(self, n_components: int) -> "Factor":
         """The factor cut to its strongest components.

@@ -38,18 +38,11 @@ class VectorFile:
     vector_column: str
 
     def dim(self) -> int:
-        """Entries of the first vector; 0 where there is none.
-
-        Raises:
-            InputError: the file or its columns cannot be used.
-        """
+        """Entries of the first vector; 0 where there is none."""
         return next((piece.matrix.shape[1] for piece in self._pieces(1, range(1))), 0)
 
     def chunks(self, rows: range | None = None) -> Iterator[Vectors]:
-        """Unit rows in float64 in file order, about 32 MB of them at once; items count from 1.
-
-        Args:
-            rows: Numbers of the rows to read; all where None.
+        """Unit rows in float64 in file order, about 32 MB at once, or those of a range of rows.
 
         Raises:
             InputError: the file cannot be used, or a row is NaN, infinite, or zero where
@@ -69,11 +62,7 @@ class VectorFile:
         return (chunk.matrix for chunk in self.chunks(rows))
 
     def check_ids(self) -> None:
-        """Refuse a file with an id that is null or that comes twice; all ids are held at once.
-
-        Raises:
-            InputError: names such a row or id.
-        """
+        """Refuse a file with an id that is null or that comes twice; all ids are held at once."""
         with open_parquet(self.path) as file:
             ids = pl.from_arrow(file.read([self.id_column])).to_series()
         where = f"{self.path}: column '{self.id_column}'"
@@ -120,13 +109,8 @@ def factor_file(
     """Both factors of a file's unit rows, the geometry of the rows, and the device used.
 
     One pass, O(rows x dim^2 + dim^3) time; memory for about six arrays of dim x dim, one chunk,
-    the sample (20,000 rows, float32) and the ids.
-
-    Args:
-        file: The vectors.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        joined: Moments of all rows where shards summed them up; where None they are summed here,
-            in the one pass that also takes the sample for neighbors.
+    the sample (20,000 rows, float32) and the ids. ``joined`` are the moments of all rows where
+    shards summed them up; where None they are summed in the pass that takes the sample.
 
     Raises:
         InputError: the table is empty, an id comes twice, or a row is NaN, infinite or all zero.
@@ -190,19 +174,13 @@ def read_factors(path: Path, vectors_sha256: str) -> VectorFactors:
 
 def write_shard_moments(path: Path, parts: list[Moments], dim: int, note: Provenance) -> None:
     """Write Gram matrices, sums and counts of a shard's parts, of which there may be none."""
+    n = len(parts)
     arrays = {
-        "gram": _stacked([part.gram for part in parts], (dim, dim)),
-        "total": _stacked([part.total for part in parts], (dim,)),
+        "gram": np.array([part.gram for part in parts]).reshape(n, dim, dim),
+        "total": np.array([part.total for part in parts]).reshape(n, dim),
         "count": np.array([part.count for part in parts], np.int64),
     }
     write_tensors(path, arrays, note)
-
-
-def _stacked(parts: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
-    """The parts along a new first axis; a single one is not copied."""
-    if len(parts) == 1:
-        return parts[0][np.newaxis]
-    return np.stack(parts) if parts else np.empty((0, *shape))
 
 
 def read_shard_moments(paths: Sequence[Path], vectors_sha256: str) -> Moments:
@@ -245,7 +223,7 @@ def write_refined(
     Args:
         path: The table.
         file: The vectors.
-        refine: Unit rows to refined rows, both float64.
+        refine: Turns unit rows into refined rows of ``dim`` entries, both float64.
         dim: Entries of a refined row.
         note: How the table is made.
         observe: Called with the refined rows of each chunk.
@@ -265,11 +243,7 @@ def write_refined(
 
 
 def fold_in(path: Path, file: VectorFile, refinement: Refinement, note: Provenance) -> int:
-    """``write_refined`` by a map that was fitted before.
-
-    Raises:
-        InputError: the vectors have another dim than the map's, or as ``write_refined``.
-    """
+    """``write_refined`` by a map that was fitted before, for vectors of its dim."""
     dim_in, dim = refinement.weights.shape
     if file.dim() != dim_in:
         raise InputError(

@@ -1,8 +1,7 @@
 """Gram matrices of unit rows: summed over chunks and shards, and solved, on a CPU or a GPU.
 
-Gram matrix, sum and count of the rows are all that a refinement needs to know of the items. Sums of
-floating-point numbers depend on their order; so that the number of shards changes no digit, the
-rows are cut into ``LEAVES`` runs of rows whatever that number is. A shard has whole leaves, and
+Sums of floating-point numbers depend on their order; so that the number of shards changes no
+digit, the rows are cut into ``LEAVES`` runs whatever that number is. A shard has whole leaves, and
 their sums are added one after the other from the first.
 """
 
@@ -24,17 +23,11 @@ GPU_DRIVERS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")  # NVID
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over the rows e of E.
+    """All that a refinement needs to know of the rows e of E."""
 
-    Attributes:
-        gram: sum of e' e, (dim, dim) float64, symmetric.
-        total: sum of e, (dim,) float64.
-        count: Number of rows.
-    """
-
-    gram: np.ndarray
-    total: np.ndarray
-    count: int
+    gram: np.ndarray  # sum of e' e, (dim, dim) float64, symmetric
+    total: np.ndarray  # sum of e, (dim,) float64
+    count: int  # of rows
 
     @property
     def mean(self) -> np.ndarray:
@@ -130,10 +123,7 @@ def eigenpairs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Eigenvalues of a symmetric matrix, largest first, and their vectors as columns.
 
-    Args:
-        gram: (dim, dim) float64.
-        n_leading: How many to return; all where None or where there are fewer.
-        device: ``cpu`` or ``cuda``.
+    ``n_leading`` of them; all where it is None or where there are fewer.
     """
     if device != "cpu":
         return torch_eigenpairs(gram, n_leading, device)
@@ -178,7 +168,7 @@ def sum_leaves(
     Args:
         leaves: Their numbers.
         n_rows: Rows of all leaves together.
-        chunks: Unit rows, (rows, dim) float64, of a range of rows.
+        chunks: Gives the unit rows, (rows, dim) float64, of a range of rows.
         dim: Entries of one row.
         device: ``cpu`` or ``cuda``.
     """

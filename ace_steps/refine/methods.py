@@ -64,17 +64,11 @@ class RefinementSettings(Settings):
 
 @dataclass(frozen=True)
 class FactoredVectors:
-    """What a refinement may know of the item vectors.
+    """What a refinement may know of the item vectors."""
 
-    Attributes:
-        raw: Factor of the unit rows as they are, all components.
-        centered: The same with the mean row subtracted.
-        rows: Starts a pass over the unit rows, chunks of (rows, dim) float64.
-    """
-
-    raw: Factor
-    centered: Factor
-    rows: Callable[[], Iterator[np.ndarray]]
+    raw: Factor  # of the unit rows as they are, all components
+    centered: Factor  # the same with the mean row subtracted
+    rows: Callable[[], Iterator[np.ndarray]]  # a pass over the unit rows, (rows, dim) float64
 
     def factor(self, *, center: bool) -> Factor:
         """The centered factor or the raw one."""
@@ -89,8 +83,7 @@ class PreparedRefinement:
         apply: Turns chunk after chunk of unit rows into refined rows, both float64.
         dim: Entries of a refined row.
         spectrum: Singular values of what is refined, all of them.
-        gain: Singular values of the refined rows before scaling, or None where only the rows
-            themselves can tell.
+        gain: Those of the refined rows before scaling; None where the rows alone can tell.
         item_encoder: What training builds from the rows.
         facts: For the provenance: ``scale``, and ``lambda`` where the rows are the factor of a
             ridge-regularized autoencoder.
@@ -161,7 +154,7 @@ def rescaled(
         gain: Singular values of the refined rows before scaling, (components,).
         gamma: Standard deviation over all entries, > 0.
         lambda_: The ridge that the gains belong to, where there is one.
-        item_encoder: What training builds from the rows.
+        item_encoder: As in ``mapped``.
     """
     weights, scale = spectral_map(kept, gain, gamma)
     facts = {}
@@ -180,13 +173,7 @@ def spectral_map(factor: Factor, gain: np.ndarray, gamma: float) -> tuple[np.nda
 def scale_to(gamma: float, weights: np.ndarray, norms: np.ndarray, factor: Factor) -> float:
     """The scale that brings all entries of X = (E - mean) W to standard deviation gamma.
 
-    X is not formed.
-
-    Args:
-        gamma: Population standard deviation over the n x components entries, > 0.
-        weights: W, (dim, components).
-        norms: Lengths of X's columns, (components,).
-        factor: Of E.
+    X is not formed; ``norms`` are the lengths of its columns, (components,).
 
     Raises:
         InputError: the entries are all equal.
@@ -202,11 +189,7 @@ def scale_to(gamma: float, weights: np.ndarray, norms: np.ndarray, factor: Facto
 
 
 def parse_settings(text: str, where: str) -> RefinementSettings:
-    """The settings of the refinement that a JSON object names in its key ``method``.
-
-    Raises:
-        InputError: no such refinement, or settings that are refused.
-    """
+    """The settings of the refinement that a JSON object names in its key ``method``."""
     return parse_named(REFINEMENTS, "method", text, where)
 
 

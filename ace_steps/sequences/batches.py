@@ -15,18 +15,11 @@ from ace_steps.sequences.histories import Histories
 
 @dataclass(frozen=True)
 class Windows:
-    """Stretches of ``Histories.items``, each at most the backbone's longest history.
+    """Stretches of ``Histories.items``, each at most the backbone's longest history; (n,) int64."""
 
-    Attributes:
-        start: (n,) int64 index of the first event.
-        length: (n,) int64 events.
-        first: (n,) int64 position in the window of the first event that is trained; all from
-            there to the window's end are.
-    """
-
-    start: np.ndarray
-    length: np.ndarray
-    first: np.ndarray
+    start: np.ndarray  # index of the first event
+    length: np.ndarray  # events
+    first: np.ndarray  # position in the window from which on its events are trained
 
     @property
     def n_targets(self) -> int:
@@ -83,17 +76,11 @@ def _strided(offset: np.ndarray, n_events: np.ndarray, max_length: int, stride: 
 
 @dataclass(frozen=True)
 class Block:
-    """Windows of one forward pass.
+    """Windows of one forward pass."""
 
-    Attributes:
-        history: (rows, length) int64 item indices, padded on the right with 0.
-        trained: (m,) int64 indices of the trained positions in ``history.flatten()``.
-        packing: Where several windows stand in one row; None for one window a row.
-    """
-
-    history: Tensor
-    trained: Tensor
-    packing: Packing | None
+    history: Tensor  # (rows, length) int64 item indices, padded on the right with 0
+    trained: Tensor  # (m,) int64 indices of the trained positions in ``history.flatten()``
+    packing: Packing | None  # where several windows stand in one row
 
     def to(self, device: torch.device) -> "Block":
         """The block on a device."""
@@ -116,9 +103,7 @@ class Batch:
 def needed_rows(batch: Batch, drawn: Tensor) -> Tensor:
     """(k,) int64 rows of the item vectors that a step needs, ascending from the padding's row 0.
 
-    Args:
-        batch: Its histories and targets.
-        drawn: (n,) int64 further items that are scored.
+    ``drawn`` are (n,) further items that are scored.
     """
     histories = [block.history.flatten() for block in batch.blocks]
     return torch.cat([drawn.new_zeros(1), drawn, batch.targets, *histories]).clamp_(min=0).unique()
@@ -142,8 +127,8 @@ def draw_batches(n_windows: int, size: int, rng: np.random.Generator) -> list[np
 def lay_out(history: np.ndarray, targets: np.ndarray, length: np.ndarray, *, pack: bool) -> Batch:
     """A batch of windows, packed into common rows or bucketed by length.
 
-    A batch stays a random sample of the windows: its blocks share one loss and one step, so that
-    short histories do not share gradients with short histories only.
+    Its blocks share one loss and one step: short histories do not only share gradients with short
+    ones.
 
     Args:
         history: (windows, longest) item indices, padded on the right with 0.

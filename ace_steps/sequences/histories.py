@@ -13,21 +13,13 @@ HELD_OUT = SPLITS[1:]
 
 @dataclass(frozen=True)
 class Histories:
-    """The events of all users in order: train, then at most one valid, then at most one test.
+    """The events of all users in order: train, then at most one valid, then at most one test."""
 
-    Attributes:
-        items: (n_events,) int32 item indices from 1, user after user, oldest first.
-        offsets: (n_users + 1,) int64; user u's events are ``items[offsets[u]:offsets[u + 1]]``.
-        n_train: (n_users,) int64, each user's train events.
-        has_valid: (n_users,) bool, the event after them is held out for validation.
-        has_test: (n_users,) bool, the last event is held out for the test.
-    """
-
-    items: np.ndarray
-    offsets: np.ndarray
-    n_train: np.ndarray
-    has_valid: np.ndarray
-    has_test: np.ndarray
+    items: np.ndarray  # (n_events,) int32 item indices from 1, user after user, oldest first
+    offsets: np.ndarray  # (n_users + 1,) int64; u's are ``items[offsets[u]:offsets[u + 1]]``
+    n_train: np.ndarray  # (n_users,) int64, each user's train events
+    has_valid: np.ndarray  # (n_users,) bool, the event after them is held out for validation
+    has_test: np.ndarray  # (n_users,) bool, the last event is held out for the test
 
     def train_counts(self, n_items: int) -> np.ndarray:
         """(n_items,) int64 train events of each item, item 1 first."""
@@ -39,19 +31,12 @@ class Histories:
 
 @dataclass(frozen=True)
 class Targets:
-    """Held-out events, one a row, with the history before each.
+    """Held-out events, one a row, with the history before each; (n,) int64."""
 
-    Attributes:
-        user: (n,) int64 user index.
-        item: (n,) int64 the item held out.
-        start: (n,) int64 index of the user's first event in ``Histories.items``.
-        length: (n,) int64 events before the held-out one.
-    """
-
-    user: np.ndarray
-    item: np.ndarray
-    start: np.ndarray
-    length: np.ndarray
+    user: np.ndarray  # index of the user
+    item: np.ndarray  # held out
+    start: np.ndarray  # index of the user's first event in ``Histories.items``
+    length: np.ndarray  # events before the held-out one
 
     def take(self, rows: np.ndarray | slice) -> "Targets":
         """The targets in these rows."""
@@ -59,11 +44,7 @@ class Targets:
 
 
 def read_histories(interactions: pl.DataFrame, n_items: int) -> Histories:
-    """The histories of the table interactions.
-
-    Args:
-        interactions: The table, in any row order.
-        n_items: Items of the catalog.
+    """The histories of the table interactions, in any row order, over a catalog of ``n_items``.
 
     Raises:
         InputError: no event, an item outside the catalog, an unknown split, or a user whose
