@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from ace_steps.backbones.network import Packing
 from ace_steps.backbones.recommender import build_recommender
 from ace_steps.registry import BACKBONES
 from ace_steps.sequences.batches import lay_out
-from tests.training.made import TABLE, answers, random_matrix, small_settings
+from tests.training.made import N_ITEMS, TABLE, answers, random_matrix, small_settings
 
 NETWORKS = {name: entry.implementation() for name, entry in BACKBONES.items()}
 PACKS = pytest.mark.parametrize("model", [name for name in NETWORKS if NETWORKS[name].can_pack])
@@ -46,39 +45,22 @@ def test_padding_and_other_rows_change_nothing(recommender):
     torch.testing.assert_close(wide[:2], short)
 
 
-PACKED_ROWS = [[[3, 1, 2], [9, 8]], [[5], [6, 7, 4], [2, 2]], [[1, 1, 4, 1, 6, 2]]]
-
-
 @PACKS
 def test_packed_histories_do_not_see_each_other(model):
-    """Several histories of mixed lengths in a row give what each gives alone."""
-    recommender = build(model)
-    history, position, segment = torch.zeros(3, 3, 6, dtype=torch.int64)
-    for row, histories in enumerate(PACKED_ROWS):
-        items = [item for each in histories for item in each]
-        history[row, : len(items)] = torch.tensor(items)
-        position[row, : len(items)] = torch.cat([torch.arange(len(each)) for each in histories])
-        lengths = torch.tensor([len(each) for each in histories])
-        segment[row, : len(items)] = torch.arange(1, len(histories) + 1).repeat_interleave(lengths)
-    packed = recommender.network(history, recommender.items(), Packing(position, segment))
-    for row, histories in enumerate(PACKED_ROWS):
-        for number, each in enumerate(histories, start=1):
-            alone = queries(recommender, [each])[0]
-            torch.testing.assert_close(packed[row][segment[row] == number], alone)
-
-
-@PACKS
-def test_the_layout_of_a_batch_packs_histories_apart(model):
-    recommender = build(model)
-    read = torch.tensor([[3, 1, 2, 0, 0, 0], [9, 8, 7, 4, 0, 0], [5, 6, 0, 0, 0, 0], [1] * 6])
-    length = (read > 0).sum(dim=1)
-    _, block = lay_out(read.numpy(), read.numpy(), length.numpy(), pack=True).blocks
-    assert block.packing.segment.unique().numel() > 1
+    """Histories of mixed lengths, several in a row, give what each gives alone."""
+    recommender, length = build(model), np.array([6, 3, 2, 1, 4])
+    drawn = np.random.default_rng(0).integers(1, N_ITEMS + 1, (5, 6))
+    read = np.where(np.arange(6) < length[:, None], drawn, 0)
+    _, block = lay_out(read, read, length, pack=True).blocks
     packed = recommender.network(block.history, recommender.items(), block.packing)
-    for row, n_events in zip(read[:3], length[:3], strict=True):
-        at = (block.history == row[0]).nonzero()[0]
-        result = packed[at[0], at[1] : at[1] + n_events]
-        torch.testing.assert_close(result[None], queries(recommender, [row[:n_events].tolist()]))
+    lengths_by_row = []
+    for history, segments, result in zip(block.history, block.packing.segment, packed, strict=True):
+        at = [(segments == segment) & (history > 0) for segment in segments[segments > 0].unique()]
+        lengths_by_row.append(sorted(int(here.sum()) for here in at))
+        for here in at:
+            alone = queries(recommender, [history[here].tolist()])[0]
+            torch.testing.assert_close(result[here], alone)
+    assert sorted(lengths_by_row) == [[1, 2], [3], [4]]
 
 
 def test_a_recurrent_network_refuses_rows_of_several_histories():

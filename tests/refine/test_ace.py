@@ -7,14 +7,11 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ace_steps.errors import InputError
 from ace_steps.refine import fit, fit_grid
 from ace_steps.refine.ace import LAMBDA_KEYS, AceSettings, gains, mean_cosines, solve_lambda
 from ace_steps.refine.factor import factorize
-from ace_steps.refine.geometry import effective_rank
 from ace_steps.settings import parse
 from tests.refine.builders import item_vectors, moments_of, unit
 
@@ -106,18 +103,6 @@ def test_gains_are_those_of_the_formula_one_row_a_lambda():
     np.testing.assert_allclose(result, [[1.0, 1.0], [2 / np.sqrt(7), 0.5]], rtol=1e-15)
     with pytest.raises(ValueError, match="lambda >= 0"):
         gains(np.ones(3), -1.0)
-
-
-@settings(max_examples=60)
-@given(
-    st.lists(st.floats(1e-3, 1e3), min_size=2, max_size=20),
-    st.floats(1e-6, 1e6),
-    st.floats(1.0, 1e3),
-)
-def test_a_larger_lambda_never_raises_the_effective_rank(values, lambda_, factor):
-    spectrum = np.sort(values)[::-1]
-    smaller, larger = gains(spectrum, np.array([lambda_, lambda_ * factor]))
-    assert effective_rank(larger) <= effective_rank(smaller) + 1e-9
 
 
 def test_lambda_is_taken_as_it_is_or_in_units_of_the_weakest_component_kept():
