@@ -98,25 +98,13 @@ class AceSettings(RefinementSettings):
         return self
 
 
-def gains(singular_values: np.ndarray, lambda_: float | np.ndarray) -> np.ndarray:
-    """Singular values of the ACE vectors before scaling: s / sqrt(s^2 + lambda).
+def gains(singular_values: np.ndarray, lambda_: float) -> np.ndarray:
+    """Singular values of the ACE vectors before scaling, s / sqrt(s^2 + lambda), (components,).
 
-    Args:
-        singular_values: s > 0, (components,).
-        lambda_: Ridge, >= 0, in the unit of s^2; one, or a grid (n_lambdas,). At 0 every gain is 1
-            (whitening); the larger it is, the closer the gains are to s / sqrt(lambda), which is
-            the anisotropy of the vectors themselves.
-
-    Returns:
-        (components,), or (n_lambdas, components) for a grid; float64, in (0, 1].
-
-    Raises:
-        ValueError: a lambda is negative or NaN.
+    ``lambda_`` >= 0 is in the unit of s^2. At 0 every gain is 1 (whitening); the larger it is, the
+    closer the gains are to s / sqrt(lambda), which is the anisotropy of the vectors themselves.
     """
-    ridge = np.asarray(lambda_, dtype=np.float64)
-    if not (ridge >= 0).all():
-        raise ValueError(f"expected lambda >= 0, got {lambda_}")
-    return singular_values / np.sqrt(singular_values**2 + ridge[..., None])
+    return singular_values / np.sqrt(singular_values**2 + lambda_)
 
 
 def ace(settings: AceSettings, vectors: FactoredVectors) -> PreparedRefinement:
@@ -131,12 +119,9 @@ def ace(settings: AceSettings, vectors: FactoredVectors) -> PreparedRefinement:
 def solve_lambda(
     settings: AceSettings, factor: Factor, rows: Callable[[], Iterator[np.ndarray]]
 ) -> float:
-    """The lambda of the settings.
+    """The lambda of the settings, for a factor cut to their dim.
 
-    Args:
-        settings: Those of one run.
-        factor: Cut to the settings' dim; no singular value is 0.
-        rows: Starts a pass over the unit rows, in chunks; used for a target mean cosine only.
+    ``rows`` starts a pass over the unit rows, in chunks; it is used for a target mean cosine only.
 
     Raises:
         InputError: the target is out of reach; the reachable interval is stated.

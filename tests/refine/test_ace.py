@@ -10,7 +10,7 @@ import torch
 
 from ace_steps.errors import InputError
 from ace_steps.refine import fit, fit_grid
-from ace_steps.refine.ace import LAMBDA_KEYS, AceSettings, gains, mean_cosines, solve_lambda
+from ace_steps.refine.ace import LAMBDA_KEYS, AceSettings, mean_cosines, solve_lambda
 from ace_steps.refine.factor import factorize
 from ace_steps.settings import parse
 from tests.refine.builders import item_vectors, moments_of, unit
@@ -98,13 +98,6 @@ def test_what_cannot_be_fitted_is_refused(vectors, change, message):
         fit(vectors, **{"dim": 6, **change})
 
 
-def test_gains_are_those_of_the_formula_one_row_a_lambda():
-    result = gains(np.array([2.0, 1.0]), np.array([0.0, 3.0]))
-    np.testing.assert_allclose(result, [[1.0, 1.0], [2 / np.sqrt(7), 0.5]], rtol=1e-15)
-    with pytest.raises(ValueError, match="lambda >= 0"):
-        gains(np.ones(3), -1.0)
-
-
 def test_lambda_is_taken_as_it_is_or_in_units_of_the_weakest_component_kept():
     assert solved(**{"lambda": 3.5}) == 3.5
     weakest = np.linalg.svd(ROWS, compute_uv=False)[5] ** 2
@@ -173,7 +166,7 @@ def test_a_dial_that_is_not_exactly_one_value_is_refused(dial, message):
 
 
 @pytest.mark.parametrize(
-    ("given_", "kept"),
+    ("values", "kept"),
     [
         ({}, {"lambda_rel": [0.0, 0.1, 1.0]}),
         ({"lambda": None, "lambda_rel": None, "target": None}, {"lambda_rel": [0.0, 0.1, 1.0]}),
@@ -181,6 +174,6 @@ def test_a_dial_that_is_not_exactly_one_value_is_refused(dial, message):
         ({"lambda_rel": 2.0, "target": None}, {"lambda_rel": 2.0}),
     ],
 )
-def test_a_dial_that_is_given_is_the_only_one_and_without_any_lambda_rel_is_a_grid(given_, kept):
-    values = AceSettings.model_validate({**BASE, **given_}).as_json()
-    assert {name: values[name] for name in LAMBDA_KEYS if values[name] is not None} == kept
+def test_a_dial_that_is_given_is_the_only_one_and_without_any_lambda_rel_is_a_grid(values, kept):
+    result = AceSettings.model_validate({**BASE, **values}).as_json()
+    assert {name: result[name] for name in LAMBDA_KEYS if result[name] is not None} == kept

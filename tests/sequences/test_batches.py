@@ -32,9 +32,9 @@ def trained(histories, longest, stride, train_targets="all"):
     assert windows.length.max() <= longest
     examples = []
     for start, length, first in zip(windows.start, windows.length, windows.first, strict=True):
-        for place in range(first, length):
-            read = histories.items[start : start + place + 1].tolist()
-            examples.append((read, int(histories.items[start + place + 1])))
+        for position in range(first, length):
+            read = histories.items[start : start + position + 1].tolist()
+            examples.append((read, int(histories.items[start + position + 1])))
     assert windows.n_targets == len(examples)
     return sorted(examples)
 
@@ -102,8 +102,8 @@ def entries(batch):
     """(history up to here, target) of every trained position."""
     examples, targets = [], iter(batch.targets.tolist())
     for block in batch.blocks:
-        for place in block.trained.tolist():
-            row, column = divmod(place, block.history.shape[1])
+        for position in block.trained.tolist():
+            row, column = divmod(position, block.history.shape[1])
             begin = 0 if block.packing is None else column - block.packing.position[row, column]
             examples.append((block.history[row, begin : column + 1].tolist(), next(targets)))
     return examples
@@ -113,8 +113,8 @@ def entries(batch):
 def test_every_trained_position_keeps_its_history_and_its_target(pack):
     batch = lay_out(READ, TARGETS, LENGTH, pack=pack)
     expected = [
-        (READ[row, : place + 1].tolist(), TARGETS[row, place])
-        for row, place in np.argwhere(TARGETS)
+        (READ[row, : position + 1].tolist(), TARGETS[row, position])
+        for row, position in np.argwhere(TARGETS)
     ]
     assert sorted(entries(batch)) == sorted(expected)
 
@@ -123,10 +123,12 @@ def test_packed_histories_do_not_overlap_and_count_their_own_positions():
     _, block = lay_out(READ, TARGETS, LENGTH, pack=True).blocks
     for row, segments in enumerate(block.packing.segment):
         for segment in segments[segments > 0].unique():
-            place = torch.nonzero(segments == segment).flatten()
-            real = block.history[row, place] > 0
-            assert torch.equal(place, torch.arange(place[0], place[-1] + 1))
-            assert block.packing.position[row, place][real].tolist() == list(range(int(real.sum())))
+            position = torch.nonzero(segments == segment).flatten()
+            real = block.history[row, position] > 0
+            assert torch.equal(position, torch.arange(position[0], position[-1] + 1))
+            assert block.packing.position[row, position][real].tolist() == list(
+                range(int(real.sum()))
+            )
 
 
 def test_short_windows_fill_the_rows_of_longer_ones():
