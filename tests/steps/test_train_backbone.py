@@ -175,7 +175,7 @@ def test_a_state_of_other_code_is_passed_over(folder, monkeypatch, capsys, modul
     [
         ("training/loop.py", "# a comment\n"),
         ("backbones/gru4rec.py", "Gru4Rec = Gru4Rec\n"),
-        ("refine/spectral.py", "x = 1\n"),
+        ("refine/ace.py", "x = 1\n"),
     ],
 )
 def test_a_state_outlives_an_edit_that_changes_none_of_its_numbers(
