@@ -113,7 +113,7 @@ def ace(settings: AceSettings, vectors: FactoredVectors) -> PreparedRefinement:
     kept = factor.leading(settings.dim)
     lambda_ = solve_lambda(settings, kept, vectors.rows)
     gain = gains(kept.singular_values, lambda_)
-    return rescaled(factor, kept, gain, gamma=settings.gamma, lambda_=lambda_)
+    return rescaled(factor, gain, gamma=settings.gamma, lambda_=lambda_)
 
 
 def solve_lambda(

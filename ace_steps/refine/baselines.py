@@ -15,7 +15,6 @@ from ace_steps.refine.factor import Factor
 from ace_steps.refine.methods import (
     Center,
     FactoredVectors,
-    FrozenGamma,
     Gamma,
     PreparedRefinement,
     RefinementSettings,
@@ -80,7 +79,7 @@ def svd(settings: SvdSettings, vectors: FactoredVectors) -> PreparedRefinement:
     """U_k S_k brought to standard deviation gamma: the limit of ACE as lambda grows."""
     factor = vectors.factor(center=settings.center)
     kept = factor.leading(settings.dim)
-    return rescaled(factor, kept, kept.singular_values, gamma=settings.gamma)
+    return rescaled(factor, kept.singular_values, gamma=settings.gamma)
 
 
 class WhiteningSettings(RefinementSettings):
@@ -94,18 +93,25 @@ class WhiteningSettings(RefinementSettings):
 def whitening(settings: WhiteningSettings, vectors: FactoredVectors) -> PreparedRefinement:
     """U_k brought to standard deviation gamma: ACE at lambda = 0."""
     factor = vectors.factor(center=settings.center)
-    kept = factor.leading(settings.dim)
-    gain = np.ones(settings.dim)
-    return rescaled(factor, kept, gain, gamma=settings.gamma, lambda_=0.0)
+    return rescaled(factor, np.ones(settings.dim), gamma=settings.gamma, lambda_=0.0)
 
 
-class WhitenrecPlusSettings(RefinementSettings):
-    """WhitenRec+: frozen full and group ZCA of the centered vectors, one shared network."""
+class FrozenSettings(RefinementSettings):
+    """Base of the methods whose vectors stay frozen under a network to the backbone's dim."""
 
     is_bound_by_rank: ClassVar[bool] = False
 
+    gamma: Grid[Positive] | None = Field(
+        1.0,
+        description="Standard deviation over all entries of the frozen vectors; null leaves them "
+        "as the method makes them.",
+    )
+
+
+class WhitenrecPlusSettings(FrozenSettings):
+    """WhitenRec+: frozen full and group ZCA of the centered vectors, one shared network."""
+
     method: Literal["whitenrec_plus"] = "whitenrec_plus"
-    gamma: FrozenGamma = 1.0
     groups: Grid[Count] = Field(
         4,
         description="Groups of neighboring columns that are whitened apart; divides the encoder's "
@@ -139,14 +145,8 @@ def whitenrec_plus(settings: WhitenrecPlusSettings, vectors: FactoredVectors) ->
     kept = factor.leading(_full_rank(factor))
     full = kept.components / kept.singular_values @ kept.components.T
     weights = np.hstack([full, _group_zca(kept, settings.groups)])
-    return mapped(
-        factor,
-        weights,
-        np.ones(factor.rank),
-        scale=_scale(settings.gamma, weights, factor),
-        item_encoder=_mlp(settings.dim, [dim, dim], "relu"),
-        facts={"rank": factor.rank},
-    )
+    gain, facts = np.ones(factor.rank), {"rank": factor.rank}
+    return _frozen(settings, factor, weights, gain, [dim, dim], "relu", facts)
 
 
 def _group_zca(kept: Factor, groups: int) -> np.ndarray:
@@ -161,13 +161,10 @@ def _group_zca(kept: Factor, groups: int) -> np.ndarray:
     return scipy.linalg.block_diag(*blocks)
 
 
-class AlpharecSettings(RefinementSettings):
+class AlpharecSettings(FrozenSettings):
     """AlphaRec: the frozen unit vectors through a network."""
 
-    is_bound_by_rank: ClassVar[bool] = False
-
     method: Literal["alpharec"] = "alpharec"
-    gamma: FrozenGamma = 1.0
 
 
 def alpharec(settings: AlpharecSettings, vectors: FactoredVectors) -> PreparedRefinement:
@@ -175,24 +172,15 @@ def alpharec(settings: AlpharecSettings, vectors: FactoredVectors) -> PreparedRe
 
     Sheng et al., ICLR 2025; here without its graph and contrastive loss.
     """
-    factor = vectors.raw
-    weights = np.eye(len(factor.mean))
-    return mapped(
-        factor,
-        weights,
-        factor.singular_values,
-        scale=_scale(settings.gamma, weights, factor),
-        item_encoder=_mlp(settings.dim, [len(weights)], "leaky_relu"),
-    )
+    factor, dim = vectors.raw, len(vectors.raw.mean)
+    gain = factor.singular_values
+    return _frozen(settings, factor, np.eye(dim), gain, [dim], "leaky_relu", {})
 
 
-class LlmembSettings(RefinementSettings):
+class LlmembSettings(FrozenSettings):
     """LLMEmb: frozen centered principal components through two linear layers."""
 
-    is_bound_by_rank: ClassVar[bool] = False
-
     method: Literal["llmemb"] = "llmemb"
-    gamma: FrozenGamma = 1.0
     pca_dim: Grid[Count] = Field(
         1536,
         description="Principal components kept at most; as many as the vectors have where they "
@@ -208,14 +196,33 @@ def llmemb(settings: LlmembSettings, vectors: FactoredVectors) -> PreparedRefine
     factor = vectors.centered
     n_kept = min(settings.pca_dim, _full_rank(factor))
     kept = factor.leading(n_kept)
-    return mapped(
-        factor,
-        kept.components,
-        kept.singular_values,
-        scale=_scale(settings.gamma, kept.components, factor),
-        item_encoder=_mlp(settings.dim, [n_kept], "identity"),
-        facts={"pca_dim": n_kept},
-    )
+    weights, gain, facts = kept.components, kept.singular_values, {"pca_dim": n_kept}
+    return _frozen(settings, factor, weights, gain, [n_kept], "identity", facts)
+
+
+def _frozen(
+    settings: FrozenSettings,
+    factor: Factor,
+    weights: np.ndarray,
+    gain: np.ndarray,
+    parts: list[int],
+    activation: str,
+    facts: dict,
+) -> PreparedRefinement:
+    """X = scale (E - mean) W under one network from each part's columns to the backbone's dim."""
+    scale = 1.0
+    if settings.gamma is not None:
+        scores = factor.singular_values[:, None] * (factor.components.T @ weights)
+        scale = scale_to(settings.gamma, weights, np.linalg.norm(scores, axis=0), factor)
+    shape = {"parts": parts, "hidden": max(1, parts[0] // 2), "width": settings.dim}
+    encoder = {"kind": "mlp", **shape, "activation": activation}
+    return mapped(factor, weights, gain, scale=scale, item_encoder=encoder, facts=facts)
+
+
+def _full_rank(factor: Factor) -> int:
+    if not factor.rank:
+        raise InputError("the item vectors are all equal: centered, nothing is left of them.")
+    return factor.rank
 
 
 class AlphafuseSettings(RefinementSettings):
@@ -250,7 +257,6 @@ def alphafuse(settings: AlphafuseSettings, vectors: FactoredVectors) -> Prepared
 
     Hu et al., SIGIR 2025.
     """
-    factor = vectors.centered
     encoder = {
         "kind": "partly_trainable",
         "parts": [settings.dim],
@@ -258,25 +264,5 @@ def alphafuse(settings: AlphafuseSettings, vectors: FactoredVectors) -> Prepared
         "trainable_last": settings.n_trainable(),
         "std": settings.std,
     }
-    kept, gain = factor.leading(settings.dim), np.ones(settings.dim)
-    return rescaled(factor, kept, gain, gamma=settings.gamma, item_encoder=encoder)
-
-
-def _scale(gamma: float | None, weights: np.ndarray, factor: Factor) -> float:
-    """The scale that brings (E - mean) W to standard deviation gamma; 1 where gamma is None."""
-    if gamma is None:
-        return 1.0
-    scores = factor.singular_values[:, None] * (factor.components.T @ weights)
-    return scale_to(gamma, weights, np.linalg.norm(scores, axis=0), factor)
-
-
-def _mlp(dim: int, parts: list[int], activation: str) -> dict:
-    """A network from each part's columns to half of them and on to the backbone's dim."""
-    shape = {"parts": parts, "hidden": max(1, parts[0] // 2), "width": dim}
-    return {"kind": "mlp", **shape, "activation": activation}
-
-
-def _full_rank(factor: Factor) -> int:
-    if not factor.rank:
-        raise InputError("the item vectors are all equal: centered, nothing is left of them.")
-    return factor.rank
+    gain = np.ones(settings.dim)
+    return rescaled(vectors.centered, gain, gamma=settings.gamma, item_encoder=encoder)

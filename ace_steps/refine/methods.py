@@ -24,13 +24,6 @@ Gamma = Annotated[
     Grid[Positive],
     Field(description="Standard deviation over all entries of the refined vectors."),
 ]
-FrozenGamma = Annotated[
-    Grid[Positive] | None,
-    Field(
-        description="Standard deviation over all entries of the frozen vectors; null leaves them "
-        "as the method makes them."
-    ),
-]
 Center = Annotated[bool, Field(description="Subtract the mean item vector before anything else.")]
 
 
@@ -139,7 +132,6 @@ def mapped(
 
 def rescaled(
     factor: Factor,
-    kept: Factor,
     gain: np.ndarray,
     *,
     gamma: float,
@@ -150,12 +142,12 @@ def rescaled(
 
     Args:
         factor: Of the vectors, all components.
-        kept: The same, cut to the refinement's dim.
-        gain: Singular values of the refined rows before scaling, (components,).
+        gain: Singular values of the refined rows before scaling, (components kept,).
         gamma: Standard deviation over all entries, > 0.
         lambda_: The ridge that the gains belong to, where there is one.
         item_encoder: As in ``mapped``.
     """
+    kept = factor.leading(len(gain))
     weights, scale = spectral_map(kept, gain, gamma)
     facts = {}
     if lambda_ is not None:
