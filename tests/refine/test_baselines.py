@@ -13,7 +13,7 @@ TABLE = {"kind": "table"}
 
 
 def mlp(parts, activation):
-    shape = {"parts": parts, "hidden": parts[0] // 2, "width": K}
+    shape = {"parts": parts, "hidden": max(1, parts[0] // 2), "width": K}
     return {"kind": "mlp", **shape, "activation": activation}
 
 
@@ -44,8 +44,10 @@ def zca(rows):
         ("whitenrec_plus", {}, mlp([D, D], "relu")),
         ("alpharec", {}, mlp([D], "leaky_relu")),
         ("llmemb", {"pca_dim": 5}, mlp([5], "identity")),
+        ("llmemb", {"pca_dim": 1}, mlp([1], "identity")),
         ("alphafuse", {}, fuse(3)),
         ("alphafuse", {"trainable_last": 0}, fuse(0)),
+        ("alphafuse", {"trainable_last": K}, fuse(K)),
         ("alphafuse", {"trainable_last": None}, fuse(K // 2)),
     ],
 )
