@@ -222,16 +222,12 @@ def write_refined(
 
     Args:
         path: The table.
-        file: The vectors.
+        file: The vectors, their ids checked.
         refine: Turns unit rows into refined rows of ``dim`` entries, both float64.
         dim: Entries of a refined row.
         note: How the table is made.
         observe: Called with the refined rows of each chunk.
-
-    Raises:
-        InputError: an id comes twice, or a row is NaN, infinite or all zero.
     """
-    file.check_ids()
     n_rows = 0
     with vector_writer(path, "item_vectors", dim, np.float32, note) as writer:
         for chunk in file.chunks():
@@ -250,6 +246,7 @@ def fold_in(path: Path, file: VectorFile, refinement: Refinement, note: Provenan
             f"{file.path}: expected vectors of dim {dim_in}, which this refinement takes, got "
             f"{file.dim()}."
         )
+    file.check_ids()
     return write_refined(path, file, refinement.apply, dim=dim, note=note)
 
 

@@ -159,8 +159,6 @@ def reconstruction_error(singular_values: np.ndarray, total_square: float, lambd
         lambda_: Ridge of the autoencoder, >= 0.
     """
     kept = singular_values**2
-    if not total_square > 0:
-        return 0.0
     lost = kept * (lambda_ / (kept + lambda_)) ** 2
     return float(np.clip((lost.sum() + total_square - kept.sum()) / total_square, 0, 1))
 

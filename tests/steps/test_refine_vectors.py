@@ -103,6 +103,14 @@ def test_beyond_the_limit_neighbors_are_measured_within_a_seeded_sample(folder, 
     assert result == pytest.approx(expected, abs=1e-12)
 
 
+def test_a_single_item_is_refined_without_measures_of_pairs(tmp_path):
+    write_vectors(tmp_path / "vectors.parquet", VECTORS[:1])
+    assert factor(tmp_path) == refine(tmp_path, settings_of("random")) == 0
+    geometry = parquet.read_table(tmp_path / "geometry.parquet", GEOMETRY)
+    assert not {"mean_cosine", "neighbour_overlap"} & set(geometry["measure"])
+    assert "partition_ratio" in set(geometry["measure"])
+
+
 @pytest.mark.parametrize(
     ("target", "measure"),
     [({"effective_rank": 0.8}, "effective_rank_share"), ({"mean_cosine": 0.2}, "mean_cosine")],
