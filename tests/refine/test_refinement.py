@@ -58,7 +58,8 @@ def test_a_row_is_scaled_to_length_1_and_the_argument_is_left_alone():
     ("bad", "what"),
     [(np.nan, "NaN or infinity"), (-np.inf, "NaN or infinity"), (0.0, "an all-zero vector")],
 )
-def test_a_row_without_direction_is_refused_by_its_item_or_its_number(bad, what):
+def test_a_row_without_direction_is_refused_by_its_item_or_its_number(bad, what, monkeypatch):
+    monkeypatch.setattr("ace_steps.refine.refinement.chunk_rows", lambda dim: 1)
     rows = np.ones((3, 2))
     rows[1] = bad
     with pytest.raises(InputError, match=rf"v\.parquet: item 'b' \(row 8\) has {what}.*; 1 such"):

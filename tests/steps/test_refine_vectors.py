@@ -83,6 +83,11 @@ def test_the_geometry_is_that_of_the_rows_before_and_after(folder, method):
         for measure, value in expected.items():
             assert result[measure] == pytest.approx(value, abs=1e-5), (stage, measure)
     scale = parquet.read_provenance(folder / "refined.parquet").facts["scale"]
+    if method == "ace":
+        unscaled = rows.astype(float) / scale
+        lost = unit(VECTORS).T - unit(VECTORS).T @ unscaled @ unscaled.T
+        expected = np.linalg.norm(lost) ** 2 / 90
+        assert result["reconstruction_error"] == pytest.approx(expected, abs=1e-6)
     np.testing.assert_allclose(spectrum["gain"][:8], values / scale, rtol=1e-4)
     measures = {stage: set(geometry.filter(stage=stage)["measure"]) for stage in stages}
     more = {"neighbour_overlap"} | ({"reconstruction_error"} if method == "ace" else set())
