@@ -94,7 +94,7 @@ def test_partition_ratio_is_a_number_where_the_exponential_overflows(n, dtype):
 
 def test_neighbors_are_the_ten_nearest_by_cosine(monkeypatch):
     monkeypatch.setattr(geometry, "BLOCK_ROWS", 7)  # several blocks
-    rows = item_vectors(150, 5).astype(np.float32)
+    rows = item_vectors(600, 5).astype(np.float32)
     cosines = unit(rows.astype(float)) @ unit(rows.astype(float)).T
     np.fill_diagonal(cosines, -2)
     expected = np.sort(np.argsort(-cosines, axis=1)[:, :10], axis=1)

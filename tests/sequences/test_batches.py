@@ -92,8 +92,8 @@ def test_no_target_and_a_stride_longer_than_the_window_are_refused():
         trained(made([3])[0], 4, 5)
 
 
-LENGTH = np.array([2, 5, 1, 6, 3])
-READ = np.where(np.arange(6) < LENGTH[:, None], np.arange(1, 31).reshape(5, 6), 0)
+LENGTH = np.array([2, 7, 1, 9, 3])
+READ = np.where(np.arange(9) < LENGTH[:, None], np.arange(1, 46).reshape(5, 9), 0)
 TARGETS = np.where(READ > 0, READ + 100, 0)
 TARGETS[3, :4] = 0  # a window that trains only its end
 
