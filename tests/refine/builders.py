@@ -81,7 +81,7 @@ OUTPUTS = ("refined.parquet", "map.safetensors", "spectrum.parquet", "geometry.p
 
 
 def settings_of(method, **change):
-    return {"method": method, **SETTINGS[method], **change}
+    return {"method": method, **SETTINGS.get(method, {"dim": 8}), **change}
 
 
 def gram(folder, shard, *extra):
