@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
-from scipy.optimize import brentq
 
 from ace_steps.errors import InputError
 from ace_steps.refine.factor import Factor, factorize
@@ -137,6 +136,7 @@ def solve_lambda(
 
 def _lambda_for_effective_rank(share: float, singular_values: np.ndarray) -> float:
     """The share falls from 1 at lambda = 0: a larger lambda spreads the gains' ratios."""
+    from scipy.optimize import brentq  # a tenth of a second that every plan would take
 
     def excess(log_lambda: float) -> float:
         gain = gains(singular_values, math.exp(log_lambda))
