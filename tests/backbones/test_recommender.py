@@ -14,7 +14,7 @@ from ace_steps.registry import BACKBONES, REFINEMENTS
 from ace_steps.training.loop import Trainer
 from ace_steps.training.optimizers import weights_as_arrays
 from ace_steps.training.tasks import build_task
-from tests.refine.test_methods import ROWS, prepared, refined_rows
+from tests.refine.builders import ROWS, prepared, refined_rows
 from tests.training.made import N_ITEMS, WIDTH, random_histories, random_matrix, small_settings
 
 MLP = {"kind": "mlp", "parts": [12], "hidden": 6, "width": WIDTH}

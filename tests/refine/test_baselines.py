@@ -5,8 +5,7 @@ import pytest
 import scipy.linalg
 
 from ace_steps.errors import InputError
-from tests.refine.builders import item_vectors, unit
-from tests.refine.test_methods import ROWS, D, K, N, prepared, refined_rows
+from tests.refine.builders import ROWS, D, K, N, item_vectors, prepared, refined_rows, unit
 
 APART = ROWS - ROWS.mean(axis=0)
 TABLE = {"kind": "table"}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ace_steps.refine.gram import TorchMomentSum, eigenpairs, leaves_of, torch_eigenpairs
+from ace_steps.refine.gram import TorchMomentSum, eigenpairs, torch_eigenpairs
 from tests.refine.builders import item_vectors, moments_of, unit
 
 NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
@@ -27,12 +27,6 @@ def test_a_gram_matrix_of_several_blocks_is_mirrored_exactly():
     gram = moments_of(rows).gram
     np.testing.assert_allclose(gram, rows.T @ rows, atol=1e-12)
     np.testing.assert_array_equal(gram, gram.T)
-
-
-@pytest.mark.parametrize("n_shards", [1, 3, 8, 100])
-def test_shards_share_the_leaves_in_order_each_once(n_shards):
-    leaves = [leaf for i in range(n_shards) for leaf in leaves_of(f"{i + 1}-of-{n_shards}")]
-    assert leaves == list(range(8))
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=NEEDS_GPU)])

@@ -6,34 +6,22 @@ import numpy as np
 import pytest
 
 from ace_steps.errors import InputError
-from ace_steps.refine.factor import factorize
-from ace_steps.refine.methods import FactoredVectors, parse_settings, prepare
+from ace_steps.refine.methods import prepare
 from ace_steps.registry import REFINEMENTS
-from tests.refine.builders import item_vectors, moments_of, settings_of, unit
+from tests.refine.builders import (
+    ROWS,
+    D,
+    N,
+    factored,
+    item_vectors,
+    parsed,
+    prepared,
+    refined_rows,
+    settings_of,
+    unit,
+)
 
-N, D, K = 90, 12, 8  # K is the dim in SETTINGS
-ROWS = unit(item_vectors(N, D))
 LINEAR = sorted(set(REFINEMENTS) - {"random"})
-
-
-def parsed(values):
-    return parse_settings(values if isinstance(values, str) else json.dumps(values), "--settings")
-
-
-def factored(rows):
-    moments = moments_of(rows)
-    raw, centered = (factorize(moments, center=center) for center in (False, True))
-    return FactoredVectors(raw, centered, lambda: iter([rows]))
-
-
-def prepared(method, rows=ROWS, **change):
-    return prepare(parsed(settings_of(method, **change)), factored(rows))
-
-
-def refined_rows(method, rows=ROWS, chunk=N, **change):
-    refinement = prepared(method, rows, **change)
-    chunks = [refinement.apply(rows[i : i + chunk]) for i in range(0, len(rows), chunk)]
-    return np.concatenate(chunks)
 
 
 @pytest.mark.parametrize("method", REFINEMENTS)

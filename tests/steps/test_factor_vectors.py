@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -45,17 +44,6 @@ def test_shards_of_variable_lists_may_be_empty_too(tmp_path):
     write_foreign(tmp_path / "vectors.parquet", VECTORS[:2])
     paths = [gram(tmp_path, f"{i}-of-5", *COLUMNS)[1] for i in range(1, 6)]
     assert factor(tmp_path, *COLUMNS, "--grams", *paths) == 0
-
-
-def test_row_groups_and_chunks_change_nothing_beyond_rounding(folder, monkeypatch):
-    assert factor(folder, name="whole.safetensors") == 0
-    table = pl.read_parquet(folder / "vectors.parquet")
-    table.write_parquet(folder / "vectors.parquet", row_group_size=17)
-    monkeypatch.setattr(files, "chunk_rows", lambda dim: 7)
-    assert factor(folder) == 0
-    arrays, _ = read_tensors(folder / "factor.safetensors")
-    for name, expected in read_tensors(folder / "whole.safetensors")[0].items():
-        np.testing.assert_allclose(np.sort(arrays[name]), np.sort(expected), atol=1e-10)
 
 
 def test_a_gpu_sums_every_leaf_and_solves_both_factors(folder, monkeypatch):
