@@ -35,15 +35,17 @@ READERS = {
     "yelp": Entry("ace_steps.preprocess.read_yelp", "YelpSettings", "read"),
 }
 REFINEMENTS = {
-    "random": Entry("ace_steps.refine.random_init", "RandomSettings", "random"),
-    "llm2x": Entry("ace_steps.refine.spectral", "Llm2xSettings", "llm2x"),
-    "svd": Entry("ace_steps.refine.spectral", "SvdSettings", "svd"),
-    "whitening": Entry("ace_steps.refine.spectral", "WhiteningSettings", "whitening"),
+    "random": Entry("ace_steps.refine.baselines", "RandomSettings", "random"),
+    "llm2x": Entry("ace_steps.refine.baselines", "Llm2xSettings", "llm2x"),
+    "svd": Entry("ace_steps.refine.baselines", "SvdSettings", "svd"),
+    "whitening": Entry("ace_steps.refine.baselines", "WhiteningSettings", "whitening"),
     "ace": Entry("ace_steps.refine.ace", "AceSettings", "ace"),
-    "whitenrec_plus": Entry("ace_steps.refine.frozen", "WhitenrecPlusSettings", "whitenrec_plus"),
-    "alpharec": Entry("ace_steps.refine.frozen", "AlpharecSettings", "alpharec"),
-    "llmemb": Entry("ace_steps.refine.frozen", "LlmembSettings", "llmemb"),
-    "alphafuse": Entry("ace_steps.refine.frozen", "AlphafuseSettings", "alphafuse"),
+    "whitenrec_plus": Entry(
+        "ace_steps.refine.baselines", "WhitenrecPlusSettings", "whitenrec_plus"
+    ),
+    "alpharec": Entry("ace_steps.refine.baselines", "AlpharecSettings", "alpharec"),
+    "llmemb": Entry("ace_steps.refine.baselines", "LlmembSettings", "llmemb"),
+    "alphafuse": Entry("ace_steps.refine.baselines", "AlphafuseSettings", "alphafuse"),
 }
 BACKBONES = {
     "sasrec": Entry("ace_steps.backbones.sasrec", "SasRecSettings", "SasRec"),

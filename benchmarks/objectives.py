@@ -19,7 +19,7 @@ from atomic import histories_of
 from sasrec import WIDTH, settings_json
 
 from ace_steps.backbones.recommender import build_recommender
-from ace_steps.backbones.registry import parse_backbone
+from ace_steps.backbones.settings import parse_backbone
 from ace_steps.sequences.histories import Histories
 from ace_steps.training.loop import Trainer
 from ace_steps.training.tasks import build_task

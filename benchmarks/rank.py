@@ -20,7 +20,7 @@ from memory import begin_peak, resident_mb
 from sasrec import WIDTH, settings_json
 
 from ace_steps.backbones.recommender import Recommender, build_recommender
-from ace_steps.backbones.registry import parse_backbone
+from ace_steps.backbones.settings import parse_backbone
 from ace_steps.evaluation.ranking import next_queries, rank_targets
 from ace_steps.sequences.histories import Histories, Targets
 

@@ -53,7 +53,7 @@ def train_ours(work: Work, curve: Curve) -> None:
     from atomic import histories_of
 
     from ace_steps.backbones.recommender import build_recommender
-    from ace_steps.backbones.registry import parse_backbone
+    from ace_steps.backbones.settings import parse_backbone
     from ace_steps.training.checkpoints import TrainingState
     from ace_steps.training.loop import train
     from ace_steps.training.tasks import build_task

@@ -1,1 +1,1 @@
-"""Sequence models, their item encoders and the registry of both."""
+"""Sequence models and their item encoders."""

@@ -7,8 +7,14 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from ace_steps.backbones.attention import LAYER_NORM_EPS, TransformerLayer, initialize
-from ace_steps.backbones.network import MASK, Network, Packing
+from ace_steps.backbones.network import (
+    LAYER_NORM_EPS,
+    MASK,
+    Network,
+    Packing,
+    TransformerLayer,
+    initialize,
+)
 from ace_steps.backbones.settings import TransformerSettings
 from ace_steps.io.tables import PADDING
 from ace_steps.settings import Grid, Probability
@@ -62,16 +68,7 @@ class Bert4Rec(Network):
         self.item_bias = nn.Parameter(torch.zeros(n_items + 1))
 
     def forward(self, history: Tensor, items: Tensor, packing: Packing | None) -> Tensor:
-        """Queries for the item at each position.
-
-        Args:
-            history: (rows, length) item indices or ``MASK``, padded on the right with 0.
-            items: (n_items + 1, dim) item vectors, row 0 the padding.
-            packing: Where a row's histories stand; None for one history a row.
-
-        Returns:
-            (rows, length, dim + 1).
-        """
+        """Queries for the item at each position, (rows, length, dim + 1)."""
         states = F.embedding(history.clamp(min=PADDING), items, padding_idx=PADDING)
         states = torch.where((history == MASK).unsqueeze(-1), self.hidden_item, states)
         mask = (history != PADDING)[:, None, None, :]  # who may be seen
@@ -94,16 +91,7 @@ class Bert4Rec(Network):
         return torch.cat([items, bias.unsqueeze(1)], dim=1)
 
     def next_queries(self, history: Tensor, length: Tensor, items: Tensor) -> Tensor:
-        """The query for a masked item after each history, which keeps its positions and first item.
-
-        Args:
-            history: (rows, longest) item indices, one history a row, padded on the right with 0.
-            length: (rows,) real events of each, at least 1, at most ``longest_history``.
-            items: (n_items + 1, dim) item vectors.
-
-        Returns:
-            (rows, dim + 1).
-        """
+        """The query for a masked item after each history, (rows, dim + 1)."""
         rows = torch.arange(len(history), device=history.device)
         with_mask = F.pad(history, (0, 1), value=PADDING)
         with_mask[rows, length] = MASK

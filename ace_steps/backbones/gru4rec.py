@@ -41,16 +41,7 @@ class Gru4Rec(Network):
                 nn.init.zeros_(parameter)
 
     def forward(self, history: Tensor, items: Tensor, packing: Packing | None) -> Tensor:
-        """Queries for the item after each position.
-
-        Args:
-            history: (rows, length) item indices, oldest first, padded on the right with 0.
-            items: (n_items + 1, dim) item vectors, row 0 the padding.
-            packing: None.
-
-        Returns:
-            (rows, length, dim); an entry is what its history up to there alone would give.
-        """
+        """Queries for the item after each position, (rows, length, dim)."""
         if packing is not None:
             raise ValueError("a recurrent network reads one history a row")
         states, _ = self.gru(self.dropout(F.embedding(history, items, padding_idx=PADDING)))

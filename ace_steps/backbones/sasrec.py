@@ -6,8 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ace_steps.backbones.attention import LAYER_NORM_EPS, TransformerLayer, initialize
-from ace_steps.backbones.network import Network, Packing
+from ace_steps.backbones.network import (
+    LAYER_NORM_EPS,
+    Network,
+    Packing,
+    TransformerLayer,
+    initialize,
+)
 from ace_steps.backbones.settings import TransformerSettings
 from ace_steps.io.tables import PADDING
 
@@ -35,17 +40,9 @@ class SasRec(Network):
         initialize(self, generator)
 
     def forward(self, history: Tensor, items: Tensor, packing: Packing | None) -> Tensor:
-        """Queries for the item after each position.
+        """Queries for the item after each position, (rows, length, dim).
 
         Padding stands on the right, so a causal position never sees it and needs no mask.
-
-        Args:
-            history: (rows, length) item indices, oldest first, padded on the right with 0.
-            items: (n_items + 1, dim) item vectors, row 0 the padding.
-            packing: Where a row's histories stand; None for one history a row.
-
-        Returns:
-            (rows, length, dim); an entry is what its history up to there alone would give.
         """
         states = F.embedding(history, items, padding_idx=PADDING)
         if packing is None:

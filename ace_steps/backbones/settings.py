@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from ace_steps.registry import BACKBONES
 from ace_steps.settings import (
     Count,
     Grid,
@@ -11,6 +12,7 @@ from ace_steps.settings import (
     NonNegativeCount,
     Positive,
     Settings,
+    parse_named,
 )
 
 Dropout = Annotated[float, Field(ge=0, lt=1)]
@@ -150,6 +152,15 @@ class TransformerSettings(BackboneSettings):
                     f"{choices}"
                 )
         return self
+
+
+def parse_backbone(text: str, where: str) -> BackboneSettings:
+    """The settings of one backbone, of the class that its key ``model`` chooses.
+
+    Raises:
+        InputError: not a JSON object, an unknown model, or settings that are refused.
+    """
+    return parse_named(BACKBONES, "model", text, where)
 
 
 def _values(value: Any) -> list:

@@ -1,28 +1,31 @@
 """ACE: ridge-damped whitening of item vectors (SIGIR 2026, arXiv:2605.29322).
 
-Lambda is given, or solved for a geometry that a person can read: the effective rank follows from
-the spectrum alone, the mean cosine from passes over the rows that each try a grid of lambdas.
+In the pipeline lambda is given, or solved for a geometry that a person can read: the effective rank
+follows from the spectrum alone, the mean cosine from passes over the rows that each try a grid of
+lambdas. ``fit`` is the method as a library, on any matrix of vectors.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
-from scipy.optimize import brentq
 
 from ace_steps.errors import InputError
-from ace_steps.refine.factor import Factor
+from ace_steps.refine.factor import Factor, factorize
 from ace_steps.refine.geometry import effective_rank, mean_cosine
+from ace_steps.refine.gram import MomentSum
 from ace_steps.refine.methods import (
     Center,
     FactoredVectors,
     Gamma,
     PreparedRefinement,
     RefinementSettings,
+    rescaled,
+    spectral_map,
 )
-from ace_steps.refine.spectral import gains, rescaled
+from ace_steps.refine.refinement import Refinement, unit_chunks
 from ace_steps.settings import Grid, NonNegative, Settings
 
 LAMBDA_KEYS = ("lambda", "lambda_rel", "target")
@@ -94,24 +97,30 @@ class AceSettings(RefinementSettings):
         return self
 
 
+def gains(singular_values: np.ndarray, lambda_: float) -> np.ndarray:
+    """Singular values of the ACE vectors before scaling, s / sqrt(s^2 + lambda), (components,).
+
+    ``lambda_`` >= 0 is in the unit of s^2. At 0 every gain is 1 (whitening); the larger it is, the
+    closer the gains are to s / sqrt(lambda), which is the anisotropy of the vectors themselves.
+    """
+    return singular_values / np.sqrt(singular_values**2 + lambda_)
+
+
 def ace(settings: AceSettings, vectors: FactoredVectors) -> PreparedRefinement:
     """U_k g(S_k) brought to standard deviation gamma, g(s) = s / sqrt(s^2 + lambda)."""
     factor = vectors.factor(center=settings.center)
     kept = factor.leading(settings.dim)
     lambda_ = solve_lambda(settings, kept, vectors.rows)
     gain = gains(kept.singular_values, lambda_)
-    return rescaled(factor, kept, gain, gamma=settings.gamma, lambda_=lambda_)
+    return rescaled(factor, gain, gamma=settings.gamma, lambda_=lambda_)
 
 
 def solve_lambda(
     settings: AceSettings, factor: Factor, rows: Callable[[], Iterator[np.ndarray]]
 ) -> float:
-    """The lambda of the settings.
+    """The lambda of the settings, for a factor cut to their dim.
 
-    Args:
-        settings: With exactly one of ``lambda``, ``lambda_rel`` and ``target``.
-        factor: Cut to the settings' dim; no singular value is 0.
-        rows: Starts a pass over the unit rows, in chunks; used for a target mean cosine only.
+    ``rows`` starts a pass over the unit rows, in chunks; it is used for a target mean cosine only.
 
     Raises:
         InputError: the target is out of reach; the reachable interval is stated.
@@ -127,6 +136,7 @@ def solve_lambda(
 
 def _lambda_for_effective_rank(share: float, singular_values: np.ndarray) -> float:
     """The share falls from 1 at lambda = 0: a larger lambda spreads the gains' ratios."""
+    from scipy.optimize import brentq  # a tenth of a second that every plan would take
 
     def excess(log_lambda: float) -> float:
         gain = gains(singular_values, math.exp(log_lambda))
@@ -166,14 +176,6 @@ def mean_cosines(chunks: Iterator[np.ndarray], factor: Factor, lambdas: np.ndarr
 
     A row's scores p = (e - mean) V serve every lambda: the refined row is p / sqrt(s^2 + lambda).
     O(rows x dim x components) time.
-
-    Args:
-        chunks: Unit rows, (rows, dim) float64.
-        factor: Of all those rows.
-        lambdas: (n_lambdas,), >= 0.
-
-    Returns:
-        (n_lambdas,) float64.
     """
     shrink = 1.0 / (factor.singular_values[:, None] ** 2 + lambdas)  # (components, n_lambdas)
     sums = np.zeros(shrink.T.shape)
@@ -208,3 +210,64 @@ def _out_of_reach(measure: str, target: float, lowest: float, highest: float) ->
         f"target.{measure}: expected {lowest:.6g} to {highest:.6g}, which lambda from 0 to "
         f"infinity reaches with these vectors and this dim, got {target:g}."
     )
+
+
+def fit(
+    vectors: object,
+    dim: int = 128,
+    *,
+    lambda_: float = 50.0,
+    gamma: float = 0.1,
+    center: bool = False,
+) -> Refinement:
+    """The ACE refinement of vectors; the defaults are the authors' released example.
+
+    One pass; memory for two float64 arrays of dim in x dim in and one chunk of 32 MB.
+
+    Args:
+        vectors: (rows, dim in) NumPy array or torch tensor of any float type, or an iterable of
+            row chunks, which is read once. Rows are scaled to length 1 here.
+        dim: Dimensions of a refined vector, k.
+        lambda_: >= 0; 0 whitens, larger keeps more of the vectors' own anisotropy. In the unit
+            of s^2, which grows with the number of rows.
+        gamma: Standard deviation over all entries of the refined vectors, > 0.
+        center: Whether the mean vector is subtracted first.
+
+    Raises:
+        InputError: NaN, infinity or an all-zero row, no rows, chunks of different dims, more
+            components than the vectors' rank, a lambda or gamma out of range.
+    """
+    return fit_grid(vectors, dim, lambdas=[lambda_], gamma=gamma, center=center)[0]
+
+
+def fit_grid(
+    vectors: object, dim: int, *, lambdas: Sequence[float], gamma: float, center: bool
+) -> list[Refinement]:
+    """The refinement of ``fit`` for each of several lambdas, from one pass and one solve.
+
+    ``Refinement.convert`` turns vectors of one into vectors of another by one multiplication per
+    entry.
+    """
+    for lambda_ in lambdas:
+        if not 0 <= lambda_ < math.inf:
+            raise InputError(f"lambda_: expected a finite number >= 0, got {lambda_}.")
+    if not 0 < gamma < math.inf:
+        raise InputError(f"gamma: expected a finite number > 0, got {gamma}.")
+    if dim < 1:
+        raise InputError(f"dim: expected at least 1, got {dim}.")
+    total = None
+    for _, rows in unit_chunks(vectors):
+        total = total or MomentSum(rows.shape[1])
+        total.add(rows)
+    if total is None:
+        raise InputError("vectors: expected at least one row, got none.")
+    factor = factorize(total.moments(), center=center, n_leading=dim).leading(dim)
+    refinements = []
+    for lambda_ in lambdas:
+        gain = gains(factor.singular_values, lambda_)
+        weights, scale = spectral_map(factor, gain, gamma)
+        facts = {"method": "ace", "lambda": lambda_, "gamma": gamma, "center": center}
+        refinements.append(
+            Refinement(weights, factor.mean, scale, factor.singular_values, gain, facts)
+        )
+    return refinements

@@ -12,45 +12,27 @@ SIGN_TIE = 1e-6  # entries this close to the largest count as equal to it
 
 @dataclass(frozen=True)
 class Factor:
-    """E - mean = U diag(s) V', without U.
+    """E - mean = U diag(s) V', without U; all arrays are float64."""
 
-    Attributes:
-        singular_values: s, strongest first, (components,) float64; 0 beyond the rank.
-        components: Right singular vectors V, (dim, components) float64, orthonormal columns with
-            fixed signs.
-        mean: Subtracted from a row, (dim,) float64; zeros where E is not centered.
-        total: Sum of the rows after that subtraction, (dim,) float64.
-        count: Number of rows n.
-        rank: Number of components that are more than rounding error.
-    """
-
-    singular_values: np.ndarray
-    components: np.ndarray
-    mean: np.ndarray
-    total: np.ndarray
-    count: int
-    rank: int
+    singular_values: np.ndarray  # s, strongest first, (components,); 0 beyond the rank
+    components: np.ndarray  # V, (dim, components), orthonormal columns with fixed signs
+    mean: np.ndarray  # subtracted from a row, (dim,); zeros where E is not centered
+    total: np.ndarray  # sum of the rows after that subtraction, (dim,)
+    count: int  # of rows
+    rank: int  # components that are more than rounding error
 
     def leading(self, n_components: int) -> "Factor":
         """The factor cut to its strongest components.
 
         Raises:
-            InputError: there are fewer; says whether items, their dim or their rank is the limit.
+            InputError: there are fewer.
         """
-        dim = len(self.mean)
-        centered = "centered " if self.mean.any() else ""
-        limits = (
-            (self.count, f"there are only {self.count} items"),
-            (dim, f"the item vectors have only {dim} entries"),
-            (
-                self.rank,
-                f"the {centered}item vectors have only rank {self.rank}, with {self.count} items "
-                f"of dim {dim}",
-            ),
-        )
-        for limit, reason in limits:
-            if n_components > limit:
-                raise InputError(f"dim: expected at most {limit}, got {n_components}: {reason}.")
+        if n_components > self.rank:
+            centered = "centered " if self.mean.any() else ""
+            raise InputError(
+                f"dim: expected at most {self.rank}, the rank of the {centered}item vectors "
+                f"({self.count} items of dim {len(self.mean)}), got {n_components}."
+            )
         return replace(
             self,
             singular_values=self.singular_values[:n_components],
@@ -73,19 +55,15 @@ def factorize(
         center: Whether the mean row is subtracted first.
         n_leading: Number of components; all where None or where the vectors have fewer entries.
         device: Where the Gram matrix is solved, ``cpu`` or ``cuda``.
-
-    Raises:
-        InputError: there are no rows.
     """
-    if not moments.count:
-        raise InputError("there are no item vectors: the table is empty.")
-    mean = moments.mean if center else np.zeros(moments.dim)
+    dim = len(moments.total)
+    mean = moments.mean if center else np.zeros(dim)
     gram = moments.centered().gram if center else moments.gram
     eigenvalues, components = eigenpairs(gram, n_leading, device)
     # the noise floor is that of the uncentered matrix, which the centered one is computed from
     largest = max(eigenvalues[0], float(moments.mean @ moments.mean) * moments.count)
-    noise = 10 * np.finfo(np.float64).eps * max(moments.dim, np.sqrt(moments.count)) * largest
-    rank = min(int((eigenvalues > noise).sum()), moments.count, moments.dim)
+    noise = 10 * np.finfo(np.float64).eps * max(dim, np.sqrt(moments.count)) * largest
+    rank = min(int((eigenvalues > noise).sum()), moments.count, dim)
     squares = np.where(np.arange(len(eigenvalues)) < rank, eigenvalues, 0.0)
     return Factor(
         singular_values=np.sqrt(squares),

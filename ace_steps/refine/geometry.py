@@ -44,11 +44,7 @@ class RefinedGeometry:
             self._moments.add(np.ascontiguousarray(rows))
 
     def measure(self, raw_neighbors: np.ndarray) -> tuple[dict[str, float], np.ndarray]:
-        """The measures by name, and the refined rows' singular values before scaling.
-
-        Args:
-            raw_neighbors: ``neighbors`` of the sample of the raw rows.
-        """
+        """The measures by name, and the refined rows' singular values before scaling."""
         prepared = self._prepared
         moments = prepared.moments if self._moments is None else self._moments.moments()
         rows = self._sample.rows()
@@ -60,10 +56,12 @@ class RefinedGeometry:
         if moments.count > 1:
             measures["mean_cosine"] = mean_cosine(float(self._sum @ self._sum), moments.count)
             measures["neighbour_overlap"] = overlap(raw_neighbors, neighbors(rows))
-        if prepared.lambda_ is not None:
+        if "lambda" in prepared.facts:
             kept = prepared.spectrum[: len(prepared.gain)]
             energy = float((prepared.spectrum**2).sum())
-            measures["reconstruction_error"] = reconstruction_error(kept, energy, prepared.lambda_)
+            measures["reconstruction_error"] = reconstruction_error(
+                kept, energy, prepared.facts["lambda"]
+            )
         gain = values / prepared.facts["scale"] if prepared.gain is None else prepared.gain
         return measures, gain
 
@@ -98,7 +96,7 @@ def spectral_measures(singular_values: np.ndarray, variances: np.ndarray) -> dic
 
     Args:
         singular_values: Of the rows as they are, one per dimension of the space, any order.
-        variances: Of their principal components, one per dimension, any common unit.
+        variances: Of their principal components, likewise, in any common unit.
     """
     squares = singular_values**2
     rank = effective_rank(singular_values)
@@ -123,10 +121,7 @@ def effective_rank(singular_values: np.ndarray) -> float:
 def isoscore(variances: np.ndarray) -> float:
     """How evenly the variance fills the space: 1 on a sphere; 0 on a line, or if nothing varies.
 
-    Rudman, Gillman, Rayne & Eickhoff, Findings of ACL 2022.
-
-    Args:
-        variances: Of the principal components, one per dimension of the space, any common unit.
+    Rudman, Gillman, Rayne & Eickhoff, Findings of ACL 2022. ``variances`` as above.
     """
     d = len(variances)
     length = np.linalg.norm(variances)
@@ -139,11 +134,9 @@ def isoscore(variances: np.ndarray) -> float:
 
 
 def mean_cosine(square_of_sum: float | np.ndarray, count: int) -> float | np.ndarray:
-    """Mean cosine over all pairs of different rows, in [-1 / (count - 1), 1].
+    """Mean cosine over all pairs of different rows, of which there are at least 2.
 
-    Args:
-        square_of_sum: Squared length of the sum of all rows, each scaled to length 1.
-        count: Number of rows, at least 2.
+    ``square_of_sum`` is the squared length of the sum of all rows, each scaled to length 1.
     """
     return (square_of_sum - count) / (count * (count - 1))
 
@@ -158,16 +151,14 @@ def sum_of_unit_rows(rows: np.ndarray) -> np.ndarray:
 def reconstruction_error(singular_values: np.ndarray, total_square: float, lambda_: float) -> float:
     """Share of E's energy that the linear autoencoder B = X X' (X unscaled) does not give back.
 
-    That is ||E' - E' B||^2 / ||E||^2, in [0, 1].
+    That is ||E' - E' B||^2 / ||E||^2, in [0, 1]; E is centered where the refinement centers.
 
     Args:
         singular_values: Those kept, (components,).
-        total_square: Sum of all squared entries of E (minus the mean, where centered).
+        total_square: Sum of all squared entries of E.
         lambda_: Ridge of the autoencoder, >= 0.
     """
     kept = singular_values**2
-    if not total_square > 0:
-        return 0.0
     lost = kept * (lambda_ / (kept + lambda_)) ** 2
     return float(np.clip((lost.sum() + total_square - kept.sum()) / total_square, 0, 1))
 
@@ -176,11 +167,8 @@ def partition_ratio(rows: np.ndarray, components: np.ndarray) -> float:
     """Smallest over largest of Z(c) = sum over rows of exp(c . x): 1 means the same everywhere.
 
     An eigenvector has no sign, so c runs over each and its opposite; the unit of length is the
-    rows' root mean square, so that vectors of any scale compare. Mu & Viswanath, ICLR 2018.
-
-    Args:
-        rows: (rows, dim).
-        components: Right singular vectors of the rows as columns, (dim, components).
+    rows' root mean square, so that vectors of any scale compare. ``components`` are the rows' right
+    singular vectors, (dim, components). Mu & Viswanath, ICLR 2018.
     """
     length = np.sqrt((rows.astype(np.float64) ** 2).sum() / len(rows))
     if not length:
@@ -197,10 +185,8 @@ def partition_ratio(rows: np.ndarray, components: np.ndarray) -> float:
 def neighbors(rows: np.ndarray) -> np.ndarray:
     """The nearest other rows of each row by cosine, in no order, (rows, min(10, rows - 1)) int32.
 
-    O(rows^2 dim) time, 512 rows of the rows x rows table at once.
-
-    Args:
-        rows: (rows, dim) float32; a zero row is at cosine 0 to every other.
+    O(rows^2 dim) time, 512 rows of the rows x rows table at once. ``rows`` are float32; a zero row
+    is at cosine 0 to every other.
     """
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     unit = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)

@@ -1,8 +1,7 @@
 """Gram matrices of unit rows: summed over chunks and shards, and solved, on a CPU or a GPU.
 
-Gram matrix, sum and count of the rows are all that a refinement needs to know of the items. Sums of
-floating-point numbers depend on their order; so that the number of shards changes no digit, the
-rows are cut into ``LEAVES`` runs of rows whatever that number is. A shard has whole leaves, and
+Sums of floating-point numbers depend on their order; so that the number of shards changes no
+digit, the rows are cut into ``LEAVES`` runs whatever that number is. A shard has whole leaves, and
 their sums are added one after the other from the first.
 """
 
@@ -16,8 +15,7 @@ import numpy as np
 import scipy.linalg
 from scipy.linalg import blas
 
-from ace_steps.errors import InputError
-from ace_steps.io.shards import parse_shard, require_all_shards
+from ace_steps.io.shards import parse_shard
 
 LEAVES = 8
 GPU_DRIVERS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")  # NVIDIA, WSL, AMD
@@ -25,22 +23,11 @@ GPU_DRIVERS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")  # NVID
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over the rows e of E.
+    """All that a refinement needs to know of the rows e of E."""
 
-    Attributes:
-        gram: sum of e' e, (dim, dim) float64, symmetric.
-        total: sum of e, (dim,) float64.
-        count: Number of rows.
-    """
-
-    gram: np.ndarray
-    total: np.ndarray
-    count: int
-
-    @property
-    def dim(self) -> int:
-        """Entries of one row."""
-        return len(self.total)
+    gram: np.ndarray  # sum of e' e, (dim, dim) float64, symmetric
+    total: np.ndarray  # sum of e, (dim,) float64
+    count: int  # of rows
 
     @property
     def mean(self) -> np.ndarray:
@@ -53,17 +40,7 @@ class Moments:
         return Moments(gram, np.zeros_like(self.total), self.count)
 
     def __add__(self, other: "Moments") -> "Moments":
-        """Moments of both sets of rows together; an empty set fits any dim.
-
-        Raises:
-            InputError: the dims differ.
-        """
-        if not other.count:
-            return self
-        if not self.count:
-            return other
-        if self.dim != other.dim:
-            raise InputError(f"Gram matrices: expected all of dim {self.dim}, got {other.dim}.")
+        """Moments of both sets of rows together."""
         return Moments(self.gram + other.gram, self.total + other.total, self.count + other.count)
 
 
@@ -86,7 +63,7 @@ class MomentSum:
 
     def moments(self) -> Moments:
         """The moments of all rows added; the sum must not be used after."""
-        mirror_lower(self._gram)
+        _mirror_lower(self._gram)
         return Moments(self._gram, self._total, self._count)
 
 
@@ -115,7 +92,7 @@ class TorchMomentSum:
         return Moments(gram.cpu().numpy(), self._total.cpu().numpy(), self._count)
 
 
-def mirror_lower(gram: np.ndarray) -> None:
+def _mirror_lower(gram: np.ndarray) -> None:
     """Copy the lower triangle of a square array to the upper one, in place, block by block."""
     n, step = len(gram), 512
     for start in range(0, n, step):
@@ -133,15 +110,12 @@ def select_gram_device(name: str) -> str:
     Raises:
         InputError: the device is unknown or not there.
     """
-    if name == "cpu" or (name == "auto" and not _has_gpu_driver()):
+    has_driver = any(Path(node).exists() for node in GPU_DRIVERS)
+    if name == "cpu" or (name == "auto" and not has_driver):
         return "cpu"
     from ace_steps.runtime import select_device
 
     return select_device(name).type
-
-
-def _has_gpu_driver() -> bool:
-    return any(Path(node).exists() for node in GPU_DRIVERS)
 
 
 def eigenpairs(
@@ -149,10 +123,7 @@ def eigenpairs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Eigenvalues of a symmetric matrix, largest first, and their vectors as columns.
 
-    Args:
-        gram: (dim, dim) float64.
-        n_leading: How many to return; all where None or where there are fewer.
-        device: ``cpu`` or ``cuda``.
+    ``n_leading`` of them; all where it is None or where there are fewer.
     """
     if device != "cpu":
         return torch_eigenpairs(gram, n_leading, device)
@@ -197,7 +168,7 @@ def sum_leaves(
     Args:
         leaves: Their numbers.
         n_rows: Rows of all leaves together.
-        chunks: Unit rows, (rows, dim) float64, of a range of rows.
+        chunks: Gives the unit rows, (rows, dim) float64, of a range of rows.
         dim: Entries of one row.
         device: ``cpu`` or ``cuda``.
     """
@@ -210,14 +181,3 @@ def sum_leaves(
 
     parts = map(moments_of, leaves)
     return [reduce(add, parts)] if leaves.start == 0 else list(parts)
-
-
-def join_shards(shards: list[tuple[str, list[Moments]]]) -> Moments:
-    """The sum over all leaves, from the results of ``sum_leaves`` by shard.
-
-    Raises:
-        InputError: a shard is missing, repeated or of another split, or the dims differ.
-    """
-    require_all_shards([shard for shard, _ in shards])
-    ordered = sorted(shards, key=lambda part: parse_shard(part[0]))
-    return reduce(add, (moments for _, parts in ordered for moments in parts))

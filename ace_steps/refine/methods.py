@@ -1,5 +1,10 @@
-"""What every refinement states and returns: its settings, the factors it gets, the map it gives."""
+"""What every refinement states and returns: its settings, the factors it gets, the map it gives.
 
+With E = U S V' and other singular values g(S), the refined vectors X = U g(S) are a map of rows,
+X = E W with W = V diag(g(s) / s): nothing of the size items x items is formed.
+"""
+
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -7,6 +12,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
+from ace_steps.errors import InputError
 from ace_steps.refine.factor import Factor
 from ace_steps.refine.gram import Moments
 from ace_steps.refine.refinement import Refinement
@@ -17,13 +23,6 @@ TABLE = {"kind": "table"}  # the vectors initialize a trained table
 Gamma = Annotated[
     Grid[Positive],
     Field(description="Standard deviation over all entries of the refined vectors."),
-]
-FrozenGamma = Annotated[
-    Grid[Positive] | None,
-    Field(
-        description="Standard deviation over all entries of the frozen vectors; null leaves them "
-        "as the method makes them."
-    ),
 ]
 Center = Annotated[bool, Field(description="Subtract the mean item vector before anything else.")]
 
@@ -58,17 +57,11 @@ class RefinementSettings(Settings):
 
 @dataclass(frozen=True)
 class FactoredVectors:
-    """What a refinement may know of the item vectors.
+    """What a refinement may know of the item vectors."""
 
-    Attributes:
-        raw: Factor of the unit rows as they are, all components.
-        centered: The same with the mean row subtracted.
-        rows: Starts a pass over the unit rows, chunks of (rows, dim) float64.
-    """
-
-    raw: Factor
-    centered: Factor
-    rows: Callable[[], Iterator[np.ndarray]]
+    raw: Factor  # of the unit rows as they are, all components
+    centered: Factor  # the same with the mean row subtracted
+    rows: Callable[[], Iterator[np.ndarray]]  # a pass over the unit rows, (rows, dim) float64
 
     def factor(self, *, center: bool) -> Factor:
         """The centered factor or the raw one."""
@@ -80,27 +73,24 @@ class PreparedRefinement:
     """One refinement of one set of item vectors, ready to be applied.
 
     Attributes:
-        start: Begins a pass; the function that it returns turns chunk after chunk of unit rows
-            into refined rows, both float64.
+        apply: Turns chunk after chunk of unit rows into refined rows, both float64.
         dim: Entries of a refined row.
         spectrum: Singular values of what is refined, all of them.
-        gain: Singular values of the refined rows before scaling, or None where only the rows
-            themselves can tell.
+        gain: Those of the refined rows before scaling; None where the rows alone can tell.
         item_encoder: What training builds from the rows.
-        facts: Scale, solved lambda and the like, for the provenance.
+        facts: For the provenance: ``scale``, and ``lambda`` where the rows are the factor of a
+            ridge-regularized autoencoder.
         moments: Of the refined rows, where they follow from the factor.
-        lambda_: Ridge of the autoencoder whose factor the rows are, where there is one.
         map: The linear map that the rows come from, where there is one.
     """
 
-    start: Callable[[], Callable[[np.ndarray], np.ndarray]]
+    apply: Callable[[np.ndarray], np.ndarray]
     dim: int
     spectrum: np.ndarray
     gain: np.ndarray | None
     item_encoder: dict
     facts: dict
     moments: Moments | None = None
-    lambda_: float | None = None
     map: Refinement | None = None
 
 
@@ -112,7 +102,6 @@ def mapped(
     scale: float = 1.0,
     item_encoder: dict = TABLE,
     facts: dict | None = None,
-    lambda_: float | None = None,
 ) -> PreparedRefinement:
     """The refinement by a linear map X = scale (E - mean) W.
 
@@ -123,7 +112,6 @@ def mapped(
         scale: Last factor.
         item_encoder: What training builds from the rows.
         facts: For the provenance, beside the scale.
-        lambda_: Ridge of the autoencoder whose factor the rows are, where there is one.
     """
     refinement = Refinement(
         np.ascontiguousarray(weights), factor.mean, scale, factor.singular_values, gain
@@ -131,24 +119,69 @@ def mapped(
     scaled = scale * weights
     half = factor.singular_values[:, None] * (factor.components.T @ scaled)  # X'X = half' half
     return PreparedRefinement(
-        start=lambda: refinement.apply,
+        apply=refinement.apply,
         dim=weights.shape[1],
         spectrum=factor.singular_values,
         gain=gain,
         item_encoder=item_encoder,
         facts={"scale": scale, **(facts or {})},
         moments=Moments(half.T @ half, factor.total @ scaled, factor.count),
-        lambda_=lambda_,
         map=refinement,
     )
 
 
-def parse_settings(text: str, where: str) -> RefinementSettings:
-    """The settings of the refinement that a JSON object names in its key ``method``.
+def rescaled(
+    factor: Factor,
+    gain: np.ndarray,
+    *,
+    gamma: float,
+    lambda_: float | None = None,
+    item_encoder: dict = TABLE,
+) -> PreparedRefinement:
+    """The spectral refinement with given gains, its entries brought to standard deviation gamma.
+
+    Args:
+        factor: Of the vectors, all components.
+        gain: Singular values of the refined rows before scaling, (components kept,).
+        gamma: Standard deviation over all entries, > 0.
+        lambda_: The ridge that the gains belong to, where there is one.
+        item_encoder: As in ``mapped``.
+    """
+    kept = factor.leading(len(gain))
+    weights, scale = spectral_map(kept, gain, gamma)
+    facts = {}
+    if lambda_ is not None:
+        lambda_rel = lambda_ / float(kept.singular_values[-1]) ** 2
+        facts = {"lambda": lambda_, "lambda_rel": lambda_rel}
+    return mapped(factor, weights, gain, scale=scale, item_encoder=item_encoder, facts=facts)
+
+
+def spectral_map(factor: Factor, gain: np.ndarray, gamma: float) -> tuple[np.ndarray, float]:
+    """The map that turns singular values into ``gain``, V diag(gain / s), and its scale."""
+    weights = factor.components * (gain / factor.singular_values)
+    return weights, scale_to(gamma, weights, gain, factor)
+
+
+def scale_to(gamma: float, weights: np.ndarray, norms: np.ndarray, factor: Factor) -> float:
+    """The scale that brings all entries of X = (E - mean) W to standard deviation gamma.
+
+    X is not formed; ``norms`` are the lengths of its columns, (components,).
 
     Raises:
-        InputError: no such refinement, or settings that are refused.
+        InputError: the entries are all equal.
     """
+    n_entries = factor.count * weights.shape[1]
+    mean = float(factor.total @ weights.sum(axis=1)) / n_entries
+    std = math.sqrt(max(float(norms @ norms) / n_entries - mean**2, 0.0))
+    if not std > 0:
+        raise InputError(
+            f"the refined vectors are all equal; no scale gives them standard deviation {gamma}."
+        )
+    return gamma / std
+
+
+def parse_settings(text: str, where: str) -> RefinementSettings:
+    """The settings of the refinement that a JSON object names in its key ``method``."""
     return parse_named(REFINEMENTS, "method", text, where)
 
 

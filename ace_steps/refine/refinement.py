@@ -52,21 +52,22 @@ class Refinement:
         Raises:
             InputError: another dim, NaN or infinite values, an all-zero row.
         """
+        chunks = self._transform_chunks(vectors)
         if not hasattr(vectors, "shape"):
-            return (self._transform_chunk(chunk) for chunk in as_chunks(vectors))
-        matrix = as_matrix(vectors)
-        step = chunk_rows(matrix.shape[1])
-        parts = [
-            self._transform_chunk(matrix[start : start + step], first=start)
-            for start in range(0, len(matrix), step)
-        ]
-        empty = np.empty((0, self.weights.shape[1]), np.float32)
-        refined = np.concatenate(parts) if parts else empty
+            return chunks
+        refined = np.concatenate([np.empty((0, self.weights.shape[1]), np.float32), *chunks])
         if not hasattr(vectors, "detach"):
             return refined
         import torch
 
         return torch.from_numpy(refined).to(vectors.device)
+
+    def _transform_chunks(self, vectors: object) -> Iterator[np.ndarray]:
+        for dtype, rows in unit_chunks(vectors):
+            if rows.shape[1] != len(self.mean):
+                raise InputError(f"vectors: expected dim {len(self.mean)}, got {rows.shape[1]}.")
+            refined = self.apply(rows)
+            yield refined if dtype == np.float64 else refined.astype(np.float32)
 
     def convert(self, refined: np.ndarray, source: "Refinement") -> np.ndarray:
         """The result of ``transform``, from vectors that another grid point refined.
@@ -99,20 +100,13 @@ class Refinement:
         Raises:
             InputError: no such file, damaged, or a refinement that is no map of vectors.
         """
-        path = Path(path)
-        arrays, provenance = tensors.read_tensors(path)
+        arrays, provenance = tensors.read_tensors(Path(path))
         if "weights" not in arrays and "spectrum" in arrays:
             method = provenance.facts.get("method")
             raise InputError(f"{path}: '{method}' draws its vectors; there is no map of new ones.")
-        arrays, _ = tensors.read_tensors(path, *TENSORS)
+        arrays, _ = tensors.read_tensors(Path(path), *TENSORS)
         values = {name: arrays[name] for name in TENSORS}
         return cls(**values | {"scale": values["scale"].item()}, facts=provenance.facts)
-
-    def _transform_chunk(self, matrix: np.ndarray, first: int = 0) -> np.ndarray:
-        if matrix.shape[1] != len(self.mean):
-            raise InputError(f"vectors: expected dim {len(self.mean)}, got {matrix.shape[1]}.")
-        refined = self.apply(unit_rows(matrix, first=first))
-        return refined if matrix.dtype == np.float64 else refined.astype(np.float32)
 
 
 def chunk_rows(dim: int) -> int:
@@ -128,7 +122,7 @@ def unit_rows(
     where: str = "vectors",
     zeros: bool = False,
 ) -> np.ndarray:
-    """Rows scaled to length 1; rows that are unit already change by rounding only.
+    """Rows scaled to length 1, (rows, dim) float64 in C order; always a copy.
 
     Args:
         matrix: (rows, dim), any float type.
@@ -136,9 +130,6 @@ def unit_rows(
         first: Number of the first row, for the error line.
         where: What the rows come from, for the error line.
         zeros: Whether a row may be all zero; it stays so.
-
-    Returns:
-        (rows, dim) float64, a copy in C order.
 
     Raises:
         InputError: a row holds NaN or infinity, or is all zero where none may be.
@@ -157,35 +148,35 @@ def unit_rows(
     return rows
 
 
-def as_chunks(vectors: object) -> Iterator[np.ndarray]:
-    """Row chunks of a NumPy array, a torch tensor, or an iterable of either.
+def unit_chunks(vectors: object) -> Iterator[tuple[np.dtype, np.ndarray]]:
+    """Chunks of unit rows, (rows, dim) float64, each with the type that its rows had.
+
+    Args:
+        vectors: (rows, dim) NumPy array or torch tensor, or an iterable of either.
 
     Raises:
-        InputError: not a matrix of real numbers, or chunks of different dims.
+        InputError: not a matrix of real numbers, chunks of different dims, or as ``unit_rows``.
     """
-    if isinstance(vectors, str | bytes | dict) or not (
-        hasattr(vectors, "shape") or isinstance(vectors, Iterable)
-    ):
+    if isinstance(vectors, str | bytes | dict) or not isinstance(vectors, Iterable):
         raise InputError(
             "vectors: expected a NumPy array, a torch tensor or an iterable of row chunks, "
             f"got {type(vectors).__name__}."
         )
-    dim = None
+    dim, first = None, 0
     for piece in [vectors] if hasattr(vectors, "shape") else vectors:
-        matrix = as_matrix(piece)
-        if dim is not None and matrix.shape[1] != dim:
+        matrix = _as_matrix(piece)
+        dim = dim or matrix.shape[1]
+        if matrix.shape[1] != dim:
             raise InputError(f"vectors: expected chunks of dim {dim}, got {matrix.shape[1]}.")
-        dim = matrix.shape[1]
         step = chunk_rows(dim)
-        yield from (matrix[start : start + step] for start in range(0, len(matrix), step))
+        for start in range(0, len(matrix), step):
+            rows = unit_rows(matrix[start : start + step], first=first + start)
+            yield matrix.dtype, rows
+        first += len(matrix)
 
 
-def as_matrix(piece: object) -> np.ndarray:
-    """A (rows, dim) array of floats: NumPy as it is, a torch tensor from any device.
-
-    Raises:
-        InputError: not two-dimensional, no columns, or not real numbers.
-    """
+def _as_matrix(piece: object) -> np.ndarray:
+    """A (rows, dim) array of numbers: NumPy as it is, a torch tensor from any device."""
     if hasattr(piece, "detach"):  # a torch tensor, without importing torch
         tensor = piece.detach().cpu()
         # NumPy has no bfloat16

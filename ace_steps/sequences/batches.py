@@ -1,4 +1,4 @@
-"""Batches: which windows form a step, laid out so that little of it is padding."""
+"""Training windows of histories, and batches of them, laid out so that little is padding."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -8,22 +8,79 @@ import torch
 from torch import Tensor
 
 from ace_steps.backbones.network import MASK, Packing
+from ace_steps.errors import InputError
 from ace_steps.io.tables import PADDING
+from ace_steps.sequences.histories import Histories
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Stretches of ``Histories.items``, each at most the backbone's longest history; (n,) int64."""
+
+    start: np.ndarray  # index of the first event
+    length: np.ndarray  # events
+    first: np.ndarray  # position in the window from which on its events are trained
+
+    @property
+    def n_targets(self) -> int:
+        """Events trained by all windows together."""
+        return int((self.length - self.first).sum())
+
+
+def cut_windows(
+    histories: Histories, *, max_length: int, stride: int, train_targets: str, reads_last: bool
+) -> Windows:
+    """Windows in which every event of interest is trained once.
+
+    A history that fits into one window trains exactly the targets of prefix-by-prefix augmentation
+    in one causal pass. A longer one is read in windows of ``max_length`` events that end ``stride``
+    events apart, and each trains only what no earlier window has trained; beyond the first window a
+    target sees its latest ``max_length - stride + 1`` to ``max_length`` events. ``stride=1`` is
+    prefix augmentation to the letter, at its cost; ``stride=max_length`` reads no event twice.
+
+    Args:
+        histories: Only their train events are read.
+        max_length: Most events a window holds.
+        stride: Events between the ends of a long history's windows, 1 to ``max_length``.
+        train_targets: ``all``, or ``last``: each user's last train event alone is the target, from
+            the latest events.
+        reads_last: The last train event stands in a window too, to be masked there; otherwise it
+            is only what the one before it predicts.
+
+    Raises:
+        InputError: the stride exceeds the window, or no user has two train events.
+    """
+    if stride > max_length:
+        raise InputError(f"window_stride: expected at most max_length, {max_length}, got {stride}.")
+    users = np.flatnonzero(histories.n_train > 1)  # one event to predict from and one to predict
+    if not len(users):
+        raise InputError("interactions: the training set is empty; no user has two train events.")
+    offset = histories.offsets[users]
+    n_events = histories.n_train[users] - (0 if reads_last else 1)
+    if train_targets == "last":
+        length = np.minimum(n_events, max_length)
+        return Windows(start=offset + n_events - length, length=length, first=length - 1)
+    return _strided(offset, n_events, max_length, stride)
+
+
+def _strided(offset: np.ndarray, n_events: np.ndarray, max_length: int, stride: int) -> Windows:
+    """Windows over stretches of ``n_events`` that begin at ``offset``, each event trained once."""
+    n_more = np.maximum(0, -(-(n_events - max_length) // stride))  # after the first window
+    row = np.repeat(np.arange(len(offset)), 1 + n_more)
+    number = np.arange(len(row)) - np.repeat(np.cumsum(1 + n_more) - 1 - n_more, 1 + n_more)
+    end = np.minimum(max_length + number * stride, n_events[row])
+    begin = np.maximum(0, end - max_length)
+    trained_before = np.where(number > 0, max_length + (number - 1) * stride, 0)
+    return Windows(start=offset[row] + begin, length=end - begin, first=trained_before - begin)
 
 
 @dataclass(frozen=True)
 class Block:
-    """Windows of one forward pass.
+    """Windows of one forward pass."""
 
-    Attributes:
-        history: (rows, length) int64 item indices, padded on the right with 0.
-        trained: (m,) int64 indices of the trained positions in ``history.flatten()``.
-        packing: Where several windows stand in one row; None for one window a row.
-    """
-
-    history: Tensor
-    trained: Tensor
-    packing: Packing | None
+    history: Tensor  # (rows, length) int64 item indices, padded on the right with 0
+    trained: Tensor  # (m,) int64 indices of the trained positions in ``history.flatten()``
+    packing: Packing | None  # where several windows stand in one row
 
     def to(self, device: torch.device) -> "Block":
         """The block on a device."""
@@ -46,9 +103,7 @@ class Batch:
 def needed_rows(batch: Batch, drawn: Tensor) -> Tensor:
     """(k,) int64 rows of the item vectors that a step needs, ascending from the padding's row 0.
 
-    Args:
-        batch: Its histories and targets.
-        drawn: (n,) int64 further items that are scored.
+    ``drawn`` are (n,) further items that are scored.
     """
     histories = [block.history.flatten() for block in batch.blocks]
     return torch.cat([drawn.new_zeros(1), drawn, batch.targets, *histories]).clamp_(min=0).unique()
@@ -72,8 +127,8 @@ def draw_batches(n_windows: int, size: int, rng: np.random.Generator) -> list[np
 def lay_out(history: np.ndarray, targets: np.ndarray, length: np.ndarray, *, pack: bool) -> Batch:
     """A batch of windows, packed into common rows or bucketed by length.
 
-    A batch stays a random sample of the windows: its blocks share one loss and one step, so that
-    short histories do not share gradients with short histories only.
+    Its blocks share one loss and one step: short histories do not only share gradients with short
+    ones.
 
     Args:
         history: (windows, longest) item indices, padded on the right with 0.

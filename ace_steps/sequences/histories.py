@@ -13,21 +13,13 @@ HELD_OUT = SPLITS[1:]
 
 @dataclass(frozen=True)
 class Histories:
-    """The events of all users in order: train, then at most one valid, then at most one test.
+    """The events of all users in order: train, then at most one valid, then at most one test."""
 
-    Attributes:
-        items: (n_events,) int32 item indices from 1, user after user, oldest first.
-        offsets: (n_users + 1,) int64; user u's events are ``items[offsets[u]:offsets[u + 1]]``.
-        n_train: (n_users,) int64, each user's train events.
-        has_valid: (n_users,) bool, the event after them is held out for validation.
-        has_test: (n_users,) bool, the last event is held out for the test.
-    """
-
-    items: np.ndarray
-    offsets: np.ndarray
-    n_train: np.ndarray
-    has_valid: np.ndarray
-    has_test: np.ndarray
+    items: np.ndarray  # (n_events,) int32 item indices from 1, user after user, oldest first
+    offsets: np.ndarray  # (n_users + 1,) int64; u's are ``items[offsets[u]:offsets[u + 1]]``
+    n_train: np.ndarray  # (n_users,) int64, each user's train events
+    has_valid: np.ndarray  # (n_users,) bool, the event after them is held out for validation
+    has_test: np.ndarray  # (n_users,) bool, the last event is held out for the test
 
     def train_counts(self, n_items: int) -> np.ndarray:
         """(n_items,) int64 train events of each item, item 1 first."""
@@ -39,19 +31,12 @@ class Histories:
 
 @dataclass(frozen=True)
 class Targets:
-    """Held-out events, one a row, with the history before each.
+    """Held-out events, one a row, with the history before each; (n,) int64."""
 
-    Attributes:
-        user: (n,) int64 user index.
-        item: (n,) int64 the item held out.
-        start: (n,) int64 index of the user's first event in ``Histories.items``.
-        length: (n,) int64 events before the held-out one.
-    """
-
-    user: np.ndarray
-    item: np.ndarray
-    start: np.ndarray
-    length: np.ndarray
+    user: np.ndarray  # index of the user
+    item: np.ndarray  # held out
+    start: np.ndarray  # index of the user's first event in ``Histories.items``
+    length: np.ndarray  # events before the held-out one
 
     def take(self, rows: np.ndarray | slice) -> "Targets":
         """The targets in these rows."""
@@ -59,11 +44,7 @@ class Targets:
 
 
 def read_histories(interactions: pl.DataFrame, n_items: int) -> Histories:
-    """The histories of the table interactions.
-
-    Args:
-        interactions: The table, in any row order.
-        n_items: Items of the catalog.
+    """The histories of the table interactions, in any row order, over a catalog of ``n_items``.
 
     Raises:
         InputError: no event, an item outside the catalog, an unknown split, or a user whose
@@ -76,16 +57,19 @@ def read_histories(interactions: pl.DataFrame, n_items: int) -> Histories:
     if items.min() < 1 or items.max() > n_items:
         outside = items.min() if items.min() < 1 else items.max()
         raise InputError(f"interactions: item {outside} is not in the catalog of 1 to {n_items}.")
-    split = _split_codes(ordered["split"])
-    is_unordered = (np.diff(users) == 0) & (np.diff(split) < 0)
-    if is_unordered.any():
-        user = users[1:][is_unordered][0]
-        raise InputError(f"interactions: user {user}'s splits are not in the order {SPLITS}.")
+    unknown = ordered["split"].filter(~ordered["split"].is_in(SPLITS))
+    if len(unknown):
+        raise InputError(f"interactions: expected a split of {SPLITS}, got '{unknown[0]}'.")
+    split = ordered["split"].replace_strict(SPLITS, range(3), return_dtype=pl.Int8).to_numpy()
+    before, after = split[:-1], split[1:]
+    is_right = (after > before) | (after == 0) & (before == 0) | (users[1:] != users[:-1])
+    if not is_right.all():
+        raise InputError(
+            f"interactions: user {users[1:][~is_right][0]}: expected train events, then at most "
+            "one valid, then at most one test event."
+        )
     n_users = int(users[-1]) + 1
     counts = np.stack([np.bincount(users[split == code], minlength=n_users) for code in range(3)])
-    if counts[1:].max() > 1:
-        user = int((counts[1:] > 1).any(axis=0).argmax())
-        raise InputError(f"interactions: user {user} has several valid or several test events.")
     offsets = np.concatenate([[0], np.cumsum(counts.sum(axis=0))])
     return Histories(
         items=items.astype(np.int32),
@@ -113,11 +97,3 @@ def held_out(histories: Histories, split: str) -> Targets:
     start = histories.offsets[user]
     item = histories.items[start + length].astype(np.int64)
     return Targets(user=user, item=item, start=start, length=length)
-
-
-def _split_codes(split: pl.Series) -> np.ndarray:
-    """(n_events,) int8 index of each event's split in ``SPLITS``."""
-    unknown = split.filter(~split.is_in(SPLITS))
-    if len(unknown):
-        raise InputError(f"interactions: expected a split of {SPLITS}, got '{unknown[0]}'.")
-    return split.replace_strict(SPLITS, range(3), return_dtype=pl.Int8).to_numpy()

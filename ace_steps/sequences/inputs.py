@@ -21,19 +21,12 @@ EXAMPLES = 3  # ids that an error names
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a recommender is built from and run on: three tables, read and checked.
-
-    Attributes:
-        histories: All users' events.
-        items: The table items, sorted by item.
-        matrix: (n_items + 1, d) float32 item vectors, row 0 (padding) zero.
-        item_encoder: How the vectors are used, from their provenance.
-    """
+    """What a recommender is built from and run on: three tables, read and checked."""
 
     histories: Histories
-    items: pl.DataFrame
-    matrix: Tensor
-    item_encoder: dict
+    items: pl.DataFrame  # the table, sorted by item
+    matrix: Tensor  # (n_items + 1, d) float32 item vectors, row 0 (padding) zero
+    item_encoder: dict  # how the vectors are used, from their provenance
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import polars as pl
 import torch
 
 from ace_steps.backbones.recommender import Recommender, build_recommender
-from ace_steps.backbones.registry import parse_backbone
+from ace_steps.backbones.settings import parse_backbone
 from ace_steps.errors import InputError
 from ace_steps.evaluation.metrics import CUTOFFS, METRICS, mean_metric
 from ace_steps.evaluation.ranking import TIE_SHARES, count_better, next_queries
@@ -184,10 +184,9 @@ def refine_known(
         *factors, lambda: (known[i : i + step] for i in range(0, n_known, step))
     )
     prepared = prepare(settings, factored)
-    refine = prepared.start()
     matrix = np.zeros((n_known + 1, prepared.dim), np.float32)
-    matrix[1:] = refine(known)
-    return matrix, refine(unit[n_known:]).astype(np.float32), prepared.item_encoder
+    matrix[1:] = prepared.apply(known)
+    return matrix, prepared.apply(unit[n_known:]).astype(np.float32), prepared.item_encoder
 
 
 def new_vectors(

@@ -9,8 +9,7 @@ import polars as pl
 import torch
 
 from ace_steps.backbones.recommender import Recommender, build_recommender
-from ace_steps.backbones.registry import parse_backbone
-from ace_steps.backbones.settings import BackboneSettings
+from ace_steps.backbones.settings import BackboneSettings, parse_backbone
 from ace_steps.errors import InputError
 from ace_steps.io.parquet import read_provenance
 from ace_steps.io.provenance import Provenance, digests

@@ -10,8 +10,7 @@ from typing import Annotated, Literal
 
 from ace_steps.command import log, main_of
 from ace_steps.io.provenance import Provenance, digests
-from ace_steps.refine.factor_files import factor_file, read_shard_moments, write_factors
-from ace_steps.refine.vector_files import VectorFile
+from ace_steps.refine.files import VectorFile, factor_file, read_shard_moments, write_factors
 from ace_steps.runtime import DEVICES
 
 

@@ -9,8 +9,8 @@ from typing import Annotated
 
 from ace_steps.command import log, main_of
 from ace_steps.io.provenance import Provenance, digests
+from ace_steps.refine.files import VectorFile, fold_in
 from ace_steps.refine.refinement import Refinement
-from ace_steps.refine.vector_files import VectorFile, fold_in
 
 
 def run(

@@ -10,9 +10,8 @@ from typing import Annotated, Literal
 from ace_steps.command import log, main_of
 from ace_steps.io import parquet
 from ace_steps.io.provenance import Provenance, digests
-from ace_steps.refine.factor_files import write_shard_moments
+from ace_steps.refine.files import VectorFile, write_shard_moments
 from ace_steps.refine.gram import leaves_of, select_gram_device, sum_leaves
-from ace_steps.refine.vector_files import VectorFile
 from ace_steps.runtime import DEVICES
 
 
@@ -30,9 +29,7 @@ def run(
     file = VectorFile(vectors, id_column, vector_column)
     dim = file.dim()
     device = select_gram_device(device)
-    parts = sum_leaves(
-        leaves, n_rows, lambda rows: (c.rows for c in file.chunks(rows)), dim=dim, device=device
-    )
+    parts = sum_leaves(leaves, n_rows, file.unit_rows, dim=dim, device=device)
     count = sum(part.count for part in parts)
     facts = {"shard": shard, "device": device, "count": count}
     note = Provenance("gram_vectors", {}, digests(vectors=vectors), facts)

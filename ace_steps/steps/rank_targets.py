@@ -13,7 +13,7 @@ from typing import Annotated
 import polars as pl
 
 from ace_steps.backbones.recommender import build_recommender
-from ace_steps.backbones.registry import parse_backbone
+from ace_steps.backbones.settings import parse_backbone
 from ace_steps.command import log, main_of
 from ace_steps.evaluation.ranking import rank_targets, ranks_table, targets_of_shard
 from ace_steps.io import parquet

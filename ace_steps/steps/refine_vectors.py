@@ -15,15 +15,16 @@ from ace_steps.io import parquet
 from ace_steps.io.files import published_together
 from ace_steps.io.provenance import Provenance, digests
 from ace_steps.io.tables import GEOMETRY, SPECTRUM
-from ace_steps.refine.factor_files import (
+from ace_steps.refine.files import (
+    VectorFile,
     geometry_table,
     read_factors,
     spectrum_table,
     write_map,
+    write_refined,
 )
 from ace_steps.refine.geometry import RefinedGeometry
-from ace_steps.refine.methods import parse_settings, prepare
-from ace_steps.refine.vector_files import VectorFile, write_refined
+from ace_steps.refine.methods import FactoredVectors, parse_settings, prepare
 
 
 def run(
@@ -46,14 +47,14 @@ def run(
     inputs = digests(vectors=vectors, factor=factor)
     factors = read_factors(factor, inputs["vectors"])
     file = VectorFile(vectors, id_column, vector_column)
-    prepared = prepare(chosen, factors.of(file))
+    prepared = prepare(chosen, FactoredVectors(factors.raw, factors.centered, file.unit_rows))
     facts = {"method": chosen.method, "item_encoder": prepared.item_encoder, **prepared.facts}
     note = Provenance("refine_vectors", chosen.as_json(), inputs, facts)
     run = {"dataset": dataset, "encoder": encoder, "refinement": refinement}
     with published_together():
         observer = RefinedGeometry(prepared, factors.sample)
         write_refined(
-            refined, file, prepared.start(), dim=prepared.dim, note=note, observe=observer.add
+            refined, file, prepared.apply, dim=prepared.dim, note=note, observe=observer.add
         )
         measures, gain = observer.measure(factors.neighbors)
         write_map(map, prepared, gain, note)

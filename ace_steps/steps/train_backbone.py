@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 from ace_steps.backbones.recommender import build_recommender
-from ace_steps.backbones.registry import parse_backbone
+from ace_steps.backbones.settings import parse_backbone
 from ace_steps.command import log, main_of
 from ace_steps.io import files, parquet
 from ace_steps.io.tables import TRAINING_CURVE

@@ -9,9 +9,8 @@ from ace_steps.backbones.network import MASK, Network
 from ace_steps.backbones.settings import BackboneSettings
 from ace_steps.io.tables import PADDING
 from ace_steps.registry import BACKBONES
-from ace_steps.sequences.batches import Batch, draw_batches, gather, lay_out
+from ace_steps.sequences.batches import Batch, cut_windows, draw_batches, gather, lay_out
 from ace_steps.sequences.histories import Histories
-from ace_steps.sequences.windows import cut_windows
 
 
 class Task(ABC):

@@ -17,6 +17,8 @@ from tests.training.made import (
 )
 
 SETTINGS = small_settings("bert4rec")
+HISTORIES = random_histories()
+LAST = HISTORIES.items[HISTORIES.offsets[:-1] + HISTORIES.n_train - 1][HISTORIES.n_train > 1]
 
 
 @pytest.fixture
@@ -27,124 +29,104 @@ def network():
     return recommender.network
 
 
-def epoch(**training):
-    """The histories, the batches of one epoch and the task that made them."""
-    histories = random_histories()
-    settings = small_settings("bert4rec", **training)
-    task = build_task(histories, settings, OneARow(), N_ITEMS)
-    return histories, list(task.batches(np.random.default_rng(0))), task
+def task_of(**training):
+    return build_task(HISTORIES, small_settings("bert4rec", **training), OneARow(), N_ITEMS)
 
 
-def rows(batches):
-    """(history with hidden items, {place: item}) of every window."""
-    for batch in batches:
+def windows(task, seed=0):
+    """(history with masked items, {position: item}) of every window of an epoch."""
+    for batch in task.batches(np.random.default_rng(seed)):
         targets = iter(batch.targets.tolist())
         for block in batch.blocks:
-            hidden = [{} for _ in block.history]
+            masked = [{} for _ in block.history]
             for flat in block.trained.tolist():
-                row, place = divmod(flat, block.history.shape[1])
-                hidden[row][place] = next(targets)
-            yield from zip(block.history.tolist(), hidden, strict=True)
+                row, position = divmod(flat, block.history.shape[1])
+                masked[row][position] = next(targets)
+            yield from zip(block.history.tolist(), masked, strict=True)
 
 
-def test_a_hidden_item_is_not_among_what_is_read_at_its_place():
-    for history, hidden in rows(epoch()[1]):
-        assert hidden
-        assert all(history[place] == MASK for place in hidden)
-        assert history.count(MASK) == len(hidden)
+def n_events(history):
+    return sum(item != 0 for item in history)
 
 
-def test_the_first_event_of_a_history_is_a_target_too():
-    _, batches, _ = epoch()
-    assert any(0 in hidden for _, hidden in rows(batches))
+def test_a_masked_item_is_not_encoded_at_its_position_and_the_first_may_be_one():
+    seen = list(windows(task_of()))
+    for history, masked in seen:
+        assert masked
+        assert all(history[position] == MASK for position in masked)
+        assert history.count(MASK) == len(masked)
+    assert any(0 in masked for _, masked in seen)
 
 
-def test_the_last_train_event_of_every_user_is_a_target_in_time():
-    histories = random_histories()
-    last = histories.items[histories.offsets[:-1] + histories.n_train - 1]
-    wanted = {int(item) for item in last[histories.n_train > 1]}
-    _, batches, _ = epoch(train_targets="last")
-    found = {item for _, hidden in rows(batches) for item in hidden.values()}
-    assert found == wanted
+def test_the_last_train_event_of_every_user_is_a_target():
+    only_last = [
+        item for _, masked in windows(task_of(train_targets="last")) for item in masked.values()
+    ]
+    assert sorted(only_last) == sorted(LAST)
+    last, task = set(), task_of()
+    for seed in range(20):  # an epoch masks a share of the events
+        for history, masked in windows(task, seed):
+            last.add(masked.get(n_events(history) - 1))
+    assert set(LAST.tolist()) <= last
 
 
-def test_the_last_train_event_is_hidden_in_the_usual_way_of_training_too():
-    histories = random_histories()
-    last = histories.items[histories.offsets[:-1] + histories.n_train - 1]
-    wanted = {int(item) for item in last[histories.n_train > 1]}
-    found, task = set(), epoch()[2]
-    for seed in range(20):  # an epoch hides a share of the events
-        for history, hidden in rows(task.batches(np.random.default_rng(seed))):
-            n_read = sum(1 for item in history if item)
-            found |= {item for place, item in hidden.items() if place == n_read - 1}
-    assert wanted <= found
-
-
-def test_no_held_out_event_is_read_or_hidden():
-    histories, batches, task = epoch()
-    n_read = sum(sum(1 for item in history if item) for history, _ in rows(batches))
-    n_train = histories.n_train[histories.n_train > 1]
+def test_no_held_out_event_is_encoded_or_masked():
+    n_train = HISTORIES.n_train[HISTORIES.n_train > 1]
     longest, stride = SETTINGS.max_length, 3  # half of it
     n_more = np.maximum(0, -(-(n_train - longest) // stride))
-    assert n_read == (np.minimum(n_train, longest) + n_more * longest).sum()
-    assert task.n_steps == len(batches)
+    expected = (np.minimum(n_train, longest) + n_more * longest).sum()
+    assert sum(n_events(history) for history, _ in windows(task_of())) == expected
 
 
-def test_the_shares_of_hidden_events_are_those_of_the_settings():
-    task = epoch()[2]
-    rng = np.random.default_rng(0)
+def test_the_shares_of_masked_events_are_those_of_the_settings():
     n = 20_000
-    hidden = task._mask(np.zeros(n, np.int64), np.full(n, 50), 50, rng)
-    is_only_last = hidden[:, -1] & (hidden.sum(axis=1) == 1)
+    is_masked = task_of()._mask(np.zeros(n, np.int64), np.full(n, 50), 50, np.random.default_rng(0))
+    is_only_last = is_masked[:, -1] & (is_masked.sum(axis=1) == 1)
     assert is_only_last.mean() == pytest.approx(SETTINGS.mask_last_ratio, abs=0.02)
-    assert hidden[~is_only_last].mean() == pytest.approx(SETTINGS.mask_ratio, abs=0.01)
-    assert hidden.any(axis=1).all()
+    assert is_masked[~is_only_last].mean() == pytest.approx(SETTINGS.mask_ratio, abs=0.01)
+    assert is_masked.any(axis=1).all()
 
 
 @pytest.mark.parametrize("ratios", [(0.2, 0.5), (0.05, 0.0), (0.6, 0.1)])
-def test_an_epoch_hides_as_many_events_as_it_says_it_will(ratios):
+def test_an_epoch_masks_as_many_events_as_it_states(ratios):
     mask_ratio, last_ratio = ratios
     settings = SETTINGS.model_copy(update={"mask_ratio": mask_ratio, "mask_last_ratio": last_ratio})
     task = build_task(random_histories(n_users=400), settings, OneARow(), N_ITEMS)
-    counts = [
-        sum(len(batch.targets) for batch in task.batches(np.random.default_rng(seed)))
-        for seed in range(8)
-    ]
+    epochs = [list(task.batches(np.random.default_rng(seed))) for seed in range(8)]
+    assert {len(batches) for batches in epochs} == {task.n_steps}
+    counts = [sum(len(batch.targets) for batch in batches) for batches in epochs]
     assert np.mean(counts) == pytest.approx(task.n_targets, rel=0.01)
 
 
-def test_the_first_item_of_a_short_history_is_read_in_its_own_place(network):
+def test_the_first_item_of_a_short_history_is_encoded_at_its_own_position(network):
     items, length = random_matrix(), torch.tensor([2])
-    found = network.next_queries(torch.tensor([[3, 1]]), length, items)
+    query = network.next_queries(torch.tensor([[3, 1]]), length, items)
     written_out = network(torch.tensor([[3, 1, MASK]]), items, None)[:, 2]
-    torch.testing.assert_close(found, written_out)
+    torch.testing.assert_close(query, written_out)
     other = network.next_queries(torch.tensor([[4, 1]]), length, items)
-    assert not torch.allclose(found, other)
+    assert not torch.allclose(query, other)
 
 
-def test_a_prediction_reads_one_event_less_than_the_longest_window(network):
+def test_a_prediction_encodes_one_event_less_than_the_longest_window(network):
     assert network.longest_history == SETTINGS.max_length - 1
     history = torch.arange(1, SETTINGS.max_length)[None]
     query = network.next_queries(history, torch.tensor([len(history[0])]), random_matrix())
     assert query.shape == (1, 9)
 
 
-def test_hidden_places_see_both_sides(network):
-    items = random_matrix()
-    one, left, right = (
-        network(torch.tensor([row]), items, None)[0, 1]
-        for row in ([3, MASK, 2], [4, MASK, 2], [3, MASK, 5])
-    )
+def test_masked_positions_see_both_sides(network):
+    rows = ([3, MASK, 2], [4, MASK, 2], [3, MASK, 5])
+    one, left, right = network(torch.tensor(rows), random_matrix(), None)[:, 1]
     assert not torch.allclose(one, left)
     assert not torch.allclose(one, right)
 
 
 def test_an_items_bias_is_added_to_its_score(network):
-    items = random_matrix()
+    items, some = random_matrix(), torch.tensor([0, 5, 9])
     query = network(torch.tensor([[3, MASK]]), items, None)[0, 1]
     before = network.scored_items(items) @ query
     with torch.no_grad():
         network.item_bias[5] += 2.5
-    torch.testing.assert_close(
-        network.scored_items(items) @ query - before, 2.5 * (torch.arange(31) == 5).float()
-    )
+    after = network.scored_items(items) @ query
+    torch.testing.assert_close(after - before, 2.5 * (torch.arange(31) == 5).float())
+    torch.testing.assert_close(network.scored_items(items[some], some) @ query, after[some])

@@ -10,7 +10,9 @@ import pyarrow.parquet as pq
 
 from ace_steps.io.provenance import Provenance
 from ace_steps.io.vectors import vector_writer
+from ace_steps.refine.factor import factorize
 from ace_steps.refine.gram import MomentSum
+from ace_steps.refine.methods import FactoredVectors, parse_settings, prepare
 from ace_steps.steps import factor_vectors, fold_in_items, gram_vectors, refine_vectors
 
 COLUMNS = ("--id-column", "sku", "--vector-column", "embedding")  # of ``write_foreign``
@@ -75,13 +77,36 @@ def refused(capfd, code, message):
     assert re.search(message, lines[0]), lines[0]
 
 
-VECTORS = item_vectors(90, 12)
+N, D, K = 90, 12, 8  # items, entries of a vector, and the dim in ``SETTINGS``
+VECTORS = item_vectors(N, D)
+ROWS = unit(VECTORS)
 IDENTITY = ("--dataset", "toy", "--encoder", "tiny", "--refinement", "ace-lambda_2")
 OUTPUTS = ("refined.parquet", "map.safetensors", "spectrum.parquet", "geometry.parquet")
 
 
 def settings_of(method, **change):
-    return {"method": method, **SETTINGS[method], **change}
+    return {"method": method, **SETTINGS.get(method, {"dim": 8}), **change}
+
+
+def parsed(values):
+    text = values if isinstance(values, str) else json.dumps(values)
+    return parse_settings(text, "--settings")
+
+
+def factored(rows):
+    moments = moments_of(rows)
+    raw, centered = (factorize(moments, center=center) for center in (False, True))
+    return FactoredVectors(raw, centered, lambda: iter([rows]))
+
+
+def prepared(method, rows=ROWS, **change):
+    return prepare(parsed(settings_of(method, **change)), factored(rows))
+
+
+def refined_rows(method, rows=ROWS, chunk=N, **change):
+    refinement = prepared(method, rows, **change)
+    chunks = [refinement.apply(rows[i : i + chunk]) for i in range(0, len(rows), chunk)]
+    return np.concatenate(chunks)
 
 
 def gram(folder, shard, *extra):

@@ -13,48 +13,47 @@ from tests.refine.builders import item_vectors, unit
 def test_mean_cosine_is_the_mean_over_all_pairs():
     rows = unit(item_vectors(20, 5))
     pairs = [one @ other for one, other in combinations(rows, 2)]
-    total = geometry.sum_of_unit_rows(rows * np.arange(1, 21)[:, None])
+    scaled = np.vstack([rows * np.arange(1, 21)[:, None], np.zeros((1, 5))])  # 0 adds nothing
+    total = geometry.sum_of_unit_rows(scaled)
     np.testing.assert_allclose(geometry.mean_cosine(total @ total, 20), np.mean(pairs), rtol=1e-12)
 
 
-def test_a_zero_row_has_no_direction_to_add():
-    result = geometry.sum_of_unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]]))
-    np.testing.assert_allclose(result, [0.6, 0.8], rtol=1e-15)
-
-
-def test_effective_rank_counts_equal_directions_and_discounts_weak_ones():
-    assert geometry.effective_rank(np.full(4, 0.3)) == pytest.approx(4, rel=1e-12)
-    assert geometry.effective_rank(np.array([5.0, 0.0])) == pytest.approx(1, rel=1e-12)
+@pytest.mark.parametrize(
+    ("values", "expected"),
     # shares 1/2, 1/4, 1/4: entropy 1.5 ln 2
-    assert geometry.effective_rank(np.array([2.0, 1.0, 1.0])) == pytest.approx(2**1.5, rel=1e-12)
+    [([0.3, 0.3, 0.3, 0.3], 4), ([5.0, 0.0], 1), ([2.0, 1.0, 1.0], 2**1.5)],
+)
+def test_effective_rank_is_the_exponential_of_the_entropy_of_shares(values, expected):
+    assert geometry.effective_rank(np.array(values)) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize(
     ("variances", "score"),
-    [([1, 1, 1, 1], 1), ([1, 0, 0, 0], 0), ([3, 3, 0, 0], 1 / 3), ([2, 2, 2, 0], 2 / 3)],
+    [
+        ([1, 1, 1, 1], 1),
+        ([1, 0, 0, 0], 0),
+        ([3, 3, 0, 0], 1 / 3),
+        ([2, 2, 2, 0], 2 / 3),
+        ([1], 0),
+        ([0, 0], 0),
+    ],
 )
 def test_isoscore_is_the_share_of_dimensions_in_use(variances, score):
     # Rudman et al. 2022: k of d dimensions used evenly score (k - 1) / (d - 1)
     assert geometry.isoscore(np.array(variances, float)) == pytest.approx(score, abs=1e-12)
 
 
-@pytest.mark.parametrize("variances", [[1.0], [0.0, 0.0]])
-def test_isoscore_of_a_line_or_a_point_is_0(variances):
-    assert geometry.isoscore(np.array(variances)) == 0
-
-
 def test_spectral_measures_are_sums_over_the_spectrum():
-    rows = item_vectors(50, 6)
-    values = np.linalg.svd(rows, compute_uv=False)
-    squares, variances = values**2, np.linalg.eigvalsh(np.cov(rows.T))
-    result = geometry.spectral_measures(values[::-1], variances)
-    assert result["top_share"] == pytest.approx(squares[0] / squares.sum(), rel=1e-10)
-    expected = squares.sum() ** 2 / (squares**2).sum()
-    assert result["participation_ratio"] == pytest.approx(expected, rel=1e-10)
-    rank = geometry.effective_rank(np.sqrt(squares))
-    assert result["effective_rank"] == pytest.approx(rank, rel=1e-10)
-    assert result["effective_rank_share"] == pytest.approx(rank / 6, rel=1e-10)
-    assert result["isoscore"] == pytest.approx(geometry.isoscore(variances), rel=1e-9)
+    # squares 4, 1, 1: shares of the values 1/2, 1/4, 1/4
+    result = geometry.spectral_measures(np.array([1.0, 2.0, 1.0]), np.array([3.0, 3.0, 0.0]))
+    expected = {
+        "top_share": 4 / 6,
+        "participation_ratio": 36 / 18,
+        "effective_rank": 2**1.5,
+        "effective_rank_share": 2**1.5 / 3,
+        "isoscore": 1 / 2,
+    }
+    assert result == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("lambda_", [0.0, 0.5, 20.0])
@@ -68,7 +67,8 @@ def test_reconstruction_error_is_that_of_the_autoencoder_itself(lambda_, kept):
     assert result == pytest.approx(expected, abs=1e-12)
 
 
-def test_partition_ratio_is_the_ratio_of_plain_sums():
+def test_partition_ratio_is_the_ratio_of_plain_sums(monkeypatch):
+    monkeypatch.setattr(geometry, "BLOCK_ROWS", 2)  # several blocks
     rows = np.array([[2.0, 0.0], [0.0, 1.0], [2.0, 0.0]])
     length = math.sqrt((4 + 1 + 4) / 3)
     z = [
@@ -82,38 +82,31 @@ def test_partition_ratio_is_the_ratio_of_plain_sums():
     assert geometry.partition_ratio(np.zeros((2, 2)), np.eye(2)) == 1
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_partition_ratio_of_one_row_far_from_all_others_is_a_number(dtype):
-    n = 20_000
-    rows = np.zeros((n, 2), dtype)
-    rows[777] = [1000.0, 0.0]  # the others are zero: the root mean square is 1000 / sqrt(n)
-    far = math.sqrt(n)  # exp(141) is beyond float32
-    expected = math.log((n - 1 + math.exp(-far)) / (n - 1 + math.exp(far)))
-    result = geometry.partition_ratio(rows, np.eye(2))
-    assert math.log(result) == pytest.approx(expected, rel=1e-12)
-
-
-def test_partition_ratio_is_a_number_where_even_a_double_overflows():
-    n = 600_000
-    rows = np.zeros((n, 1))
-    rows[0] = 1.0
-    far = math.sqrt(n)  # exp(775); log(n - 1 + exp(far)) is far to the last digit
-    result = geometry.partition_ratio(rows, np.eye(1))
-    assert result == pytest.approx((n - 1) * math.exp(-far / 2) * math.exp(-far / 2), rel=1e-9)
+@pytest.mark.parametrize(("n", "dtype"), [(20_000, np.float32), (600_000, np.float64)])
+def test_partition_ratio_is_a_number_where_the_exponential_overflows(n, dtype):
+    rows = np.zeros((n, 1), dtype)
+    rows[777] = 1.0  # of root mean square 1 / sqrt(n)
+    far = math.sqrt(n)  # exp(141) is beyond float32, exp(775) beyond float64
+    expected = (n - 1 + math.exp(-far)) * math.exp(-far / 2) * math.exp(-far / 2)
+    result = geometry.partition_ratio(rows, np.eye(1, dtype=dtype))
+    assert result == pytest.approx(expected, rel=1e-9)
 
 
 def test_neighbors_are_the_ten_nearest_by_cosine(monkeypatch):
     monkeypatch.setattr(geometry, "BLOCK_ROWS", 7)  # several blocks
-    rows = item_vectors(30, 5).astype(np.float32)
+    rows = item_vectors(600, 5).astype(np.float32)
     cosines = unit(rows.astype(float)) @ unit(rows.astype(float)).T
     np.fill_diagonal(cosines, -2)
     expected = np.sort(np.argsort(-cosines, axis=1)[:, :10], axis=1)
-    np.testing.assert_array_equal(np.sort(geometry.neighbors(rows), axis=1), expected)
+    with_zero = np.vstack([rows, np.zeros((1, 5), np.float32)])  # at cosine 0 to all
+    nearest = np.sort(geometry.neighbors(with_zero), axis=1)
+    np.testing.assert_array_equal(nearest[:-1], expected)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_fewer_rows_than_ten_have_all_others_as_neighbors(n):
-    assert geometry.neighbors(np.eye(n, dtype=np.float32)).shape == (n, n - 1)
+    nearest = geometry.neighbors(np.eye(n, dtype=np.float32))
+    assert [sorted({*range(n)} - {row}) for row in range(n)] == np.sort(nearest, axis=1).tolist()
 
 
 def test_overlap_is_the_share_of_common_neighbors():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ace_steps.backbones.registry import parse_backbone
+from ace_steps.backbones.settings import parse_backbone
 from ace_steps.io.tensors import read_tensors
 from ace_steps.sequences.inputs import read_inputs
 from ace_steps.serving.model import extended

@@ -101,9 +101,7 @@ def test_a_new_item_without_a_direction_is_named(fitted, capfd):
     assert not (fitted / "folded.parquet").exists()
 
 
-@pytest.mark.parametrize("n_rows", [1, 1000])
-def test_a_new_item_given_twice_is_named_in_one_chunk_or_two(fitted, capfd, monkeypatch, n_rows):
-    monkeypatch.setattr("ace_steps.refine.vector_files.chunk_rows", lambda dim: n_rows)
+def test_a_new_item_given_twice_is_named(fitted, capfd):
     path = write_vectors(fitted / "vectors.parquet", FLOAT32[:3], ids=["a", "b", "a"])
     refused(capfd, fold_in(fitted, path), "holds 'a' more than once; 1 such ids")
     assert not (fitted / "folded.parquet").exists()

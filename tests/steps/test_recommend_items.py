@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ace_steps.backbones.recommender import build_recommender
-from ace_steps.backbones.registry import parse_backbone
+from ace_steps.backbones.settings import parse_backbone
 from ace_steps.io import tables
 from ace_steps.io.parquet import read_provenance, read_table
 from ace_steps.io.provenance import Provenance

@@ -157,7 +157,7 @@ def train_with_other_code(folder, monkeypatch, module, change):
         ("training/loop.py", "train"),
         ("sequences/histories.py", "read_histories"),
         ("backbones/sasrec.py", "SasRec"),
-        ("backbones/item_encoders.py", "build_item_encoder"),
+        ("backbones/recommender.py", "build_item_encoder"),
         ("runtime.py", "derive_seed"),
         ("evaluation/metrics.py", "ndcg"),
         ("evaluation/ranking.py", "rank_targets"),
@@ -175,7 +175,7 @@ def test_a_state_of_other_code_is_passed_over(folder, monkeypatch, capsys, modul
     [
         ("training/loop.py", "# a comment\n"),
         ("backbones/gru4rec.py", "Gru4Rec = Gru4Rec\n"),
-        ("refine/spectral.py", "x = 1\n"),
+        ("refine/ace.py", "x = 1\n"),
     ],
 )
 def test_a_state_outlives_an_edit_that_changes_none_of_its_numbers(

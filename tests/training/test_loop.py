@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from ace_steps.backbones.recommender import build_recommender
-from ace_steps.backbones.registry import parse_backbone
+from ace_steps.backbones.settings import parse_backbone
 from ace_steps.errors import InputError
 from ace_steps.evaluation.metrics import mean_metric
 from ace_steps.evaluation.ranking import rank_targets

@@ -180,9 +180,9 @@ def test_a_changed_dataset_is_said_to_be_made_anew(copied):
 
 def test_editing_the_formula_reruns_refinement_and_not_embedding(copied):
     copied.edit(
-        "ace_steps/refine/spectral.py",
-        "return singular_values / np.sqrt(singular_values**2 + ridge[..., None])",
-        "return singular_values / np.sqrt(np.square(singular_values) + ridge[..., None])",
+        "ace_steps/refine/ace.py",
+        "return singular_values / np.sqrt(singular_values**2 + lambda_)",
+        "return singular_values / np.sqrt(np.square(singular_values) + lambda_)",
     )
     jobs = copied.jobs()
     assert jobs["refine_vectors"] == 2  # of ace; random knows no gains
