@@ -1,5 +1,6 @@
 """Whom to recommend to: users of the log, or new ones with histories of their own."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from ace_steps.io.tables import HISTORIES
 from ace_steps.sequences.histories import Histories, Targets
 from ace_steps.sequences.inputs import quoted
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Users:
@@ -21,13 +24,11 @@ class Users:
         ids: (n,) raw ids, ascending.
         histories: All events.
         targets: (n,) each user's history, whole; ``item`` is 0, since nothing is held out.
-        n_skipped: Events left out because their item is not known.
     """
 
     ids: pl.Series
     histories: Histories
     targets: Targets
-    n_skipped: int = 0
 
 
 def users_of_log(histories: Histories, users: pl.DataFrame) -> Users:
@@ -51,13 +52,13 @@ def only_listed(users: Users, path: Path) -> Users:
         InputError: no such file, no text, or it lists an unknown user.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = map(str.strip, path.read_text(encoding="utf-8").splitlines())
     except FileNotFoundError:
         raise InputError(f"{path}: no such file.") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: expected a text file with one user id a line.") from None
-    listed = pl.Series([line.strip() for line in lines if line.strip()], dtype=pl.String).unique()
-    unknown = listed.filter(~listed.is_in(users.ids.implode())).sort()
+    listed = pl.Series(sorted(set(lines) - {""}), dtype=pl.String)
+    unknown = listed.filter(~listed.is_in(users.ids.implode()))
     if len(unknown):
         raise InputError(
             f"{path}: {len(unknown)} of {len(listed)} users are not known, e.g. {quoted(unknown)}."
@@ -85,32 +86,33 @@ def users_of_file(path: Path, item_ids: pl.Series, *, skip_unknown: bool) -> Use
         user, position = repeated.select("user_id", "position").row(0)
         raise InputError(f"{path}: user '{user}' has several events at position {position}.")
     index = pl.DataFrame({"item_id": item_ids}).with_row_index("item", offset=1)
-    joined = events.join(index, on="item_id", how="left")
-    unknown = joined.filter(pl.col("item").is_null())["item_id"].unique().sort()
+    unknown = events.join(index, on="item_id", how="anti")
     if len(unknown) and not skip_unknown:
+        examples = unknown["item_id"].unique().sort()
         raise InputError(
-            f"{path}: {len(unknown)} items are not in the catalog, e.g. {quoted(unknown)}; "
+            f"{path}: {len(examples)} items are not in the catalog, e.g. {quoted(examples)}; "
             "leave them out with --skip-unknown."
         )
-    kept = joined.filter(pl.col("item").is_not_null()).sort("user_id", "position")
-    if kept.is_empty():
+    if len(unknown):
+        log.info("%d of %d events skipped, their items are not known", len(unknown), len(events))
+    known = events.join(index, on="item_id").sort("user_id", "position")
+    if known.is_empty():
         raise InputError(f"{path}: no event of a known item, so there is nobody to recommend to.")
-    counts = kept.group_by("user_id", maintain_order=True).len()
+    counts = known.group_by("user_id", maintain_order=True).len()
     length = counts["len"].to_numpy().astype(np.int64)
     is_held_out = np.zeros(len(counts), bool)
     histories = Histories(
-        items=kept["item"].to_numpy().astype(np.int32),
+        items=known["item"].to_numpy().astype(np.int32),
         offsets=np.concatenate([[0], np.cumsum(length)]),
         n_train=length,
         has_valid=is_held_out,
         has_test=is_held_out,
     )
-    n_skipped = len(joined) - len(kept)
-    return _users(counts["user_id"], histories, np.arange(len(counts)), n_skipped)
+    return _users(counts["user_id"], histories, np.arange(len(counts)))
 
 
-def _users(ids: pl.Series, histories: Histories, user: np.ndarray, n_skipped: int = 0) -> Users:
+def _users(ids: pl.Series, histories: Histories, user: np.ndarray) -> Users:
     start = histories.offsets[user]
     length = histories.offsets[user + 1] - start
     targets = Targets(user=user, item=np.zeros(len(user), np.int64), start=start, length=length)
-    return Users(ids, histories, targets, n_skipped)
+    return Users(ids, histories, targets)
