@@ -1,11 +1,13 @@
-"""The step embed_items on a toy encoder."""
+"""A toy encoder and the step embed_items on it; small trainings."""
 
+import functools
 import json
 
 import pytest
 
 from ace_steps.steps.embed_items import main as embed_items_main
 from tests.embed.conftest import SETTINGS as EMBED_SETTINGS
+from tests.serving.made import write_trained
 from tests.steps.made_items import EMBED_TEXTS, write_items
 from tests.toy import save_toy_encoder
 
@@ -34,3 +36,16 @@ def embed(tmp_path, toy_encoder, capsys):
         return code, capsys.readouterr().err
 
     return run
+
+
+@pytest.fixture(scope="session")
+def trained_folder(tmp_path_factory):
+    """The folder of a small training of one of ``KINDS``, made once."""
+
+    @functools.cache
+    def folder(kind):
+        path = tmp_path_factory.mktemp("trained")
+        write_trained(path, kind)
+        return path
+
+    return folder

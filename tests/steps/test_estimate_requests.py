@@ -13,9 +13,8 @@ def test_the_numbers_are_written_and_no_key_is_needed(tmp_path, monkeypatch, cap
     api = {**CONNECTION, "base_url": "https://api.example.org/v1"}
     options = {"items": items, "settings": json.dumps({**SETTINGS, "api": api})}
     options |= {"store": tmp_path / "store", "estimate": tmp_path / "estimate.json"}
-    assert (
-        main([part for name, value in options.items() for part in (f"--{name}", str(value))]) == 0
-    )
+    argv = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    assert main(argv) == 0
     assert "nothing sent: 3 texts" in capsys.readouterr().err
     assert json.loads((tmp_path / "estimate.json").read_text()) == {
         **{"n_texts": 3, "n_known": 0, "n_truncated": 1, "n_requests": 1, "n_tokens": 203},
