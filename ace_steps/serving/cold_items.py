@@ -86,12 +86,7 @@ def rank_cold_items(
 
 
 def hide(n_items: int, *, share: float, seed: int) -> tuple[np.ndarray, int]:
-    """Draw the items to hide, evenly among all.
-
-    Args:
-        n_items: Items of the catalog.
-        share: Of them, in (0, 1).
-        seed: Of the draw.
+    """Draw the share, in (0, 1), of the items to hide, evenly among all.
 
     Returns:
         (n_items,) item indices less 1, known items before hidden ones, each in their order; and
@@ -128,12 +123,8 @@ def refine_known(
 ) -> tuple[np.ndarray, np.ndarray, dict]:
     """Refined vectors of known items, those of new ones by the same map, and the item encoder.
 
-    The map is fitted on the known items alone, as it would be before the others came.
-
-    Args:
-        vectors: (n_items, dim) of the encoder, known items first.
-        n_known: How many are known.
-        settings: Of the refinement.
+    The map is fitted on the known items alone, the first of ``vectors`` (n_items, dim), as it
+    would be before the others came.
 
     Returns:
         (n_known + 1, d) float32 with a zero row for the padding, (n_new, d) float32, and how the
@@ -196,8 +187,8 @@ def measure(
         n_known: Items that were trained.
 
     Returns:
-        targets (new or known), candidates (all or new: what the item is ranked among), metric,
-        cutoff, value, n_targets, n_candidates.
+        Columns of the table ``cold_items``: targets (new or known), candidates (all or new: what
+        the item is ranked among), metric, cutoff, value, n_targets, n_candidates.
     """
     items = recommender.items()
     scored = recommender.network.scored_items(items)

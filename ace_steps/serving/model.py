@@ -18,7 +18,7 @@ from ace_steps.io.tables import PADDING, USERS
 from ace_steps.io.vectors import read_vectors
 from ace_steps.runtime import select_device
 from ace_steps.sequences.inputs import Inputs, RunOptions, item_matrix, quoted, read_inputs
-from ace_steps.serving.users import Users, only_listed, users_of_file, users_of_log
+from ace_steps.serving.users import Users, only_listed, read_new_users, users_of
 from ace_steps.training.checkpoints import describe_run, read_weights
 from ace_steps.training.optimizers import load_weights, weights_as_arrays
 
@@ -47,19 +47,12 @@ class ServingOptions(RunOptions):
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A trained recommender and whom to recommend to.
+    """A trained recommender and whom to recommend to."""
 
-    Attributes:
-        recommender: On its device, in evaluation mode.
-        item_ids: Raw ids in the order of the item index, from 1: trained items, then new ones.
-        users: Whom to recommend to.
-        note: How what is computed from them is made.
-    """
-
-    recommender: Recommender
-    item_ids: pl.Series
+    recommender: Recommender  # on its device, in evaluation mode
+    item_ids: pl.Series  # raw ids in the order of the item index, from 1: trained, then new items
     users: Users
-    note: Provenance
+    note: Provenance  # of what is computed from them
 
     @torch.inference_mode()
     def scored_items(self) -> torch.Tensor:
@@ -96,10 +89,10 @@ def read_model(step: str, settings: dict, options: ServingOptions) -> TrainedMod
         new = moved_as_trained(new, inputs.matrix[first:].numpy(), arrays[TRAINED_TABLE][first:])
         settings = settings | {"map_new_items": True}
     if options.histories is None:
-        users = users_of_log(inputs.histories, read_table(options.user_table, USERS))
+        histories, users = inputs.histories, read_table(options.user_table, USERS)
         files["user_table"] = options.user_table
     else:
-        users = users_of_file(options.histories, ids, skip_unknown=options.skip_unknown)
+        histories, users = read_new_users(options.histories, ids, skip_unknown=options.skip_unknown)
         files["histories"] = options.histories
     if options.users is not None:
         users, files["users"] = only_listed(users, options.users), options.users
@@ -111,7 +104,7 @@ def read_model(step: str, settings: dict, options: ServingOptions) -> TrainedMod
         run.inputs | digests(**files),
         run.facts | {"device": device.type, "metric": "inner_product"},
     )
-    return TrainedModel(recommender.to(device), ids, users, note)
+    return TrainedModel(recommender.to(device), ids, users_of(histories, users), note)
 
 
 def moved_as_trained(new: np.ndarray, refined: np.ndarray, trained: np.ndarray) -> np.ndarray:
@@ -150,7 +143,7 @@ def extended(
         new: (n_new, d) float32 refined vectors of the new items.
         settings: The backbone's.
         arrays: The trained weights by name.
-        seed: The run's seed.
+        seed: The run's.
     """
     matrix = torch.cat([inputs.matrix, torch.from_numpy(new)])
     recommender = build_recommender(matrix, inputs.item_encoder, settings, seed)

@@ -34,12 +34,7 @@ Top = tuple[np.ndarray, np.ndarray]  # item indices and scores
 def list_pieces(model: TrainedModel, *, k: int, mask_seen: bool) -> Iterator[pl.DataFrame]:
     """Rows of the table ``recommendations``, about a million at once, in the order of the users.
 
-    A user has fewer than k rows where fewer items are left.
-
-    Args:
-        model: On the device to compute on.
-        k: Items per user, at least 1.
-        mask_seen: Leave out the items of a user's own history.
+    A user has fewer than k rows where fewer items are left. Arguments as of ``top_items``.
     """
     users = model.users
     tops = top_items(model.recommender, users.histories, users.targets, k=k, mask_seen=mask_seen)
@@ -65,9 +60,7 @@ def list_pieces(model: TrainedModel, *, k: int, mask_seen: bool) -> Iterator[pl.
 def item_pieces(model: TrainedModel, scored: Tensor) -> Iterator[Rows]:
     """Keys and vectors of all items.
 
-    Args:
-        model: For the items' raw ids.
-        scored: (n_items + 1, query dim) what queries are multiplied with, row 0 the padding.
+    ``scored`` are ``TrainedModel.scored_items``.
     """
     for start in range(0, len(model.item_ids), ITEMS_AT_ONCE):
         ids = model.item_ids[start : start + ITEMS_AT_ONCE]

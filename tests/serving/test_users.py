@@ -1,11 +1,10 @@
 """Whom to recommend to: new users' histories, and lists of users, in other people's files."""
 
-import numpy as np
 import polars as pl
 import pytest
 
 from ace_steps.errors import InputError
-from ace_steps.serving.users import only_listed, users_of_file
+from ace_steps.serving.users import only_listed, read_new_users, users_of
 
 CATALOG = pl.Series(["id1", "id2", "id3"])
 
@@ -14,10 +13,12 @@ def read(folder, rows, *, skip_unknown=False):
     path = folder / "histories.parquet"
     columns = ["user_id", "item_id", "position"]
     pl.DataFrame(rows, schema=columns, orient="row").write_parquet(path)
-    return users_of_file(path, CATALOG, skip_unknown=skip_unknown)
+    return read_new_users(path, CATALOG, skip_unknown=skip_unknown)
 
 
-def histories_of(users):
+def histories_of(histories, table):
+    users = users_of(histories, table)
+    assert (users.targets.item == 0).all()
     start, length = users.targets.start, users.targets.length
     lists = [users.histories.items[s : s + n].tolist() for s, n in zip(start, length, strict=True)]
     return dict(zip(users.ids, lists, strict=True))
@@ -25,9 +26,7 @@ def histories_of(users):
 
 def test_events_are_in_the_order_of_their_position(tmp_path):
     rows = [("b", "id2", 7), ("a", "id3", -1), ("b", "id1", 2), ("a", "id3", 0)]
-    users = read(tmp_path, rows)
-    assert histories_of(users) == {"a": [3, 3], "b": [1, 2]}
-    assert (users.targets.item == 0).all()
+    assert histories_of(*read(tmp_path, rows)) == {"a": [3, 3], "b": [1, 2]}
 
 
 def test_unknown_items_are_refused_or_skipped(tmp_path, caplog):
@@ -35,8 +34,8 @@ def test_unknown_items_are_refused_or_skipped(tmp_path, caplog):
     with pytest.raises(InputError, match=r"2 items are not .*'x', 'y'; leave .* --skip-unknown"):
         read(tmp_path, rows)
     caplog.set_level("INFO")
-    assert histories_of(read(tmp_path, rows, skip_unknown=True)) == {"a": [3], "b": [1]}
-    assert "2 of 4 events skipped" in caplog.text
+    assert histories_of(*read(tmp_path, rows, skip_unknown=True)) == {"a": [3], "b": [1]}
+    assert "2 events skipped" in caplog.text
     with pytest.raises(InputError, match="nobody to recommend to"):
         read(tmp_path, [("c", "y", 0)], skip_unknown=True)
 
@@ -55,15 +54,24 @@ def test_histories_that_cannot_be_used_are_refused(tmp_path, rows, text):
 
 
 def test_only_the_users_that_a_file_lists_are_left(tmp_path):
-    users = read(tmp_path, [("a", "id1", 0), ("b", "id2", 0), ("c", "id3", 0)])
+    rows = [("a", "id1", 0), ("b", "id2", 0), ("c", "id3", 0)]
+    histories, users = read(tmp_path, rows)
     path = tmp_path / "users.txt"
     path.write_text("c\n\n a \nc\n")
-    assert histories_of(only_listed(users, path)) == {"a": [1], "c": [3]}
-    path.write_text("a\nnobody\n")
-    with pytest.raises(InputError, match=r"1 of 2 users are not known, .* 'nobody'"):
-        only_listed(users, path)
-    np.save(tmp_path / "users.npy", np.arange(300))
-    with pytest.raises(InputError, match="expected a text file"):
-        only_listed(users, tmp_path / "users.npy")
-    with pytest.raises(InputError, match="no such file"):
-        only_listed(users, tmp_path / "none.txt")
+    assert histories_of(histories, only_listed(users, path)) == {"a": [1], "c": [3]}
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"a\nnobody\n", "1 of 2 users are not known, .* 'nobody'"),
+        (b"\xff\xfe", "expected a text file"),
+        (None, "no such file"),
+    ],
+)
+def test_a_list_of_users_that_cannot_be_used_is_refused(tmp_path, content, text):
+    if content is not None:
+        (tmp_path / "users.txt").write_bytes(content)
+    users = pl.DataFrame({"user": [0, 1], "user_id": ["a", "b"]})
+    with pytest.raises(InputError, match=text):
+        only_listed(users, tmp_path / "users.txt")
