@@ -45,9 +45,9 @@ class Reply:
     status: int = 200
     body: bytes | None = None
     headers: dict[str, str] = field(default_factory=dict)
-    seconds: float = 0.0
-    seconds_a_byte: float = 0.0
-    lose: int = 0
+    seconds: float = 0.0  # before anything is sent
+    lose: int = 0  # last bytes that are not sent, and how long the connection then stays open
+    open_s: float = 0.0
 
 
 @dataclass
@@ -113,24 +113,20 @@ def fault_server() -> Iterator[FaultServer]:
             time.sleep(reply.seconds)
             with state.came:
                 state.n_at_once -= 1
-            right = body_of(rows_of(call), sum(map(len, call.texts)))
-            self._answer(reply, right if reply.body is None else reply.body)
-
-        def _answer(self, reply, body):
+            body = reply.body
+            if body is None:
+                body = body_of(rows_of(call), sum(map(len, call.texts)))
             try:
                 self.send_response(reply.status)
                 for name, value in reply.headers.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                if not reply.seconds_a_byte:
-                    self.wfile.write(body[: len(body) - reply.lose])
-                for byte in body if reply.seconds_a_byte else b"":
-                    self.wfile.write(bytes([byte]))
-                    time.sleep(reply.seconds_a_byte)
+                self.wfile.write(body[: len(body) - reply.lose])
+                time.sleep(reply.open_s)
             except (BrokenPipeError, ConnectionResetError):
                 pass
-            self.close_connection = bool(reply.lose or reply.seconds_a_byte)
+            self.close_connection = bool(reply.lose)
 
         def log_message(self, *_):
             pass
