@@ -147,74 +147,67 @@ def test_vectors_that_cannot_be_used_are_refused(tmp_path, vectors, ids, text):
         join(tmp_path, vectors=path)
 
 
-def of_bytes(folder, suffix, content=b"no such format"):
-    path = folder / f"bad.{suffix}"
-    path.write_bytes(content)
-    return path
+@pytest.mark.parametrize("suffix", ["parquet", "npy", "safetensors"])
+def test_a_file_that_is_missing_or_damaged_is_refused(tmp_path, suffix):
+    path = tmp_path / f"mine.{suffix}"
+    with pytest.raises(InputError, match="no such file"):
+        join(tmp_path, vectors=path)
+    path.write_bytes(b"no such format")
+    with pytest.raises(InputError, match="not a readable"):
+        join(tmp_path, vectors=path)
 
 
-def pickled(folder):
-    np.save(folder / "mine.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    return folder / "mine.npy"
+def test_nothing_is_unpickled(tmp_path):
+    np.save(tmp_path / "mine.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    for settings in (
+        {"vectors": tmp_path / "mine.npy"},
+        {"vectors": write_tensors(tmp_path, a=torch.ones(1, 2)), "ids": tmp_path / "mine.npy"},
+    ):
+        with pytest.raises(InputError, match=r"mine.npy: not a readable \.npy file"):
+            join(tmp_path, **settings)
 
 
-def tensor_of(folder, ids):
-    return {"vectors": write_tensors(folder, a=torch.ones(N, 2), ids=ids)}
-
-
-NO_LIST = "expected ids as a list of texts or whole numbers"
-BAD_FILES = {
-    "no such Parquet": (lambda f: {"vectors": f / "no.parquet"}, "no such file"),
-    "no such npy": (lambda f: {"vectors": f / "no.npy"}, "no such file"),
-    "no such safetensors": (lambda f: {"vectors": f / "no.safetensors"}, "no such file"),
-    "no npy": (lambda f: {"vectors": of_bytes(f, "npy")}, "not a readable .npy file"),
-    "no safetensors": (
-        lambda f: {"vectors": of_bytes(f, "safetensors")},
-        "not a readable .safetensors file",
-    ),
-    "no Parquet": (lambda f: {"vectors": of_bytes(f, "parquet")}, "not a readable Parquet file"),
-    "a pickle": (lambda f: {"vectors": pickled(f)}, "not a readable .npy file"),
-    "an npy without ids": (lambda f: {"vectors": write_npy(f, VECTORS)}, "as `ids`"),
-    "tensors without ids": (lambda f: {"vectors": write_tensors(f, a=torch.ones(2, 2))}, "`ids`"),
-    "whole numbers": (lambda f: {"vectors": write_npy(f, np.ones((N, 2), int))}, "got int64 of"),
-    "a list": (lambda f: {"vectors": write_npy(f, np.ones(N))}, r"got float64 of \(30,\)"),
-    "a tensor of bytes": (
-        lambda f: {"vectors": write_tensors(f, a=torch.ones(2, 2, dtype=torch.uint8))},
-        r"expected a matrix of floats \(rows, dim\), got U8 of \(2, 2\)",
-    ),
+UNUSABLE = {
+    "a matrix without ids": ({}, "as `ids`"),
+    "ids for Parquet": ({"vectors": "parquet", "ids": IDS}, "leave out `ids`"),
+    "whole numbers": ({"vectors": np.ones((N, 2), int), "ids": IDS}, "floats .* got int64 of"),
+    "a list": ({"vectors": np.ones(N), "ids": IDS}, r"got float64 of \(30,\)"),
+    "a tensor of bytes": ({"vectors": {"a": torch.ones(2, 2).byte()}}, r"got U8 of \(2, 2\)"),
     "several arrays": (
-        lambda f: {"vectors": write_tensors(f, a=torch.ones(2, 2), b=torch.ones(2, 2))},
+        {"vectors": {"a": torch.ones(2, 2), "b": torch.ones(2, 2)}},
         "holds the arrays a, b; give the name of one as `vector_column`",
     ),
-    "ids for Parquet": (
-        lambda f: {"vectors": write_parquet(f, VECTORS, IDS), "ids": write_ids(f, IDS)},
-        "leave out `ids`",
+    "tensors without ids": ({"vectors": {"a": torch.ones(2, 2)}}, "as `ids`"),
+    "ids in bfloat16": (
+        {"vectors": {"a": torch.ones(2, 2), "ids": torch.arange(2).bfloat16()}},
+        "list of texts or whole numbers",
     ),
-    "ids in bfloat16": (lambda f: tensor_of(f, torch.arange(N).bfloat16()), NO_LIST),
-    "ids in a column": (lambda f: tensor_of(f, torch.arange(N)[:, None]), NO_LIST),
+    "ids in a column": (
+        {"vectors": {"a": torch.ones(2, 2), "ids": torch.arange(2)[:, None]}},
+        "list of texts or whole numbers",
+    ),
+    "ids that are floats": ({"ids": [1.0] * N}, "ids.json: .* list of texts or whole numbers"),
+    "no list of ids": ({"ids": b'{"a": 1}'}, "list of texts or whole numbers"),
+    "ids that are no JSON": ({"ids": b"[1,"}, "ids.json: not a readable .json file"),
+    "ids that are no UTF-8": ({"ids": b"\xff\xfe"}, "ids.json: not a readable .json file"),
+    "an id too few": ({"ids": IDS[1:]}, "30 rows, but 29 ids"),
 }
 
 
-@pytest.mark.parametrize(("make", "text"), BAD_FILES.values(), ids=BAD_FILES)
-def test_a_file_that_cannot_be_used_is_refused(tmp_path, make, text):
+@pytest.mark.parametrize(("files", "text"), UNUSABLE.values(), ids=UNUSABLE)
+def test_vectors_and_ids_that_do_not_fit_are_refused(tmp_path, files, text):
+    vectors, ids = files.get("vectors", VECTORS), files.get("ids")
+    if isinstance(vectors, dict):
+        settings = {"vectors": write_tensors(tmp_path, **vectors)}
+    elif isinstance(vectors, str):
+        settings = {"vectors": write_parquet(tmp_path, VECTORS, IDS)}
+    else:
+        settings = {"vectors": write_npy(tmp_path, vectors)}
+    if ids is not None:
+        settings["ids"] = tmp_path / "ids.json"
+        settings["ids"].write_bytes(ids if isinstance(ids, bytes) else json.dumps(ids).encode())
     with pytest.raises(InputError, match=text):
-        join(tmp_path, **make(tmp_path))
-
-
-BAD_IDS = {
-    "no such file": (lambda f: f / "no.txt", "no.txt: no such file"),
-    "one too few": (lambda f: write_ids(f, IDS[1:]), "30 rows, but 29 ids"),
-    "floats": (lambda f: write_ids(f, np.arange(N) + 0.0, "npy"), NO_LIST),
-    "no list": (lambda f: of_bytes(f, "json", b'{"a": 1}'), NO_LIST),
-    "no JSON": (lambda f: of_bytes(f, "json", b"[1,"), "bad.json: not a readable .json file"),
-    "no UTF-8": (lambda f: of_bytes(f, "txt", b"\xff\xfe"), "bad.txt: not a readable .txt file"),
-}
-
-
-@pytest.mark.parametrize(("make", "text"), BAD_IDS.values(), ids=BAD_IDS)
-def test_ids_that_cannot_be_used_are_refused(tmp_path, make, text):
-    with pytest.raises(InputError, match=text):
-        join(tmp_path, vectors=write_npy(tmp_path, VECTORS), ids=make(tmp_path))
+        join(tmp_path, **settings)
 
 
 @pytest.mark.parametrize("changes", [{"vectors": "mine.csv"}, {"ids": "ids.csv"}])
