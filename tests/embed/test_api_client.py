@@ -109,7 +109,7 @@ FINAL = {
     "a refused key": (error(401, f"Incorrect API key provided: {KEY}"), "the key in ACE_TEST_KEY"),
     "a forbidden key": (error(403, "no"), "the key in ACE_TEST_KEY is refused, HTTP 403 (no)"),
     "an unknown model": (error(404, "no such"), "HTTP 404 (no such) for model 'toy'"),
-    "a redirection": (error(302, "elsewhere"), "HTTP 302"),
+    "a redirection": (error(307, "elsewhere", {"Location": "/v1/elsewhere"}), "HTTP 307"),
     "spent money": (error(429, "no credit", code="insufficient_quota"), "(no credit)"),
     "a long rest": (error(429, "x", {"Retry-After": "86400"}), "asks for a rest of 86400 s"),
 }
