@@ -72,40 +72,36 @@ def estimate(texts: pl.DataFrame, settings: ApiEncoderSettings, store: VectorSto
     api = settings.api
     is_known = store.load(texts["text_sha256"], np.empty((len(texts), api.dim), np.float32))
     inputs = inputs_of(texts.filter(pl.Series(~is_known)), settings)
-    n_tokens = int(inputs.lengths.sum())
+    n_tokens = inputs["n_tokens"].sum()
     return Estimate(
         n_texts=len(texts),
         n_known=int(is_known.sum()),
-        n_truncated=int(inputs.is_truncated.sum()),
-        n_requests=len(requests_of(inputs.lengths, api)),
+        n_truncated=inputs["is_truncated"].sum(),
+        n_requests=len(requests_of(inputs["n_tokens"].to_numpy(), api)),
         n_tokens=n_tokens,
-        counted_by=inputs.counted_by,
+        counted_by=counter_for(api).name,
         cost_usd=None if api.price is None else n_tokens * api.price / 1e6,
     )
 
 
 def request_texts(
     texts: pl.DataFrame, settings: ApiEncoderSettings, store: VectorStore
-) -> tuple[Embedded, str]:
+) -> Embedded:
     """One vector per text as the API gives it, out of the store or new.
-
-    Returns:
-        The vectors, and how tokens were counted.
 
     Raises:
         InputError: no key, a text that cannot be sent, or a server that does not answer as it
             should; whatever was answered before is in the store.
     """
     inputs = inputs_of(texts, settings)
-    embedded = embed_new(
+    return embed_new(
         texts,
-        inputs.lengths,
-        inputs.is_truncated,
+        inputs["n_tokens"].to_numpy(),
+        inputs["is_truncated"].to_numpy(),
         dim=settings.api.dim,
         store=store,
-        batches=lambda is_known: _answers(texts, inputs, settings.api, np.flatnonzero(~is_known)),
+        batches=lambda is_known: _answers(inputs, settings.api, np.flatnonzero(~is_known)),
     )
-    return embedded, inputs.counted_by
 
 
 class Characters:
@@ -162,21 +158,12 @@ def counter_for(api: ApiConnection) -> Characters | Tokenizer:
     return Tokenizer(Path(api.tokenizer)) if api.tokenizer else Characters(api.chars_per_token)
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """What is sent of each of n texts: inside the prompt, cut where it is too long.
+def inputs_of(texts: pl.DataFrame, settings: ApiEncoderSettings) -> pl.DataFrame:
+    """The texts and what is sent of each.
 
-    ``lengths`` (n,) int64 are tokens, ``is_truncated`` (n,) is True where a text lost its end.
-    """
-
-    texts: pl.Series
-    lengths: np.ndarray
-    is_truncated: np.ndarray
-    counted_by: str
-
-
-def inputs_of(texts: pl.DataFrame, settings: ApiEncoderSettings) -> Inputs:
-    """What is sent of each text.
+    Returns:
+        The columns of ``texts``; input, the text inside the prompt, cut where it is too long;
+        n_tokens; and is_truncated, True where a text lost its end.
 
     Raises:
         InputError: nothing of a text is left to send, or it was blank; its item is named.
@@ -184,13 +171,13 @@ def inputs_of(texts: pl.DataFrame, settings: ApiEncoderSettings) -> Inputs:
     counter, max_tokens = counter_for(settings.api), settings.max_tokens
     before, after = settings.prompt.split(TEXT)
     inputs = before + texts["text"] + after
-    lengths = counter.count(inputs)
-    is_truncated = lengths > max_tokens
+    n_tokens = counter.count(inputs)
+    is_truncated = n_tokens > max_tokens
     rows = np.flatnonzero(is_truncated)
     if len(rows):
         cut = [counter.cut(text, before, after, max_tokens) for text in texts["text"].gather(rows)]
         inputs = inputs.scatter(rows, [before + text + after for text in cut])
-        lengths[rows] = counter.count(inputs.gather(rows))
+        n_tokens[rows] = counter.count(inputs.gather(rows))
     is_blank = (inputs.str.strip_chars() == "").to_numpy()
     if is_blank.any():  # which servers refuse, and with it the whole request
         row = int(is_blank.argmax())
@@ -198,12 +185,13 @@ def inputs_of(texts: pl.DataFrame, settings: ApiEncoderSettings) -> Inputs:
             f"item '{texts['item_id'][row]}': its text {texts['text'][row][:60]!r} is blank, as "
             f"are {is_blank.sum() - 1} others; set a prompt or another item text."
         )
-    if (lengths > max_tokens).any():
+    if (n_tokens > max_tokens).any():
         raise InputError(
             f"max_tokens = {max_tokens} leaves no room for the text of item "
-            f"'{texts['item_id'][int(np.argmax(lengths > max_tokens))]}' beside the prompt."
+            f"'{texts['item_id'][int(np.argmax(n_tokens > max_tokens))]}' beside the prompt."
         )
-    return Inputs(inputs, lengths, is_truncated, counter.name)
+    columns = {"input": inputs, "n_tokens": n_tokens, "is_truncated": is_truncated}
+    return texts.with_columns(pl.Series(name, values) for name, values in columns.items())
 
 
 def requests_of(lengths: np.ndarray, api: ApiConnection) -> list[np.ndarray]:
@@ -218,10 +206,8 @@ def requests_of(lengths: np.ndarray, api: ApiConnection) -> list[np.ndarray]:
     return requests
 
 
-def _answers(
-    texts: pl.DataFrame, inputs: Inputs, api: ApiConnection, rows: np.ndarray
-) -> Iterator[Batch]:
-    """(rows, vectors) in the order in which they come.
+def _answers(inputs: pl.DataFrame, api: ApiConnection, rows: np.ndarray) -> Iterator[Batch]:
+    """(rows, vectors) of some rows of ``inputs_of``, in the order in which they come.
 
     A request that the server finds too large is sent again in halves. After the first failure
     nothing more is sent, but what is on its way is waited for and given: it is paid for.
@@ -229,14 +215,15 @@ def _answers(
     if not len(rows):
         return
     client, failure = ApiClient(api), None
-    waiting = [rows[request] for request in requests_of(inputs.lengths[rows], api)][::-1]
+    n_tokens = inputs["n_tokens"].to_numpy()[rows]
+    waiting = [rows[request] for request in requests_of(n_tokens, api)][::-1]
     sent: dict[Future, np.ndarray] = {}
     with ThreadPoolExecutor(api.concurrency) as pool:
         try:
             while sent or (waiting and not failure):
                 while waiting and not failure and len(sent) < api.concurrency:
                     request = waiting.pop()
-                    sent[pool.submit(_send, client, texts, inputs, request)] = request
+                    sent[pool.submit(_send, client, inputs, request)] = request
                 for future in wait(sent, return_when=FIRST_COMPLETED).done:
                     request, fault = sent.pop(future), future.exception()
                     if fault is None:
@@ -256,18 +243,18 @@ def _answers(
         raise failure
 
 
-def _send(client: ApiClient, texts: pl.DataFrame, inputs: Inputs, rows: np.ndarray) -> np.ndarray:
+def _send(client: ApiClient, inputs: pl.DataFrame, rows: np.ndarray) -> np.ndarray:
     """Vectors of one request, all of them usable."""
     try:
-        vectors = client.embed(inputs.texts.gather(rows).to_list())
+        vectors = client.embed(inputs["input"].gather(rows).to_list())
     except RejectedError as refusal:
         if len(rows) > 1:
             raise
         # Servers say 400 to a wrong model as to a long text; their own words tell which it is.
         raise InputError(
-            f"item '{texts['item_id'][int(rows[0])]}': the server refuses its text alone, "
+            f"item '{inputs['item_id'][int(rows[0])]}': the server refuses its text alone, "
             f"{refusal}; where it is the text that it refuses, a smaller max_tokens may help. "
             "What was answered is kept."
         ) from None
-    check_vectors(vectors, rows, texts)
+    check_vectors(vectors, rows, inputs)
     return vectors

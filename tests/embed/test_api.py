@@ -46,7 +46,7 @@ def request_all(server, tmp_path):
     def run(texts=TEXTS, **changes):
         table = catalog(texts)
         store = VectorStore(tmp_path / "store")
-        embedded, _ = request_texts(table, settings_of(server.url, **changes), store)
+        embedded = request_texts(table, settings_of(server.url, **changes), store)
         np.testing.assert_array_equal(embedded.matrix, [vector_of(text) for text in table["text"]])
         return embedded
 
@@ -158,9 +158,9 @@ def test_long_texts_are_cut_and_counted_and_the_prompt_stays(tmp_path, counter):
         api = {"tokenizer": str(tmp_path)}
     texts = catalog(["short", "y" * 1000])
     inputs = inputs_of(texts, settings_of(prompt="An item: {text}!", max_tokens=20, **api))
-    assert sorted(inputs.texts) == ["An item: short!", "An item: " + "y" * 10 + "!"]
-    assert sorted(inputs.lengths) == [15, 20]
-    assert inputs.is_truncated.sum() == 1
+    assert sorted(inputs["input"]) == ["An item: short!", "An item: " + "y" * 10 + "!"]
+    assert sorted(inputs["n_tokens"]) == [15, 20]
+    assert inputs["is_truncated"].sum() == 1
 
 
 @pytest.mark.parametrize(
