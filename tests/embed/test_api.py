@@ -21,11 +21,11 @@ from tests.toy import save_toy_encoder
 TEXTS = [f"item number {number:02d}" for number in range(20)]  # 4 tokens each
 
 
-def settings_of(url="https://api.example.org/v1", *, prompt="{text}", max_tokens=100, **api):
-    connection = {**CONNECTION, "base_url": url, **api}
-    return ApiEncoderSettings(
-        **{**SETTINGS, "prompt": prompt, "max_tokens": max_tokens, "api": connection}
-    )
+def settings_of(url="https://api.example.org/v1", **changes):
+    """Settings with some keys changed, of the encoder or of its connection."""
+    own = {name: changes.pop(name) for name in ("prompt", "max_tokens") if name in changes}
+    api = {**CONNECTION, "base_url": url, **changes}
+    return ApiEncoderSettings(**{**SETTINGS, **own, "api": api})
 
 
 def catalog(texts):

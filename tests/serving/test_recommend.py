@@ -61,13 +61,6 @@ def test_lists_are_those_of_a_sort_whatever_the_blocks(
     assert lists == by_sorting(table, read, k=k, mask_seen=mask_seen)
 
 
-def test_of_equal_scores_the_lower_index_comes_first_and_is_the_one_that_stays():
-    scores = torch.tensor([[1.0, 3, 3, 3, 0, 3], [0, 0, 0, 0, 0, 0], [5, 4, 3, 2, 1, 0]])
-    score, column = best_of(scores, 3)
-    assert column.tolist() == [[1, 2, 3], [0, 1, 2], [0, 1, 2]]
-    assert score.tolist() == [[3, 3, 3], [0, 0, 0], [5, 4, 3]]
-
-
 def test_copies_of_an_item_follow_each_other_with_scores_that_round():
     n_kinds = 2731  # three copies of each fill three blocks
     once = torch.randn(n_kinds, 33, generator=torch.Generator().manual_seed(0))

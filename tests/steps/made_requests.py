@@ -12,4 +12,4 @@ CONNECTION = {
     "attempts": 3,
     "price": 0.5,
 }
-SETTINGS = {"max_tokens": 100, "normalize": False}
+SETTINGS = {"prompt": "{text}", "max_tokens": 100, "normalize": False}
