@@ -27,19 +27,12 @@ FLOATS = ("float16", "float32", "float64", "F16", "BF16", "F32", "F64")
 
 @dataclass(frozen=True)
 class Joined:
-    """Vectors of every item in the order of the items, in a temporary file.
+    """Vectors of every item in the order of the items, in a temporary file."""
 
-    Attributes:
-        items: The table items, in its order.
-        matrix: (items, dim) float32; zero for each of the ``n_missing`` items without a vector.
-        n_missing: Items without a vector.
-        n_unused: Vectors of the file that no item has.
-    """
-
-    items: pl.DataFrame
-    matrix: np.ndarray
-    n_missing: int
-    n_unused: int
+    items: pl.DataFrame  # the table items, in its order
+    matrix: np.ndarray  # (items, dim) float32, zero for an item without a vector
+    n_missing: int  # such items
+    n_unused: int  # vectors that no item has
 
     def pieces(self) -> Iterator[Vectors]:
         """The rows in chunks."""
