@@ -4,7 +4,9 @@ import polars as pl
 import pytest
 
 from ace_steps.errors import InputError
+from ace_steps.sequences.histories import read_histories
 from ace_steps.serving.users import only_listed, read_new_users, users_of
+from tests.training.made import interactions_of
 
 CATALOG = pl.Series(["id1", "id2", "id3"])
 
@@ -27,6 +29,12 @@ def histories_of(histories, table):
 def test_events_are_in_the_order_of_their_position(tmp_path):
     rows = [("b", "id2", 7), ("a", "id3", -1), ("b", "id1", 2), ("a", "id3", 0)]
     assert histories_of(*read(tmp_path, rows)) == {"a": [3, 3], "b": [1, 2]}
+
+
+def test_users_without_an_event_are_left_out():
+    log = interactions_of([[1, 2, 3], [3, 3]]).filter(pl.col("user") == 1)
+    table = pl.DataFrame({"user": [0, 1, 2], "user_id": ["a", "b", "c"]})
+    assert histories_of(read_histories(log, 3), table) == {"b": [3, 3]}
 
 
 def test_unknown_items_are_refused_or_skipped(tmp_path, caplog):

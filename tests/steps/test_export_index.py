@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from ace_steps.evaluation import ranking
 from ace_steps.io import tables
 from ace_steps.io.parquet import read_provenance, read_table
 from ace_steps.io.vectors import read_vectors
+from ace_steps.serving import recommend
 from ace_steps.steps import export_index, recommend_items
 from tests.serving.made import KINDS, use_options
 from tests.training.made import N_ITEMS
@@ -18,11 +20,13 @@ def export(folder, kind, *more):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_plain_products_of_the_vectors_are_the_recommendations(trained_folder, kind):
+def test_plain_products_of_the_vectors_are_the_recommendations(trained_folder, kind, monkeypatch):
     folder = trained_folder(kind)
     out = folder / "r.parquet"
     more = ("--k", str(N_ITEMS), "--no-mask-seen", "--recommendations", str(out))
     assert recommend_items.main(use_options(folder, kind, *more)) == 0
+    monkeypatch.setitem(ranking.USERS_AT_ONCE, "cpu", 7)
+    monkeypatch.setattr(recommend, "ITEMS_AT_ONCE", 7)
     assert export(folder, kind) == 0
     items = read_vectors(folder / "i.parquet")
     queries = read_vectors(folder / "q.parquet", id_column="user_id")
