@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from ace_steps.embed.api_client import ApiClient, RejectedError, StoppedError
-from ace_steps.embed.settings import TEXT, ApiEncoderSettings
+from ace_steps.embed.settings import TEXT, ApiConnection, ApiEncoderSettings
 from ace_steps.embed.store import Batch, Embedded, VectorStore, embed_new, folder_name
 from ace_steps.embed.texts import check_vectors
 from ace_steps.embed.tokens import starts_of
@@ -32,7 +32,7 @@ def api_store_key(settings: ApiEncoderSettings) -> str:
     api = settings.api
     # "width" is what the key's name was when the first vectors were paid for.
     parts = {"base_url": api.base_url, "model": api.model, "width": api.dim}
-    parts |= {"send_dimensions": api.send_dimensions, "counter": counter_for(settings).name}
+    parts |= {"send_dimensions": api.send_dimensions, "counter": counter_for(api).name}
     parts |= {"prompt": settings.prompt, "max_tokens": settings.max_tokens, "api": API_FORMAT}
     return folder_name(parts)
 
@@ -69,58 +69,39 @@ def estimate(texts: pl.DataFrame, settings: ApiEncoderSettings, store: VectorSto
         settings: The API and what it encodes.
         store: Vectors made in this way before.
     """
-    price = settings.api.price
-    is_known = store.load(
-        texts["text_sha256"], np.empty((len(texts), settings.api.dim), np.float32)
-    )
+    api = settings.api
+    is_known = store.load(texts["text_sha256"], np.empty((len(texts), api.dim), np.float32))
     inputs = inputs_of(texts.filter(pl.Series(~is_known)), settings)
-    n_tokens = int(inputs.lengths.sum())
+    n_tokens = inputs["n_tokens"].sum()
     return Estimate(
         n_texts=len(texts),
         n_known=int(is_known.sum()),
-        n_truncated=int(inputs.is_truncated.sum()),
-        n_requests=len(requests_of(inputs.lengths, settings)),
+        n_truncated=inputs["is_truncated"].sum(),
+        n_requests=len(requests_of(inputs["n_tokens"].to_numpy(), api)),
         n_tokens=n_tokens,
-        counted_by=inputs.counted_by,
-        cost_usd=None if price is None else n_tokens * price / 1e6,
+        counted_by=counter_for(api).name,
+        cost_usd=None if api.price is None else n_tokens * api.price / 1e6,
     )
 
 
 def request_texts(
     texts: pl.DataFrame, settings: ApiEncoderSettings, store: VectorStore
-) -> tuple[Embedded, str]:
+) -> Embedded:
     """One vector per text as the API gives it, out of the store or new.
-
-    Returns:
-        The vectors, and how tokens were counted.
 
     Raises:
         InputError: no key, a text that cannot be sent, or a server that does not answer as it
             should; whatever was answered before is in the store.
     """
     inputs = inputs_of(texts, settings)
-    embedded = embed_new(
+    return embed_new(
         texts,
-        inputs.lengths,
-        inputs.is_truncated,
+        inputs["n_tokens"].to_numpy(),
+        inputs["is_truncated"].to_numpy(),
         dim=settings.api.dim,
         store=store,
-        batches=lambda is_known: _answers(texts, inputs, settings, np.flatnonzero(~is_known)),
+        batches=lambda is_known: _answers(inputs, settings.api, np.flatnonzero(~is_known)),
     )
-    return embedded, inputs.counted_by
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What is sent of each of n texts: inside the prompt, cut where it is too long.
-
-    ``lengths`` (n,) int64 are tokens, ``is_truncated`` (n,) is True where a text lost its end.
-    """
-
-    texts: pl.Series
-    lengths: np.ndarray
-    is_truncated: np.ndarray
-    counted_by: str
 
 
 class Characters:
@@ -134,9 +115,9 @@ class Characters:
         """Tokens of each text, rounded up."""
         return np.ceil(texts.str.len_chars().to_numpy() / self._rate).astype(np.int64)
 
-    def cut(self, text: str, before: str, after: str, most: int) -> str:
-        """As much of the beginning of ``text`` as fits ``most`` tokens between the two."""
-        room = math.floor(most * self._rate) - len(before) - len(after)
+    def cut(self, text: str, before: str, after: str, max_tokens: int) -> str:
+        """As much of the beginning of ``text`` as fits ``max_tokens`` between the two."""
+        room = math.floor(max_tokens * self._rate) - len(before) - len(after)
         return text[: max(room, 0)]
 
 
@@ -160,11 +141,11 @@ class Tokenizer:
         encoded = self._tokenizer.encode_batch_fast(texts.to_list())
         return np.fromiter(map(len, encoded), np.int64, len(texts))
 
-    def cut(self, text: str, before: str, after: str, most: int) -> str:
+    def cut(self, text: str, before: str, after: str, max_tokens: int) -> str:
         """As ``Characters.cut``; again while two halves of a word count more than one whole."""
         while text:
             encoded = self._tokenizer.encode(before + text + after)
-            surplus = len(encoded) - most
+            surplus = len(encoded) - max_tokens
             if surplus <= 0:
                 break
             starts = starts_of(encoded.offsets, before, text)
@@ -172,49 +153,49 @@ class Tokenizer:
         return text
 
 
-def counter_for(settings: ApiEncoderSettings) -> Characters | Tokenizer:
+def counter_for(api: ApiConnection) -> Characters | Tokenizer:
     """The counter that the settings name; InputError where its tokenizer cannot be read."""
-    if settings.api.tokenizer:
-        return Tokenizer(Path(settings.api.tokenizer))
-    return Characters(settings.api.chars_per_token)
+    return Tokenizer(Path(api.tokenizer)) if api.tokenizer else Characters(api.chars_per_token)
 
 
-def inputs_of(texts: pl.DataFrame, settings: ApiEncoderSettings) -> Inputs:
-    """What is sent of each text.
+def inputs_of(texts: pl.DataFrame, settings: ApiEncoderSettings) -> pl.DataFrame:
+    """The texts and what is sent of each.
+
+    Returns:
+        The columns of ``texts``; input, the text inside the prompt, cut where it is too long;
+        n_tokens; and is_truncated, True where a text lost its end.
 
     Raises:
         InputError: nothing of a text is left to send, or it was blank; its item is named.
     """
-    counter, most = counter_for(settings), settings.max_tokens
+    counter, max_tokens = counter_for(settings.api), settings.max_tokens
     before, after = settings.prompt.split(TEXT)
-    inputs = (before + texts["text"] + after).alias("input")
-    lengths = counter.count(inputs)
-    is_truncated = lengths > most
+    inputs = before + texts["text"] + after
+    n_tokens = counter.count(inputs)
+    is_truncated = n_tokens > max_tokens
     rows = np.flatnonzero(is_truncated)
     if len(rows):
-        long = texts["text"].gather(rows)
-        cut = [before + counter.cut(text, before, after, most) + after for text in long]
-        inputs = inputs.scatter(rows, cut)
-        lengths[rows] = counter.count(inputs.gather(rows))
-    blank = np.flatnonzero(inputs.str.strip_chars().str.len_bytes().to_numpy() == 0)
-    if len(blank):  # which servers refuse, and with it the whole request
-        row = int(blank[0])
+        cut = [counter.cut(text, before, after, max_tokens) for text in texts["text"].gather(rows)]
+        inputs = inputs.scatter(rows, [before + text + after for text in cut])
+        n_tokens[rows] = counter.count(inputs.gather(rows))
+    is_blank = (inputs.str.strip_chars() == "").to_numpy()
+    if is_blank.any():  # which servers refuse, and with it the whole request
+        row = int(is_blank.argmax())
         raise InputError(
             f"item '{texts['item_id'][row]}': its text {texts['text'][row][:60]!r} is blank, as "
-            f"are {len(blank) - 1} others; set a prompt or another item text."
+            f"are {is_blank.sum() - 1} others; set a prompt or another item text."
         )
-    if (lengths > most).any():
+    if (n_tokens > max_tokens).any():
         raise InputError(
-            f"max_tokens = {most} leaves no room for the text of item "
-            f"'{texts['item_id'][int(np.argmax(lengths > most))]}' beside a prompt of "
-            f"{len(before + after)} characters."
+            f"max_tokens = {max_tokens} leaves no room for the text of item "
+            f"'{texts['item_id'][int(np.argmax(n_tokens > max_tokens))]}' beside the prompt."
         )
-    return Inputs(inputs, lengths, is_truncated, counter.name)
+    columns = {"input": inputs, "n_tokens": n_tokens, "is_truncated": is_truncated}
+    return texts.with_columns(pl.Series(name, values) for name, values in columns.items())
 
 
-def requests_of(lengths: np.ndarray, settings: ApiEncoderSettings) -> list[np.ndarray]:
+def requests_of(lengths: np.ndarray, api: ApiConnection) -> list[np.ndarray]:
     """Rows (n,) in requests under both caps, in order; a row beyond the cap is a request alone."""
-    api = settings.api
     ends, requests, start = np.cumsum(lengths), [], 0
     while start < len(lengths):
         before = ends[start - 1] if start else 0
@@ -225,31 +206,34 @@ def requests_of(lengths: np.ndarray, settings: ApiEncoderSettings) -> list[np.nd
     return requests
 
 
-def _answers(
-    texts: pl.DataFrame, inputs: Inputs, settings: ApiEncoderSettings, rows: np.ndarray
-) -> Iterator[Batch]:
-    """(rows, vectors) in the order in which they come.
+def _answers(inputs: pl.DataFrame, api: ApiConnection, rows: np.ndarray) -> Iterator[Batch]:
+    """(rows, vectors) of some rows of ``inputs_of``, in the order in which they come.
 
-    After the first failure nothing more is sent, but what is on its way is waited for and given:
-    it is paid for.
+    A request that the server finds too large is sent again in halves. After the first failure
+    nothing more is sent, but what is on its way is waited for and given: it is paid for.
     """
     if not len(rows):
         return
-    client, failure = ApiClient(settings.api), None
-    waiting = [rows[request] for request in requests_of(inputs.lengths[rows], settings)][::-1]
-    with ThreadPoolExecutor(settings.api.concurrency) as pool:
-        sent: set[Future] = set()
+    client, failure = ApiClient(api), None
+    n_tokens = inputs["n_tokens"].to_numpy()[rows]
+    waiting = [rows[request] for request in requests_of(n_tokens, api)][::-1]
+    sent: dict[Future, np.ndarray] = {}
+    with ThreadPoolExecutor(api.concurrency) as pool:
         try:
             while sent or (waiting and not failure):
-                while waiting and not failure and len(sent) < settings.api.concurrency:
+                while waiting and not failure and len(sent) < api.concurrency:
                     request = waiting.pop()
-                    sent.add(pool.submit(_request, client, texts, inputs.texts, request, settings))
-                finished, sent = wait(sent, return_when=FIRST_COMPLETED)
-                for batches, fault in (future.result() for future in finished):
-                    yield from batches
-                    failure = failure or fault
-                if failure:
-                    client.stop()
+                    sent[pool.submit(_send, client, inputs, request)] = request
+                for future in wait(sent, return_when=FIRST_COMPLETED).done:
+                    request, fault = sent.pop(future), future.exception()
+                    if fault is None:
+                        yield request, future.result()
+                    elif isinstance(fault, RejectedError):
+                        log.info("%d texts in one request: %s; in halves", len(request), fault)
+                        waiting += np.array_split(request, 2)[::-1]
+                    elif not isinstance(fault, StoppedError):
+                        failure = failure or fault
+                        client.stop()
         finally:
             client.stop()
     log.info(
@@ -259,48 +243,18 @@ def _answers(
         raise failure
 
 
-def _request(
-    client: ApiClient,
-    texts: pl.DataFrame,
-    inputs: pl.Series,
-    rows: np.ndarray,
-    settings: ApiEncoderSettings,
-) -> tuple[list[Batch], Exception | None]:
-    """Send one request; in halves, and halves of these, where the server finds it too large.
-
-    Returns:
-        Its parts that were answered, and why the rest was not. A defect of ours is returned too:
-        raised here, it would cost what others are answered.
-    """
-    answered, waiting = [], [rows]
-    while waiting:
-        part = waiting.pop()
-        try:
-            vectors = client.embed(inputs.gather(part).to_list())
-            check_vectors(vectors, part, texts)
-            answered.append((part, vectors))
-        except RejectedError as refusal:
-            if len(part) == 1:
-                row = int(part[0])
-                return answered, _rejected(texts["item_id"][row], inputs[row], settings, refusal)
-            half = len(part) // 2
-            log.info("%d texts in one request: %s; sending halves", len(part), refusal)
-            waiting += [part[half:], part[:half]]
-        except StoppedError:
-            break
-        except Exception as failure:  # raised once the others have answered
-            return answered, failure
-    return answered, None
-
-
-def _rejected(
-    item_id: str, text: str, settings: ApiEncoderSettings, refusal: RejectedError
-) -> InputError:
-    """Servers say 400 to a wrong model as to a long text; their own line tells which it is."""
-    api = settings.api
-    dim = f" with dimensions = {api.dim}" if api.send_dimensions else ""
-    return InputError(
-        f"item '{item_id}': the server refuses its text of {len(text)} characters alone, "
-        f"{refusal}. Either it refuses model '{api.model}'{dim}, whatever the text, or this text, "
-        "and a smaller max_tokens may help. What was answered is kept."
-    )
+def _send(client: ApiClient, inputs: pl.DataFrame, rows: np.ndarray) -> np.ndarray:
+    """Vectors of one request, all of them usable."""
+    try:
+        vectors = client.embed(inputs["input"].gather(rows).to_list())
+    except RejectedError as refusal:
+        if len(rows) > 1:
+            raise
+        # Servers say 400 to a wrong model as to a long text; their own words tell which it is.
+        raise InputError(
+            f"item '{inputs['item_id'][int(rows[0])]}': the server refuses its text alone, "
+            f"{refusal}; where it is the text that it refuses, a smaller max_tokens may help. "
+            "What was answered is kept."
+        ) from None
+    check_vectors(vectors, rows, inputs)
+    return vectors

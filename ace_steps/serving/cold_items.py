@@ -1,6 +1,5 @@
 """How items rank that training has not seen: hide some, train without them, rank stand-ins."""
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,69 +14,79 @@ from ace_steps.evaluation.metrics import CUTOFFS, METRICS, mean_metric
 from ace_steps.evaluation.ranking import TIE_SHARES, count_better, next_queries
 from ace_steps.io.parquet import read_table
 from ace_steps.io.provenance import Provenance, digests
-from ace_steps.io.tables import INTERACTIONS, ITEMS, PADDING, RUN
+from ace_steps.io.tables import INTERACTIONS, ITEMS, PADDING
 from ace_steps.io.vectors import read_vectors
 from ace_steps.refine.factor import factorize
 from ace_steps.refine.gram import MomentSum
 from ace_steps.refine.methods import FactoredVectors, parse_settings, prepare
 from ace_steps.refine.refinement import chunk_rows, unit_rows
-from ace_steps.runtime import derive_seed
+from ace_steps.runtime import derive_seed, select_device
 from ace_steps.sequences.histories import Histories, Targets, held_out, read_histories
-from ace_steps.sequences.inputs import Inputs, item_matrix
+from ace_steps.sequences.inputs import Inputs, RunOptions, item_matrix
 from ace_steps.serving.model import TRAINED_TABLE, extended, moved_as_trained
 from ace_steps.settings import Settings
-from ace_steps.training.checkpoints import read_state, write_state
+from ace_steps.training.checkpoints import read_state, with_facts, write_state
 from ace_steps.training.loop import train
 from ace_steps.training.tasks import build_task
 
 
-@dataclass(frozen=True)
-class ColdData:
-    """A log in which hidden items are held out by test events alone.
+def rank_cold_items(
+    options: RunOptions, *, share: float, hiding_seed: int, refinement_settings: str, state: Path
+) -> tuple[pl.DataFrame, Provenance]:
+    """Metrics of new and known items, by what stands for the new items' vectors.
 
-    Attributes:
-        histories: Item indices count known items first, then hidden ones.
-        n_known: Items that are not hidden.
-        vectors: (n_items, dim) of the encoder, in that order.
-        note: Digests of the files, and which items were hidden.
-    """
+    Args:
+        options: The run; its vectors are the encoder's.
+        share: Of the items to hide, in (0, 1).
+        hiding_seed: Of the draw of them.
+        refinement_settings: The refinement's, JSON.
+        state: Folder that an interrupted training goes on from.
 
-    histories: Histories
-    n_known: int
-    vectors: np.ndarray
-    note: Provenance
-
-
-def read_cold_data(
-    *, interactions: Path, items: Path, vectors: Path, share: float, seed: int
-) -> ColdData:
-    """Read the tables and hide a share of the items.
+    Returns:
+        The columns of ``measure`` with ``vectors``, a name of ``new_vectors``; and the provenance.
 
     Raises:
-        InputError: a file cannot be used, the share is of no use, or no test item is hidden.
+        InputError: a file or a setting cannot be used, the share hides no item or all, or no test
+            item is hidden.
     """
-    ids = read_table(items, ITEMS).sort("item")["item_id"]
-    order, n_known = hide(len(ids), share=share, seed=seed)
-    matrix = item_matrix(ids, read_vectors(vectors))[1:]
-    log = without_hidden(read_table(interactions, INTERACTIONS), order, n_known)
-    histories = read_histories(log, len(ids))
-    if not (held_out(histories, "test").item > n_known).any():
+    backbone = parse_backbone(options.settings, "--settings")
+    refinement = parse_settings(refinement_settings, "--refinement-settings")
+    ids = read_table(options.items, ITEMS).sort("item")["item_id"]
+    order, n_known = hide(len(ids), share=share, seed=hiding_seed)
+    vectors = item_matrix(ids, read_vectors(options.vectors))[1:][order]
+    events = without_hidden(read_table(options.interactions, INTERACTIONS), order, n_known)
+    histories = read_histories(events, len(ids))
+    targets = held_out(histories, "test")
+    if not (targets.item > n_known).any():
         raise InputError(f"no test item is among the {share} of the items that are hidden.")
+    kinds = {"backbone": backbone.as_json(), "refinement": refinement.as_json()}
+    hiding = {"share": share, "hiding_seed": hiding_seed}
     note = Provenance(
-        "rank_cold_items",
-        {"share": share, "hiding_seed": seed},
-        digests(interactions=interactions, items=items, vectors=vectors),
+        "rank_cold_items", hiding | kinds, digests(**options.tables), options.identity
     )
-    return ColdData(histories, n_known, matrix[order], note)
+    device = select_device(options.device)  # last, as it may wait: bad input is refused at once
+    matrix, folded_in, encoder = refine_known(vectors, n_known, refinement)
+    fresh = build_recommender(torch.from_numpy(matrix), encoder, backbone, options.seed)
+    weights = train(
+        fresh.to(device),
+        histories,
+        build_task(histories, backbone, fresh.network, n_known),
+        settings=backbone,
+        seed=options.seed,
+        state=read_state(state, note),
+        keep=partial(write_state, state, run=note),
+    ).best_weights
+    inputs, tables = Inputs(histories, pl.DataFrame(), torch.from_numpy(matrix), encoder), []
+    candidates = new_vectors(matrix, folded_in, weights.get(TRAINED_TABLE), options.seed)
+    for name, new in candidates.items():
+        recommender = extended(inputs, new, backbone, weights, seed=options.seed).to(device)
+        table = measure(recommender, histories, targets, n_known)
+        tables.append(table.with_columns(vectors=pl.lit(name)))
+    return pl.concat(tables), with_facts(note, device=device.type, n_known=n_known)
 
 
 def hide(n_items: int, *, share: float, seed: int) -> tuple[np.ndarray, int]:
-    """Draw the items to hide, evenly among all.
-
-    Args:
-        n_items: Items of the catalog.
-        share: Of them, in (0, 1).
-        seed: Of the draw.
+    """Draw the share, in (0, 1), of the items to hide, evenly among all.
 
     Returns:
         (n_items,) item indices less 1, known items before hidden ones, each in their order; and
@@ -109,66 +118,13 @@ def without_hidden(interactions: pl.DataFrame, order: np.ndarray, n_known: int) 
     return moved.filter(is_kept).filter(has_train)
 
 
-def rank_cold_items(
-    data: ColdData,
-    identity: dict[str, str | int],
-    *,
-    settings: str,
-    refinement_settings: str,
-    device: torch.device,
-    state: Path,
-) -> tuple[pl.DataFrame, Provenance]:
-    """Metrics of new and known items, by what stands for the new items' vectors.
-
-    Args:
-        data: What ``read_cold_data`` gave.
-        identity: Of the run.
-        settings: The backbone's, JSON.
-        refinement_settings: The refinement's, JSON.
-        device: Where to train and rank.
-        state: Folder that an interrupted training goes on from.
-
-    Returns:
-        The columns of ``measure`` with ``vectors``, a name of ``new_vectors``; and the provenance.
-    """
-    backbone = parse_backbone(settings, "--settings")
-    refinement = parse_settings(refinement_settings, "--refinement-settings")
-    seed = identity["seed"]
-    matrix, folded_in, encoder = refine_known(data.vectors, data.n_known, refinement)
-    kinds = {"backbone": backbone.as_json(), "refinement": refinement.as_json()}
-    facts = {name: identity[name] for name in RUN}
-    note = Provenance(data.note.step, data.note.settings | kinds, data.note.inputs, facts)
-    fresh = build_recommender(torch.from_numpy(matrix), encoder, backbone, seed)
-    weights = train(
-        fresh.to(device),
-        data.histories,
-        build_task(data.histories, backbone, fresh.network, data.n_known),
-        settings=backbone,
-        seed=seed,
-        state=read_state(state, note),
-        keep=partial(write_state, state, run=note),
-    ).best_weights
-    inputs = Inputs(data.histories, pl.DataFrame(), torch.from_numpy(matrix), encoder)
-    targets, tables = held_out(data.histories, "test"), []
-    candidates = new_vectors(matrix, folded_in, weights.get(TRAINED_TABLE), seed)
-    for name, vectors in candidates.items():
-        recommender = extended(inputs, vectors, backbone, weights, seed=seed).to(device)
-        table = measure(recommender, data.histories, targets, data.n_known)
-        tables.append(table.with_columns(vectors=pl.lit(name)))
-    return pl.concat(tables), note
-
-
 def refine_known(
     vectors: np.ndarray, n_known: int, settings: Settings
 ) -> tuple[np.ndarray, np.ndarray, dict]:
     """Refined vectors of known items, those of new ones by the same map, and the item encoder.
 
-    The map is fitted on the known items alone, as it would be before the others came.
-
-    Args:
-        vectors: (n_items, dim) of the encoder, known items first.
-        n_known: How many are known.
-        settings: Of the refinement.
+    The map is fitted on the known items alone, the first of ``vectors`` (n_items, dim), as it
+    would be before the others came.
 
     Returns:
         (n_known + 1, d) float32 with a zero row for the padding, (n_new, d) float32, and how the
@@ -230,8 +186,8 @@ def measure(
         n_known: Items that were trained.
 
     Returns:
-        targets (new or known), candidates (all or new: what the item is ranked among), metric,
-        cutoff, value, n_targets, n_candidates.
+        Columns of the table ``cold_items``: targets (new or known), candidates (all or new: what
+        the item is ranked among), metric, cutoff, value, n_targets, n_candidates.
     """
     items = recommender.items()
     scored = recommender.network.scored_items(items)

@@ -2,9 +2,6 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -12,7 +9,6 @@ import torch
 from torch import Tensor
 
 from ace_steps.backbones.recommender import Recommender
-from ace_steps.errors import InputError
 from ace_steps.evaluation.ranking import (
     SCORE_ROWS,
     ItemBlocks,
@@ -21,14 +17,10 @@ from ace_steps.evaluation.ranking import (
     next_queries,
     user_blocks,
 )
-from ace_steps.io.parquet import read_table
-from ace_steps.io.provenance import Provenance, digests
-from ace_steps.io.tables import PADDING, USERS
+from ace_steps.io.tables import PADDING
 from ace_steps.progress import counted
-from ace_steps.runtime import select_device
 from ace_steps.sequences.histories import Histories, Targets
-from ace_steps.serving.model import ModelOptions, TrainedModel, read_model
-from ace_steps.serving.users import Users, only_listed, users_of_file, users_of_log
+from ace_steps.serving.model import TrainedModel
 
 log = logging.getLogger(__name__)
 
@@ -36,125 +28,61 @@ ROWS_AT_ONCE = 1_000_000  # of recommendations in memory
 ITEMS_AT_ONCE = 65_536
 
 Rows = tuple[dict[str, object], np.ndarray]  # key columns by name, and their vectors
+Top = tuple[np.ndarray, np.ndarray]  # item indices and scores
 
 
-@dataclass(frozen=True, kw_only=True)
-class RecommendOptions(ModelOptions):
-    """A trained recommender, and whom to recommend to."""
-
-    user_table: Annotated[Path, "table users"]
-    users: Annotated[Path | None, "text file, one user id a line: only these"] = None
-    histories: Annotated[
-        Path | None,
-        "Parquet with user_id, item_id, position: recommend to these new users instead",
-    ] = None
-    skip_unknown: Annotated[
-        bool, "leave events of --histories with unknown items out instead of refusing them"
-    ] = False
-
-
-def read_model_and_users(
-    step: str, settings: dict, options: RecommendOptions
-) -> tuple[TrainedModel, Users, Provenance]:
-    """The recommender on its device, the users, and the provenance of what is computed from them.
-
-    Args:
-        step: The step's name.
-        settings: What its result depends on beside the options.
-        options: Of the step.
-
-    Raises:
-        InputError: a file or an option cannot be used.
-    """
-    if options.skip_unknown and options.histories is None:
-        raise InputError("--skip-unknown is for --histories, which is not given.")
-    model = read_model(options)
-    if options.histories is None:
-        users = users_of_log(model.inputs.histories, read_table(options.user_table, USERS))
-        read = {"user_table": options.user_table}
-    else:
-        users = users_of_file(options.histories, model.item_ids, skip_unknown=options.skip_unknown)
-        read = {"histories": options.histories}
-    if options.users is not None:
-        users, read = only_listed(users, options.users), read | {"users": options.users}
-    if options.map_new_items:
-        settings = settings | {"map_new_items": True}
-    device = select_device(options.device)  # last, as it may wait: bad input is refused at once
-    model.recommender.to(device)
-    note = Provenance(
-        step,
-        {"backbone": model.note.settings, **settings},
-        model.note.inputs | digests(**read),
-        model.note.facts | {"device": device.type, "metric": "inner_product"},
-    )
-    return model, users, note
-
-
-def list_pieces(
-    model: TrainedModel, users: Users, *, k: int, mask_seen: bool
-) -> Iterator[pl.DataFrame]:
+def list_pieces(model: TrainedModel, *, k: int, mask_seen: bool) -> Iterator[pl.DataFrame]:
     """Rows of the table ``recommendations``, about a million at once, in the order of the users.
 
-    A user has fewer than k rows where fewer items are left.
-
-    Args:
-        model: On the device to compute on.
-        users: For whom.
-        k: Items per user, at least 1.
-        mask_seen: Leave out the items of a user's own history.
+    A user has fewer than k rows where fewer items are left. Arguments as of ``top_items``.
     """
+    users = model.users
     tops = top_items(model.recommender, users.histories, users.targets, k=k, mask_seen=mask_seen)
-    held: list[Top] = []
-    n_written = n_held = 0
-    for top in counted(tops, lambda top: len(top.item), len(users.ids), "users", log):
-        held.append(top)
-        n_held += len(top.item)
-        if n_held * k >= ROWS_AT_ONCE:
-            yield _list_rows(held, users.ids[n_written : n_written + n_held], model.item_ids)
-            held, n_written, n_held = [], n_written + n_held, 0
+    held: list[pl.DataFrame] = []
+    n_users = 0
+    for items, scores in counted(tops, lambda top: len(top[0]), len(users.ids), "users", log):
+        row, column = np.nonzero(scores > -np.inf)
+        columns = {
+            "user_id": users.ids.gather(n_users + row),
+            "rank": (column + 1).astype(np.int32),
+            "item_id": model.item_ids.gather(items[row, column] - 1),
+            "score": scores[row, column],
+        }
+        held.append(pl.DataFrame(columns))
+        n_users += len(items)
+        if sum(map(len, held)) >= ROWS_AT_ONCE:
+            yield pl.concat(held)
+            held = []
     if held:
-        yield _list_rows(held, users.ids[n_written:], model.item_ids)
+        yield pl.concat(held)
 
 
-def item_pieces(scored: Tensor, item_ids: pl.Series) -> Iterator[Rows]:
+def item_pieces(model: TrainedModel, scored: Tensor) -> Iterator[Rows]:
     """Keys and vectors of all items.
 
-    Args:
-        scored: (n_items + 1, query dim) what queries are multiplied with, row 0 the padding.
-        item_ids: Raw ids in the order of the item index, from 1.
+    ``scored`` are ``TrainedModel.scored_items``.
     """
-    rows = scored[PADDING + 1 :]
-    for start in range(0, len(rows), ITEMS_AT_ONCE):
-        matrix = rows[start : start + ITEMS_AT_ONCE].cpu().numpy()
-        index = np.arange(start + 1, start + 1 + len(matrix), dtype=np.int32)
-        yield {"item": index, "item_id": item_ids[start : start + len(matrix)].to_arrow()}, matrix
+    for start in range(0, len(model.item_ids), ITEMS_AT_ONCE):
+        ids = model.item_ids[start : start + ITEMS_AT_ONCE]
+        first = start + PADDING + 1
+        index = np.arange(first, first + len(ids), dtype=np.int32)
+        rows = scored[first : first + len(ids)].cpu().numpy()
+        yield {"item": index, "item_id": ids.to_arrow()}, rows
 
 
-def user_pieces(model: TrainedModel, users: Users, scored: Tensor) -> Iterator[Rows]:
+def user_pieces(model: TrainedModel, scored: Tensor) -> Iterator[Rows]:
     """Keys and queries of the users, in their order.
 
     Raises:
         InputError: a query, or a row of ``scored``, is not finite.
     """
+    users, start = model.users, 0
     pieces = _query_pieces(model.recommender, users.histories, users.targets)
-    start = 0
     for _, queries in counted(pieces, lambda it: len(it[1]), len(users.ids), "users", log):
         check_finite(queries, scored)
         ids = users.ids[start : start + len(queries)]
         start += len(queries)
         yield {"user_id": ids.to_arrow()}, queries.cpu().numpy()
-
-
-class Top(NamedTuple):
-    """The best items of some users, the best first.
-
-    Attributes:
-        item: (users, k) int64 item indices.
-        score: (users, k) float32; -inf where a user has fewer than k items left.
-    """
-
-    item: np.ndarray
-    score: np.ndarray
 
 
 def top_items(
@@ -170,7 +98,8 @@ def top_items(
         mask_seen: Leave out the items of the user's history.
 
     Yields:
-        One ``Top`` per block of users, in the users' order.
+        For each block of users, in their order: item indices (users, k) int64, the best first, and
+        their scores (users, k) float32, -inf where a user has fewer than k items left.
 
     Raises:
         InputError: a query or an item vector is not finite.
@@ -220,7 +149,7 @@ def _top_rows(queries: Tensor, catalog: Tensor, seen: SeenItems | None, k: int) 
         item = torch.cat([best_item, column + first + PADDING + 1], dim=1)
         best_score, order = score.sort(dim=1, descending=True, stable=True)
         best_score, best_item = best_score[:, :k], item.gather(1, order[:, :k])
-    return Top(best_item.cpu().numpy(), best_score.cpu().numpy())
+    return best_item.cpu().numpy(), best_score.cpu().numpy()
 
 
 def best_of(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -246,17 +175,3 @@ def best_of(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
         exact, order = scores[is_open].sort(dim=1, descending=True, stable=True)
         score[is_open], column[is_open] = exact[:, :k], order[:, :k]
     return score, column
-
-
-def _list_rows(tops: list[Top], user_ids: pl.Series, item_ids: pl.Series) -> pl.DataFrame:
-    item = np.concatenate([top.item for top in tops])
-    score = np.concatenate([top.score for top in tops])
-    user, column = np.divmod(np.arange(item.size), item.shape[1])
-    is_left = (score > -np.inf).reshape(-1)
-    columns = {
-        "user_id": user_ids.gather(user[is_left]),
-        "rank": (column[is_left] + 1).astype(np.int32),
-        "item_id": item_ids.gather(item.reshape(-1)[is_left] - 1),
-        "score": score.reshape(-1)[is_left],
-    }
-    return pl.DataFrame(columns)

@@ -1,5 +1,6 @@
 """Whom to recommend to: users of the log, or new ones with histories of their own."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,66 +10,35 @@ import polars as pl
 from ace_steps.errors import InputError
 from ace_steps.io.parquet import read_foreign_table
 from ace_steps.io.tables import HISTORIES
-from ace_steps.sequences.histories import Histories, Targets
+from ace_steps.sequences.histories import Histories, Targets, read_histories
 from ace_steps.sequences.inputs import quoted
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Users:
-    """Users, in the order of their raw ids, with the events that their queries come from.
+    """Users, in the order of their raw ids, with the events that their queries come from."""
 
-    Attributes:
-        ids: (n,) raw ids, ascending.
-        histories: All events.
-        targets: (n,) each user's history, whole; ``item`` is 0, since nothing is held out.
-        n_skipped: Events left out because their item is not known.
-    """
-
-    ids: pl.Series
+    ids: pl.Series  # (n,) raw ids, ascending
     histories: Histories
-    targets: Targets
-    n_skipped: int = 0
+    targets: Targets  # (n,) each user's whole history; ``item`` is 0, since nothing is held out
 
 
-def users_of_log(histories: Histories, users: pl.DataFrame) -> Users:
-    """Every user of the log who has an event, with all events: train, validation and test.
-
-    Args:
-        histories: Of the log.
-        users: The table users.
-    """
-    length = np.diff(histories.offsets)
-    rows = users.filter(pl.col("user") < len(length)).sort("user_id")
+def users_of(histories: Histories, users: pl.DataFrame) -> Users:
+    """The users of the table ``users`` who have an event, with all events, test items included."""
+    rows = users.filter(pl.col("user") < len(histories.offsets) - 1).sort("user_id")
     user = rows["user"].to_numpy().astype(np.int64)
-    has_any = length[user] > 0
-    return _users(rows["user_id"].filter(pl.Series(has_any)), histories, user[has_any])
+    start = histories.offsets[user]
+    targets = Targets(user, np.zeros_like(user), start, histories.offsets[user + 1] - start)
+    has_any = targets.length > 0
+    return Users(rows["user_id"].filter(pl.Series(has_any)), histories, targets.take(has_any))
 
 
-def only_listed(users: Users, path: Path) -> Users:
-    """The users that a text file lists, one raw id a line.
-
-    Raises:
-        InputError: no such file, no text, or it lists an unknown user.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file.") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: expected a text file with one user id a line.") from None
-    listed = pl.Series([line.strip() for line in lines if line.strip()], dtype=pl.String).unique()
-    unknown = listed.filter(~listed.is_in(users.ids.implode())).sort()
-    if len(unknown):
-        raise InputError(
-            f"{path}: {len(unknown)} of {len(listed)} users are not known, e.g. {quoted(unknown)}."
-        )
-    is_listed = users.ids.is_in(listed.implode())
-    user = users.targets.user[is_listed.to_numpy()]
-    return _users(users.ids.filter(is_listed), users.histories, user)
-
-
-def users_of_file(path: Path, item_ids: pl.Series, *, skip_unknown: bool) -> Users:
-    """New users with the histories of a Parquet file, joined by the items' raw ids.
+def read_new_users(
+    path: Path, item_ids: pl.Series, *, skip_unknown: bool
+) -> tuple[Histories, pl.DataFrame]:
+    """The histories of a Parquet file, joined by the items' raw ids, and a table of its users.
 
     Args:
         path: Columns user_id, item_id and position, other columns are left alone.
@@ -85,32 +55,38 @@ def users_of_file(path: Path, item_ids: pl.Series, *, skip_unknown: bool) -> Use
         user, position = repeated.select("user_id", "position").row(0)
         raise InputError(f"{path}: user '{user}' has several events at position {position}.")
     index = pl.DataFrame({"item_id": item_ids}).with_row_index("item", offset=1)
-    joined = events.join(index, on="item_id", how="left")
-    unknown = joined.filter(pl.col("item").is_null())["item_id"].unique().sort()
-    if len(unknown) and not skip_unknown:
-        raise InputError(
-            f"{path}: {len(unknown)} items are not in the catalog, e.g. {quoted(unknown)}; "
-            "leave them out with --skip-unknown."
-        )
-    kept = joined.filter(pl.col("item").is_not_null()).sort("user_id", "position")
-    if kept.is_empty():
+    known = events.join(index, on="item_id")
+    if len(known) < len(events):
+        unknown = events.join(index, on="item_id", how="anti")["item_id"].unique().sort()
+        text = f"{len(unknown)} items are not in the catalog, e.g. {quoted(unknown)}"
+        if not skip_unknown:
+            raise InputError(f"{path}: {text}; leave them out with --skip-unknown.")
+        log.info("%s: %d events skipped; %s", path, len(events) - len(known), text)
+    if known.is_empty():
         raise InputError(f"{path}: no event of a known item, so there is nobody to recommend to.")
-    counts = kept.group_by("user_id", maintain_order=True).len()
-    length = counts["len"].to_numpy().astype(np.int64)
-    is_held_out = np.zeros(len(counts), bool)
-    histories = Histories(
-        items=kept["item"].to_numpy().astype(np.int32),
-        offsets=np.concatenate([[0], np.cumsum(length)]),
-        n_train=length,
-        has_valid=is_held_out,
-        has_test=is_held_out,
+    interactions = known.with_columns(
+        user=pl.col("user_id").rank("dense").cast(pl.Int32) - 1, split=pl.lit("train")
     )
-    n_skipped = len(joined) - len(kept)
-    return _users(counts["user_id"], histories, np.arange(len(counts)), n_skipped)
+    users = interactions.select("user", "user_id").unique()
+    return read_histories(interactions, len(item_ids)), users
 
 
-def _users(ids: pl.Series, histories: Histories, user: np.ndarray, n_skipped: int = 0) -> Users:
-    start = histories.offsets[user]
-    length = histories.offsets[user + 1] - start
-    targets = Targets(user=user, item=np.zeros(len(user), np.int64), start=start, length=length)
-    return Users(ids, histories, targets, n_skipped)
+def only_listed(users: pl.DataFrame, path: Path) -> pl.DataFrame:
+    """The rows of the table ``users`` that a text file lists, one raw id a line.
+
+    Raises:
+        InputError: no such file, no text, or it lists an unknown user.
+    """
+    try:
+        lines = map(str.strip, path.read_text(encoding="utf-8").splitlines())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: expected a text file with one user id a line.") from None
+    listed = pl.DataFrame({"user_id": sorted(set(lines) - {""})}, schema={"user_id": pl.String})
+    unknown = listed.join(users, on="user_id", how="anti")["user_id"]
+    if len(unknown):
+        raise InputError(
+            f"{path}: {len(unknown)} of {len(listed)} users are not known, e.g. {quoted(unknown)}."
+        )
+    return users.join(listed, on="user_id", how="semi")

@@ -16,32 +16,28 @@ from ace_steps.command import log, main_of
 from ace_steps.io.files import published_together
 from ace_steps.io.vectors import vector_writer
 from ace_steps.runtime import peak_memory_mb
-from ace_steps.serving.recommend import (
-    RecommendOptions,
-    item_pieces,
-    read_model_and_users,
-    user_pieces,
-)
+from ace_steps.serving.model import ServingOptions, read_model
+from ace_steps.serving.recommend import item_pieces, user_pieces
 
 
 def run(
     *,
     index_items: Annotated[Path, "item_vectors to write"],
     index_queries: Annotated[Path, "query_vectors to write"],
-    options: RecommendOptions,
+    options: ServingOptions,
 ) -> None:
     """Read tables and weights, write both tables of vectors in pieces."""
-    model, users, note = read_model_and_users("export_index", {}, options)
+    model = read_model("export_index", {}, options)
     scored = model.scored_items()
     dim = scored.shape[1]
     with published_together():
-        with vector_writer(index_items, "item_vectors", dim, np.float32, note) as writer:
-            for keys, matrix in item_pieces(scored, model.item_ids):
+        with vector_writer(index_items, "item_vectors", dim, np.float32, model.note) as writer:
+            for keys, matrix in item_pieces(model, scored):
                 writer.write(keys, matrix)
-        with vector_writer(index_queries, "query_vectors", dim, np.float32, note) as writer:
-            for keys, matrix in user_pieces(model, users, scored):
+        with vector_writer(index_queries, "query_vectors", dim, np.float32, model.note) as writer:
+            for keys, matrix in user_pieces(model, scored):
                 writer.write(keys, matrix)
-    counts = (len(model.item_ids), len(users.ids), dim, peak_memory_mb())
+    counts = (len(model.item_ids), len(model.users.ids), dim, peak_memory_mb())
     log.info("exported %d items and %d queries of dim %d, %.0f MB", *counts)
 
 

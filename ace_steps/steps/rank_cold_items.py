@@ -12,11 +12,10 @@ from typing import Annotated
 
 from ace_steps.command import log, main_of
 from ace_steps.io.parquet import write_table
-from ace_steps.io.provenance import Provenance
 from ace_steps.io.tables import COLD_ITEMS
-from ace_steps.runtime import peak_memory_mb, select_device
+from ace_steps.runtime import peak_memory_mb
 from ace_steps.sequences.inputs import RunOptions
-from ace_steps.serving.cold_items import rank_cold_items, read_cold_data
+from ace_steps.serving.cold_items import rank_cold_items
 from ace_steps.training.checkpoints import remove_state, with_identity
 
 
@@ -30,19 +29,14 @@ def run(
     cold_items: Annotated[Path, "table to write"],
 ) -> None:
     """Read the tables, run the experiment, write what it measured."""
-    data = read_cold_data(**options.tables, share=share, seed=hiding_seed)
-    where = select_device(options.device)  # last, as it may wait: bad input is refused at once
     table, note = rank_cold_items(
-        data,
-        options.identity,
-        settings=options.settings,
+        options,
+        share=share,
+        hiding_seed=hiding_seed,
         refinement_settings=refinement_settings,
-        device=where,
         state=state,
     )
-    facts = note.facts | {"device": where.type, "n_known": data.n_known}
-    whole = Provenance(note.step, note.settings, note.inputs, facts)
-    write_table(with_identity(table, options.identity), COLD_ITEMS, cold_items, whole)
+    write_table(with_identity(table, options.identity), COLD_ITEMS, cold_items, note)
     remove_state(state)
     new = table.filter(targets="new", metric="recall", cutoff=20)
     values = [f"{v} {c} {x:.4f}" for v, c, x in new.select("vectors", "candidates", "value").rows()]

@@ -18,7 +18,8 @@ from ace_steps.errors import InputError
 from ace_steps.io.parquet import table_writer
 from ace_steps.io.tables import RECOMMENDATIONS
 from ace_steps.runtime import peak_memory_mb
-from ace_steps.serving.recommend import RecommendOptions, list_pieces, read_model_and_users
+from ace_steps.serving.model import ServingOptions, read_model
+from ace_steps.serving.recommend import list_pieces
 
 
 def run(
@@ -26,21 +27,20 @@ def run(
     k: Annotated[int, "items per user, at least 1"],
     mask_seen: Annotated[bool, "leave out the items of a user's own history, or keep them in"],
     recommendations: Annotated[Path, "table to write"],
-    options: RecommendOptions,
+    options: ServingOptions,
 ) -> None:
     """Read tables and weights, score in blocks, write list after list."""
     if k < 1:
         raise InputError(f"--k: expected at least 1, got {k}.")
-    chosen = {"k": k, "mask_seen": mask_seen}
-    model, users, note = read_model_and_users("recommend_items", chosen, options)
+    model = read_model("recommend_items", {"k": k, "mask_seen": mask_seen}, options)
     started = time.perf_counter()
-    with table_writer(recommendations, RECOMMENDATIONS, note) as writer:
-        for piece in list_pieces(model, users, k=k, mask_seen=mask_seen):
+    with table_writer(recommendations, RECOMMENDATIONS, model.note) as writer:
+        for piece in list_pieces(model, k=k, mask_seen=mask_seen):
             writer.write(piece)
     seconds = time.perf_counter() - started
-    counts = (writer.n_rows, len(users.ids), len(model.item_ids), users.n_skipped)
+    counts = (writer.n_rows, len(model.users.ids), len(model.item_ids))
     log.info(
-        "recommended %d items to %d users out of %d items, %d events skipped, %.1f s, %.0f MB",
+        "recommended %d items to %d users out of %d items, %.1f s, %.0f MB",
         *(*counts, seconds, peak_memory_mb()),
     )
 

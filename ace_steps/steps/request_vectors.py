@@ -13,7 +13,7 @@ from typing import Annotated
 import numpy as np
 
 from ace_steps.command import log, main_of
-from ace_steps.embed.api import api_store_key, estimate, request_texts
+from ace_steps.embed.api import api_store_key, counter_for, estimate, request_texts
 from ace_steps.embed.entries import describe, origins_of_api, trace
 from ace_steps.embed.settings import RequestVectorsSettings
 from ace_steps.embed.store import VectorStore, finished
@@ -44,10 +44,9 @@ def run(
     if dry_run:
         log.info("nothing sent: %s", estimate(texts, resolved, known))
         return
-    raw, counted_by = request_texts(texts, resolved, known)
-    embedded = finished(raw, texts, resolved)
-    facts = {**resolved.facts(), **embedded.counts(), "tokens_counted_by": counted_by}
-    facts |= {"shard": str(part), "device": "api", "taken_from": origins}
+    embedded = finished(request_texts(texts, resolved, known), texts, resolved)
+    facts = {**resolved.facts(), **embedded.counts(), "shard": str(part), "device": "api"}
+    facts |= {"tokens_counted_by": counter_for(resolved.api).name, "taken_from": origins}
     note = Provenance("request_vectors", resolved.as_json(), digests(items=items), facts)
     with vector_writer(
         vectors, "text_vectors", embedded.matrix.shape[1], np.float32, note

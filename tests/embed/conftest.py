@@ -2,7 +2,9 @@
 
 import pytest
 
+from ace_steps.embed import api_client
 from ace_steps.embed.settings import EncoderSettings
+from tests.embed.fault_server import KEY, fault_server
 from tests.toy import save_toy_encoder, save_toy_reader
 
 SETTINGS = {
@@ -38,3 +40,13 @@ def reader_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("toy") / "reader"
     save_toy_reader(folder)
     return folder
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A running fault server, whose key is in the environment; clients wait for nothing long."""
+    monkeypatch.setattr(api_client, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setenv("ACE_TEST_KEY", KEY)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with fault_server() as running:
+        yield running

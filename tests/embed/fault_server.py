@@ -13,12 +13,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 
 KEY = "sk-very-secret/0123456789+abc"
-WIDTH = 8
+DIM = 8
 PATIENCE_S = 60.0
 FOREVER_S = 3600.0  # longer than any test; the thread that sleeps holds nobody up
 
 
-def vector_of(text: str, dim: int = WIDTH) -> np.ndarray:
+def vector_of(text: str, dim: int = DIM) -> np.ndarray:
     """The vector that the server gives a text: the same each time, never zero."""
     digest = hashlib.sha256(text.encode()).digest() * (4 * dim // 32 + 1)
     return np.frombuffer(digest, np.uint8)[:dim].astype(np.float32) / 256 + 0.5
@@ -45,9 +45,9 @@ class Reply:
     status: int = 200
     body: bytes | None = None
     headers: dict[str, str] = field(default_factory=dict)
-    seconds: float = 0.0
-    seconds_a_byte: float = 0.0
-    lose: int = 0
+    seconds: float = 0.0  # before anything is sent
+    lose: int = 0  # last bytes that are not sent, and how long the connection then stays open
+    open_s: float = 0.0
 
 
 @dataclass
@@ -70,24 +70,25 @@ class FaultServer:
         return [text for call in self.calls for text in call.texts]
 
 
-def body_of(call: Call, **changes) -> bytes:
-    """A right answer's JSON, with some of it changed."""
-    dim = changes.pop("dim", call.payload.get("dimensions", WIDTH))
-    as_base64 = call.payload["encoding_format"] == "base64"
-    data = []
-    for index, text in enumerate(call.texts):
-        vector = vector_of(text, dim)
-        coded = base64.b64encode(vector.tobytes()).decode() if as_base64 else vector.tolist()
-        data.append({"object": "embedding", "index": index, "embedding": coded})
-    n_tokens = sum(map(len, call.texts))
-    answer = {"object": "list", "data": data[::-1], "usage": {"total_tokens": n_tokens}}
-    return json.dumps(answer | changes).encode()
+def rows_of(call: Call, dim: int | None = None) -> list[dict]:
+    """The right ``data`` of an answer, in the order of the texts."""
+    vectors = [vector_of(text, dim or call.payload.get("dimensions", DIM)) for text in call.texts]
+    if call.payload["encoding_format"] == "base64":
+        coded = [base64.b64encode(vector.tobytes()).decode() for vector in vectors]
+    else:
+        coded = [vector.tolist() for vector in vectors]
+    return [{"index": index, "embedding": each} for index, each in enumerate(coded)]
 
 
-def error(status: int, message: str, **more) -> Reply:
+def body_of(rows: list[dict], n_tokens: int = 0) -> bytes:
+    """An answer of these vectors, the last first."""
+    return json.dumps({"data": rows[::-1], "usage": {"total_tokens": n_tokens}}).encode()
+
+
+def error(status: int, message: str, headers: dict | None = None, **more: str) -> Reply:
     """A refusal as OpenAI words it."""
-    body = json.dumps({"error": {"message": message, **more.pop("error", {})}}).encode()
-    return Reply(status, body, **more)
+    body = json.dumps({"error": {"message": message, **more}}).encode()
+    return Reply(status, body, headers or {})
 
 
 @contextmanager
@@ -99,14 +100,9 @@ def fault_server() -> Iterator[FaultServer]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self):
-            length = int(self.headers["Content-Length"])
-            payload = json.loads(self.rfile.read(length))
-            call = Call(
-                self.path,
-                {name.title(): value for name, value in self.headers.items()},
-                payload,
-                time.monotonic(),
-            )
+            payload = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            headers = {name.title(): value for name, value in self.headers.items()}
+            call = Call(self.path, headers, payload, time.monotonic())
             with state.came:
                 number = len(state.calls)
                 state.calls.append(call)
@@ -117,23 +113,20 @@ def fault_server() -> Iterator[FaultServer]:
             time.sleep(reply.seconds)
             with state.came:
                 state.n_at_once -= 1
-            self._answer(reply, body_of(call) if reply.body is None else reply.body)
-
-        def _answer(self, reply, body):
+            body = reply.body
+            if body is None:
+                body = body_of(rows_of(call), sum(map(len, call.texts)))
             try:
                 self.send_response(reply.status)
                 for name, value in reply.headers.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                if not reply.seconds_a_byte:
-                    self.wfile.write(body[: len(body) - reply.lose])
-                for byte in body if reply.seconds_a_byte else b"":
-                    self.wfile.write(bytes([byte]))
-                    time.sleep(reply.seconds_a_byte)
+                self.wfile.write(body[: len(body) - reply.lose])
+                time.sleep(reply.open_s)
             except (BrokenPipeError, ConnectionResetError):
                 pass
-            self.close_connection = bool(reply.lose or reply.seconds_a_byte)
+            self.close_connection = bool(reply.lose)
 
         def log_message(self, *_):
             pass

@@ -10,22 +10,15 @@ from ace_steps.io.parquet import write_table
 from ace_steps.io.provenance import Provenance
 from ace_steps.steps import train_backbone
 from tests.steps.made_training import shared_options, train_options, write_inputs
-from tests.training.made import WIDTH, settings_json
+from tests.training.made import MLP, PARTLY, TABLE, settings_json
 
 N_USERS = 40
-MLP = {"kind": "mlp", "parts": [WIDTH], "hidden": 6, "width": WIDTH, "activation": "relu"}
-PARTLY = {
-    "kind": "partly_trainable",
-    "parts": [WIDTH],
-    "width": WIDTH,
-    "trainable_last": 3,
-    "std": 0.02,
-}
+USER_IDS = [f"u{N_USERS - 1 - user:02d}" for user in range(N_USERS)]  # not in the index's order
 # Every backbone, and every way to use the vectors.
 KINDS = {
-    "sasrec": ("sasrec", {"kind": "table"}),
-    "gru4rec": ("gru4rec", {"kind": "table"}),
-    "bert4rec": ("bert4rec", {"kind": "table"}),
+    "sasrec": ("sasrec", TABLE),
+    "gru4rec": ("gru4rec", TABLE),
+    "bert4rec": ("bert4rec", TABLE),
     "bert4rec over an mlp": ("bert4rec", MLP),
     "sasrec over a partly trained table": ("sasrec", PARTLY),
 }
@@ -37,16 +30,11 @@ def settings_of(kind: str) -> str:
 
 
 def write_trained(folder: Path, kind: str) -> None:
-    """Write tables and train; user 7's raw id is ``u07``."""
+    """Write tables and train."""
     write_inputs(folder, facts={"item_encoder": KINDS[kind][1]})
-    users = {"user": np.arange(N_USERS, dtype=np.int32), "user_id": user_ids()}
+    users = {"user": np.arange(N_USERS, dtype=np.int32), "user_id": USER_IDS}
     write_table(pl.DataFrame(users), tables.USERS, folder / "users.parquet", Provenance("made"))
     assert train_backbone.main(train_options(folder, settings_of(kind))) == 0
-
-
-def user_ids() -> list[str]:
-    """Raw ids in an order that is not that of the index."""
-    return [f"u{N_USERS - 1 - user:02d}" for user in range(N_USERS)]
 
 
 def use_options(folder: Path, kind: str, *more: str) -> list[str]:
