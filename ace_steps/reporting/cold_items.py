@@ -8,8 +8,8 @@ from ace_steps.evaluation.metrics import CUTOFFS
 from ace_steps.io.tables import RUN
 from ace_steps.reporting import formatting
 from ace_steps.reporting.artifacts import Artifacts
-from ace_steps.reporting.page import Section, Table, TableCell, Text, value_cell
-from ace_steps.reporting.scores import METRICS, Setup, name_cell
+from ace_steps.reporting.page import Section, Table, Text, cell
+from ace_steps.reporting.scores import METRICS, Setup, point_name
 
 KINDS = {  # what stands for a new item's vector, in the order of the rows
     "folded_in": "folded in",
@@ -42,60 +42,62 @@ EXPLANATION = (
 
 def cold_section(artifacts: Artifacts, setups: list[Setup]) -> Section | None:
     """How new items rank, a part for each setup; None where no table of it is there."""
-    parts = []
+    section = Section("New items, which training has not seen", "new-items", [Text(EXPLANATION)])
     for setup in setups:
         keys = ["dataset", "encoder", "refinement", "backbone"]
         points = setup.chosen.select(*keys, "refinement_entry", "refinement_point")
         table = points.join(artifacts.cold_items, on=keys, maintain_order="left")
         if len(table):
-            blocks = tuple(_tables(artifacts, setup, table))
-            parts.append(Section(setup.title, setup.anchor("cold"), blocks))
-    title = "New items, which training has not seen"
-    return Section(title, "new-items", (Text(EXPLANATION),), tuple(parts)) if parts else None
+            blocks = _tables(artifacts, setup, table)
+            section.parts.append(Section(setup.title, setup.anchor("cold"), blocks))
+    return section if section.parts else None
 
 
 def _tables(artifacts: Artifacts, setup: Setup, table: pl.DataFrame) -> list[Table]:
     """Recall of each refinement and kind of vector; every metric and cutoff, folded."""
+    values = {
+        tuple(key): value
+        for *key, value in table.select(
+            "refinement", "vectors", "targets", "candidates", "metric", "cutoff", "value"
+        ).iter_rows()
+    }
     new = table.filter(targets="new")
-    n_new, n_all = (
-        " or ".join(map(formatting.number, counts.unique().sort()))
-        for counts in (new.filter(candidates=c)["n_candidates"] for c in ("new", "all"))
-    )
-    seed = artifacts.config["seeds"][0]
-    caption = (
-        f"New items as test targets, {setup.title}, seed {seed}: {n_new} of {n_all} items held "
-        f"out. Guessing finds a target among the first K of the {n_new} new items with probability "
-        f"K / {n_new}, at most 1."
-    )
-    keys = ("refinement", "vectors", "targets", "candidates", "metric", "cutoff")
-    values = {tuple(key): value for *key, value in table.select(*keys, "value").iter_rows()}
     n_targets = dict(new.select("refinement", "n_targets").iter_rows())
     metrics = list(product(METRICS, CUTOFFS))
     points = table.unique("refinement", keep="first", maintain_order=True).to_dicts()
     kinds = set(table.select("refinement", "vectors").iter_rows())
     rows, all_rows = [], []
     for point, vectors in product(points, KINDS):
-        name = point["refinement"]
-        if (name, vectors) not in kinds:
+        key = (point["refinement"], vectors)
+        if key not in kinds:
             continue
-        scores = [values.get((name, vectors, *kind, *pair)) for kind, *pair in SHOWN]
-        cells = (value_cell(score, formatting.score) for score in scores)
-        head = (name_cell(point), TableCell(KINDS[vectors]))
-        rows.append((*head, value_cell(n_targets.get(name)), *cells))
+        names = [point_name(point), KINDS[vectors]]
+        scores = [values.get((*key, *kind, *pair)) for kind, *pair in SHOWN]
+        cells = [cell(score, formatting.score) for score in scores]
+        rows.append([*names, n_targets.get(point["refinement"]), *cells])
         for kind, label in TARGETS.items():
-            scores = [values.get((name, vectors, *kind, *pair)) for pair in metrics]
+            scores = [values.get((*key, *kind, *pair)) for pair in metrics]
             if scores[0] is not None:  # there is a test target of this kind
-                cells = (value_cell(score, formatting.score) for score in scores)
-                all_rows.append((*head, TableCell(label), *cells))
-    heads = [f"{TARGETS[kind]}: {formatting.metric(*pair)}" for kind, *pair in SHOWN]
-    all_heads = [formatting.metric(*pair) for pair in metrics]
-    names = ("refinement", "vectors of new items")
+                all_rows.append([*names, label, *(cell(s, formatting.score) for s in scores)])
+    n_new, n_all = (
+        " or ".join(
+            map(formatting.number, new.filter(candidates=c)["n_candidates"].unique().sort())
+        )
+        for c in ("new", "all")
+    )
+    caption = (
+        f"New items as test targets, {setup.title}, seed {artifacts.config['seeds'][0]}: {n_new} "
+        f"of {n_all} items held out. Guessing finds a target among the first K of the {n_new} new "
+        f"items with probability K / {n_new}, at most 1."
+    )
+    heads = ["refinement", "vectors of new items", "new targets"]
+    heads += [f"{TARGETS[kind]}: {formatting.metric(*pair)}" for kind, *pair in SHOWN]
+    all_heads = ["refinement", "vectors of new items", "targets"]
+    all_heads += [formatting.metric(*pair) for pair in metrics]
     path = "/".join([setup.dataset, setup.encoder, *(f"<{part}>" for part in RUN[2:])])
     source = f"{artifacts.folder}/recommend/{path}/cold_items.parquet"
     all_caption = f"All metrics of new and of known targets, {setup.title}."
     return [
-        Table(caption, (*names, "new targets", *heads), tuple(rows), source),
-        Table(
-            all_caption, (*names, "targets", *all_heads), tuple(all_rows), source, is_folded=True
-        ),
+        Table(caption, heads, rows, source),
+        Table(all_caption, all_heads, all_rows, source, is_folded=True),
     ]
