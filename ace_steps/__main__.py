@@ -60,20 +60,18 @@ def show(
     json_: Annotated[bool, "as JSON, for machines"] = False,
 ) -> None:
     """Print a file, or the runs of a results folder, for a person or as one JSON value."""
-    from ace_steps.show.files import describe
-    from ace_steps.show.render import console, print_description, print_runs
-    from ace_steps.show.runs import runs_table
+    from ace_steps.show import console, describe, print_description, print_runs, runs_table
 
     is_folder = path.is_dir()
-    found = runs_table(path) if is_folder else describe(path, rows)
+    shown = runs_table(path) if is_folder else describe(path, rows)
     if json_:
-        value = {"folder": str(path), "runs": found.to_dicts()} if is_folder else found
+        value = {"folder": str(path), "runs": shown.to_dicts()} if is_folder else shown
         json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
         print()
     elif is_folder:
-        print_runs(console(), found)
+        print_runs(console(), shown)
     else:
-        print_description(console(), found)
+        print_description(console(), shown)
 
 
 main = main_of(init, config, show)
