@@ -1,14 +1,13 @@
-"""The chapter on the data: filters, histories, popularity, texts, all that was counted."""
+"""The chapter on the data: filters, histories, popularity, all that was counted."""
 
 import re
 
 import polars as pl
 from matplotlib.axes import Axes
 
-from ace_steps.io.provenance import Provenance
 from ace_steps.reporting import formatting, plots
 from ace_steps.reporting.artifacts import Artifacts
-from ace_steps.reporting.page import Cell, Figure, Section, Table, Text, cell
+from ace_steps.reporting.page import Figure, Section, Table, Text, cell
 from ace_steps.reporting.plots import PLAIN, SINGLES, Style
 
 COUNTED = ("users", "items", "events")
@@ -16,11 +15,11 @@ STAGES = (  # in the order of the work; "" are the final counts
     *("_raw", "_after_rating", "_after_window", "_after_missing_items", "_after_duplicates"),
     *("_after_core", "_after_sample", "_after_split", ""),
 )
-KEY_STATISTICS = (
+KEY_STATISTICS = {
     *("density", "history_length_mean", "history_length_median", "history_length_max"),
     *("tied_events_share", "tied_test_targets_share", "test_targets_unseen_share"),
     *("duplicate_events", "blank_texts", "duplicate_texts", "text_chars_mean"),
-)
+}
 HISTORIES = re.compile(r"users_with_history_(\d+)_to_(\d+)")
 POPULARITY = re.compile(r"train_share_of_top_(\d+)_percent_items")
 BLUE = SINGLES[-1]
@@ -28,43 +27,25 @@ CURVE = Style("most popular items first", BLUE, "-", "o")
 EQUAL = Style("if all items were equally popular", SINGLES[0], "--", "")
 N_WRITTEN = 8  # more bars leave no room for their numbers
 N_TICKS = 10
-TEXT_HEADS = (
-    *("distinct texts", "tokens", "tokens of a text, mean", "longest", "most allowed"),
-    *("truncated", "share truncated"),
-)
 Counts = dict[str, float]  # a data_report: value by statistic
 
 
 def data_section(artifacts: Artifacts) -> Section:
-    """What the logs held before and after each filter, the texts, and what else was counted."""
+    """What the logs held before and after each filter, and what else was counted."""
     section = Section("Data", "data")
-    texts = text_tables(artifacts.encoders, artifacts.folder)
     if not len(artifacts.data):
-        section.blocks = [Text("No data report was found.", is_warning=True), *texts]
+        section.blocks.append(Text("No data report was found.", is_warning=True))
         return section
     counts: dict[str, Counts] = {}
-    for dataset, statistic, value in artifacts.data.select(
-        "dataset", "statistic", "value"
-    ).iter_rows():
-        counts.setdefault(dataset, {})[statistic] = value
+    for dataset, name, value in artifacts.data.select("dataset", "statistic", "value").iter_rows():
+        counts.setdefault(dataset, {})[name] = value
     source = f"{artifacts.folder}/preprocess/<dataset>/data_report.parquet"
-    filtered = {
-        noun + stage for each in counts.values() for stage in _stages(each) for noun in COUNTED
-    }
-    others = [name for each in counts.values() for name in each if name not in filtered]
-    key = [statistic for statistic in KEY_STATISTICS if statistic in others]
-    rest = [statistic for statistic in dict.fromkeys(others) if statistic not in key]
     section.blocks = [
         *_warnings(counts),
         _filter_table(counts, source),
         *(_dataset_figure(name, each, artifacts.folder) for name, each in counts.items()),
-        _statistics_table("Key figures of the data.", key, counts, source),
-        *texts,
+        *_statistics_tables(counts, source),
     ]
-    if rest:
-        table = _statistics_table("Everything else that was counted.", rest, counts, source)
-        table.is_folded = True
-        section.blocks.append(table)
     return section
 
 
@@ -95,19 +76,24 @@ def _filter_table(counts: dict[str, Counts], source: str) -> Table:
     return Table(caption, ["dataset", "stage", *COUNTED], rows, source)
 
 
-def _statistics_table(
-    caption: str, statistics: list[str], counts: dict[str, Counts], source: str
-) -> Table:
-    """A row for each statistic, a column for each dataset; shares in percent."""
-    rows = []
-    for name in statistics:
+def _statistics_tables(counts: dict[str, Counts], source: str) -> list[Table]:
+    """Key figures, and folded the rest that no filter counted; a column for each dataset."""
+    key, rest = [], []
+    filtered = {n + stage for each in counts.values() for stage in _stages(each) for n in COUNTED}
+    names = dict.fromkeys(name for each in counts.values() for name in each)
+    for name in [name for name in names if name not in filtered]:
         is_share = name == "density" or "share" in name.split("_")
         write = formatting.share if is_share else formatting.number
         label = re.sub(r"\b0+(?=\d)", "", formatting.phrase(name))  # without sorting zeros
         label = label.replace("Text chars", "Characters of a text,")
         label = label.replace("History length", "Events of a history,")
-        rows.append([label, *(cell(each.get(name), write) for each in counts.values())])
-    return Table(caption, ["statistic", *counts], rows, source)
+        row = [label, *(cell(each.get(name), write) for each in counts.values())]
+        (key if name in KEY_STATISTICS else rest).append(row)
+    heads = ["statistic", *counts]
+    return [
+        Table("Key figures of the data.", heads, key, source),
+        Table("Everything else that was counted.", heads, rest, source, is_folded=True),
+    ]
 
 
 def _dataset_figure(dataset: str, counts: Counts, folder: str) -> Figure | Text:
@@ -174,27 +160,3 @@ def draw_popularity(axes: Axes, points: list[tuple[int, float]]) -> None:
     axes.plot(x, y, color=CURVE.color, linewidth=1.5, **style)
     axes.set(title="Popularity of the items", xlim=(0, 100), ylim=(0, 102))
     axes.set(xlabel="% of the items, most popular first", ylabel="% of the training events")
-
-
-def text_tables(encoders: dict[tuple[str, str], Provenance], folder: str) -> list[Table]:
-    """How many texts each encoder encoded, how long, how many truncated; [] where none did."""
-    rows = [
-        [*pair, *_text_cells(provenance.facts)]
-        for pair, provenance in encoders.items()
-        if provenance.facts.get("n_texts")
-    ]
-    caption = (
-        "The texts as each encoder read them: tokens by its own tokenizer, or as estimated for an "
-        "API without one, with prompt and special tokens, after the cut at max_tokens."
-    )
-    source = f"{folder}/embed/<dataset>/<encoder>/item_vectors.parquet, provenance"
-    return [Table(caption, ["dataset", "encoder", *TEXT_HEADS], rows, source)] if rows else []
-
-
-def _text_cells(facts: dict) -> list[Cell]:
-    """What ``TEXT_HEADS`` name; a dash for what the file does not say."""
-    n_texts, n_tokens, n_truncated = (facts.get(f"n_{n}") for n in ("texts", "tokens", "truncated"))
-    mean = None if n_tokens is None else n_tokens / n_texts
-    share = None if n_truncated is None else n_truncated / n_texts
-    counts = (n_texts, n_tokens, mean, facts.get("n_tokens_longest"), facts.get("max_tokens"))
-    return [*map(cell, counts), cell(n_truncated), cell(share, formatting.share)]

@@ -1,8 +1,8 @@
 """The chapter on the shape of the item vectors: spectra, measures, and measures against scores."""
 
 import json
+from itertools import cycle
 
-import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
@@ -31,16 +31,13 @@ AGAINST_SCORES = ("effective_rank", "mean_cosine")
 
 def geometry_section(artifacts: Artifacts, looks: Looks) -> Section:
     """Spectra and measures of the vectors before and after each refinement."""
-    section = Section("Geometry of the item vectors", "geometry")
     text = (
         "Anisotropic vectors share a few dominant components: a steep spectrum, a mean cosine near "
         "1, a small effective rank. A refinement sets how much of that the recommender starts from."
     )
-    heads = ["measure", "meaning"]
-    glossary = Table(
-        "What the measures say.", heads, MEASURES.values(), "the package", is_folded=True
-    )
-    section.blocks = [Text(text), glossary]
+    caption, heads = "What the measures say.", ["measure", "meaning"]
+    glossary = Table(caption, heads, MEASURES.values(), "the package", is_folded=True)
+    section = Section("Geometry of the item vectors", "geometry", [Text(text), glossary])
     for dataset, encoder in artifacts.runs.select(VECTORS[:2]).unique(maintain_order=True).rows():
         spectra = artifacts.spectra.filter(dataset=dataset, encoder=encoder)
         geometry = artifacts.geometry.filter(dataset=dataset, encoder=encoder)
@@ -76,21 +73,16 @@ def _spectra_figure(spectra: pl.DataFrame, looks: Looks, name: str, folder: str)
 
 def raw_spectrum(axes: Axes, spectra: pl.DataFrame, looks: Looks) -> None:
     """Singular values of the raw vectors, a line for each way the refinements read them."""
-    ways: list[tuple[np.ndarray, list[str]]] = []
+    ways: dict[tuple[float, ...], list[str]] = {}
     for name, look in looks.items():
-        values = spectra.filter(refinement=name).sort("component")["singular_value"].to_numpy()
-        values = values[values > 0]  # zeros stand beyond the spectrum's end
-        for other, labels in ways:
-            if other.shape == values.shape and np.allclose(other, values, rtol=1e-6):
-                labels.append(look.label)
-                break
-        else:
-            ways.append((values, [look.label]))
-    for (values, labels), line in zip(ways, ("-", "--", ":", "-.") * len(ways), strict=False):
+        values = spectra.filter(pl.col("singular_value") > 0, refinement=name).sort("component")
+        rounded = values["singular_value"].round_sig_figs(5)
+        ways.setdefault(tuple(rounded), []).append(look.label)
+    for (values, labels), line in zip(ways.items(), cycle(("-", "--", ":", "-."))):
         more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
-        x = np.arange(1, len(values) + 1)
         style = {"color": INK, "linestyle": line, "linewidth": 1.4}
-        axes.plot(x, values, **style, label=f"as read by {labels[0]}{more}")
+        label = f"as read by {labels[0]}{more}"
+        axes.plot(range(1, len(values) + 1), values, **style, label=label)
     if len(ways) > 1:
         axes.legend(loc="lower left")
     _label_spectrum(axes, "Before: raw vectors", "singular value of the raw vectors")
@@ -99,13 +91,11 @@ def raw_spectrum(axes: Axes, spectra: pl.DataFrame, looks: Looks) -> None:
 def refined_spectrum(axes: Axes, spectra: pl.DataFrame, looks: Looks) -> None:
     """Singular values after each refinement, relative to its strongest component."""
     for name in sorted(looks, key=lambda name: looks[name].line != "-"):  # dashes on top
-        gain = spectra.filter(refinement=name).sort("component")["gain"].to_numpy()
-        gain = gain[gain > 0]  # zeros stand beyond the spectrum's end
-        if len(gain):
-            look = looks[name]
-            style = {"color": look.color, "linestyle": look.line, "linewidth": 1.5}
-            style |= {"marker": look.marker, "markersize": 5, "markevery": [-1]}
-            axes.plot(np.arange(1, len(gain) + 1), gain / gain.max(), **style)
+        look, rows = looks[name], spectra.filter(pl.col("gain") > 0, refinement=name)
+        gain = rows.sort("component")["gain"]
+        style = {"color": look.color, "linestyle": look.line, "linewidth": 1.5}
+        style |= {"marker": look.marker, "markersize": 5, "markevery": [-1]}
+        axes.plot(range(1, len(gain) + 1), gain / gain.max(), **style)
     _label_spectrum(axes, "After: refined vectors", "singular value / the largest one")
 
 

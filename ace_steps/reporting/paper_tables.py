@@ -58,26 +58,16 @@ class Score:
     """One entry of a table of results.
 
     Attributes:
-        mean: The test metric, mean over seeds.
-        deviation: Sample standard deviation over seeds; None for one seed.
+        text: The test metric, mean over seeds.
+        spread: Sample standard deviation over seeds with ±; empty for one seed.
         mark: best, second or empty.
         signs: Significant differences: better than random init, than the best baseline, worse.
     """
 
-    mean: float
-    deviation: float | None = None
+    text: str
+    spread: str = ""
     mark: str = ""
     signs: str = ""
-
-    @property
-    def text(self) -> str:
-        """The mean as it is printed."""
-        return formatting.score(self.mean)
-
-    @property
-    def spread(self) -> str:
-        """What follows it: ``± 0.0012`` after a space, or nothing."""
-        return "" if self.deviation is None else f" ± {self.deviation:.4f}"
 
 
 @dataclass(frozen=True)
@@ -138,30 +128,25 @@ def _rows(
     columns: list[Column], means: pl.DataFrame, significant: pl.DataFrame
 ) -> list[tuple[str, list[Score | None]]]:
     """One backbone's rows."""
-    keys = ["dataset", "metric", "cutoff"]
-    signs: dict[tuple, set[str]] = {}
-    for *key, role, difference in significant.select(
-        *keys, "refinement_a", "role", "difference"
-    ).iter_rows():
-        signs.setdefault(tuple(key), set()).update(BETTER[role] if difference > 0 else BELOW)
-    values = {
-        tuple(key): (mean, deviation)
-        for *key, mean, deviation in means.select(
-            *keys, "refinement_entry", "mean", "deviation"
-        ).iter_rows()
-    }
     entries = means["refinement_entry"].unique(maintain_order=True).to_list()
     rows = {entry: [] for entry in entries}
-    for column in columns:
-        marks = best_and_second(values.get((*column, entry), (None,))[0] for entry in entries)
+    for dataset, metric, cutoff in columns:
+        column = {"dataset": dataset, "metric": metric, "cutoff": cutoff}
+        signs: dict[str, set[str]] = {}
+        for row in significant.filter(**column).to_dicts():
+            sign = BETTER[row["role"]] if row["difference"] > 0 else BELOW
+            signs.setdefault(row["refinement_a"], set()).update(sign)
+        measured = means.filter(**column)
+        marks = best_and_second(measured["mean"])
+        scores = {}
+        for row in measured.to_dicts():
+            entry, text = row["refinement_entry"], formatting.score(row["mean"])
+            spread = "" if row["deviation"] is None else f"± {row['deviation']:.4f}"
+            scores[entry] = Score(
+                text, spread, marks.get(text, ""), "".join(sorted(signs.get(entry, "")))
+            )
         for entry in entries:
-            key = (*column, entry)
-            if key not in values:
-                rows[entry].append(None)
-                continue
-            mean, deviation = values[key]
-            mark = marks.get(formatting.score(mean), "")
-            rows[entry].append(Score(mean, deviation, mark, "".join(sorted(signs.get(key, "")))))
+            rows[entry].append(scores.get(entry))
     return [(formatting.entry(entry), scores) for entry, scores in rows.items()]
 
 
@@ -177,7 +162,8 @@ def _published(
         if each["source"] not in sources:
             sources.append(each["source"])
         label = f"{each['method']} [{sources.index(each['source']) + 1}]"
-        rows.append((label, [None if value is None else Score(value) for value in values]))
+        scores = [None if value is None else Score(formatting.score(value)) for value in values]
+        rows.append((label, scores))
     return rows, sources
 
 

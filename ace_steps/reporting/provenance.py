@@ -54,7 +54,7 @@ def run_section(artifacts: Artifacts) -> Section:
         Text(text),
         _entries_table(config, "refinements", "method"),
         _entries_table(config, "backbones", "model"),
-        *_encoder_tables(artifacts),
+        _encoder_table(artifacts),
         _versions_table(),
         Code("The whole configuration, defaults filled in", loading.as_yaml(config)),
     ]
@@ -85,36 +85,26 @@ def _setting(value: object) -> str:
     return formatting.scalar(value)
 
 
-def _encoder_tables(artifacts: Artifacts) -> list[Table | Text]:
+def _encoder_table(artifacts: Artifacts) -> Table | Text:
     """How each embedding was made and where its settings came from, by dataset and encoder."""
-    encoders = artifacts.encoders.values()
-    names = [" · ".join(pair) for pair in artifacts.encoders]
-    facts = [
-        _flat({key: value for key, value in each.facts.items() if key != ORIGINS})
-        for each in encoders
-    ]
-    keys = list(dict.fromkeys(key for each in facts for key in each))
+    columns = []
+    for encoder in artifacts.encoders.values():
+        facts = dict(encoder.facts)
+        for key, origin in facts.pop(ORIGINS, {}).items():
+            facts[key] = f"{formatting.scalar(encoder.settings.get(key))} ({origin})"
+        columns.append(_flat(facts))
+    keys = list(dict.fromkeys(key for column in columns for key in column))
     if not keys:
-        return [Text("No embedding says how it was made.", is_warning=True)]
-    source = f"{artifacts.folder}/embed/<dataset>/<encoder>/item_vectors.parquet, provenance"
-    rows = [
-        [formatting.phrase(key), *(_fact_cell(each.get(key)) for each in facts)] for key in keys
-    ]
-    tables = [Table("How the texts were embedded.", ["fact", *names], rows, source)]
-    origins = [each.facts.get(ORIGINS, {}) for each in encoders]
-    rows = []
-    for key in dict.fromkeys(key for each in origins for key in each):
-        settings = (
-            f"{formatting.scalar(each.settings.get(key))} ({origin[key]})"
-            if key in origin
-            else None
-            for each, origin in zip(encoders, origins, strict=True)
-        )
-        rows.append([key, *settings])
-    if rows:
-        caption = "The encoders' settings, and in brackets where each was taken from."
-        tables.append(Table(caption, ["setting", *names], rows, source))
-    return tables
+        return Text("No embedding says how it was made.", is_warning=True)
+    return Table(
+        "How the texts were embedded; in brackets where a setting was taken from.",
+        ["fact", *(" · ".join(pair) for pair in artifacts.encoders)],
+        [
+            [formatting.phrase(key), *(_fact_cell(each.get(key)) for each in columns)]
+            for key in keys
+        ],
+        f"{artifacts.folder}/embed/<dataset>/<encoder>/item_vectors.parquet, provenance",
+    )
 
 
 def _fact_cell(value: object) -> Cell:

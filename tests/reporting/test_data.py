@@ -6,7 +6,6 @@ import polars as pl
 import pytest
 from matplotlib.figure import Figure as Canvas
 
-from ace_steps.io.provenance import Provenance
 from ace_steps.preprocess import pipeline
 from ace_steps.reporting.data import (
     STAGES,
@@ -15,9 +14,7 @@ from ace_steps.reporting.data import (
     draw_popularity,
     history_bins,
     popularity_points,
-    text_tables,
 )
-from ace_steps.reporting.formatting import MISSING
 from ace_steps.reporting.page import Figure, Table, Text
 
 THIN = "\N{NARROW NO-BREAK SPACE}"
@@ -52,7 +49,7 @@ def blocks_of(artifacts):
             for dataset, values in counts.items()
             for name, value in values.items()
         ]
-        section = data_section(replace(artifacts, data=pl.DataFrame(rows), encoders={}))
+        section = data_section(replace(artifacts, data=pl.DataFrame(rows)))
         return [block for block in section.blocks if isinstance(block, kind)]
 
     return blocks_of
@@ -130,20 +127,3 @@ def test_a_count_other_than_expected_is_a_warning_with_both_numbers(blocks_of):
     (warning,) = blocks_of(Text, shop=counts)
     assert warning.is_warning
     assert warning.text == f"shop: expected 12{THIN}101 items, got 5."
-
-
-def test_the_mean_length_and_the_share_that_was_cut_are_of_distinct_texts():
-    facts = {"n_texts": 400, "n_tokens": 15_000, "n_tokens_longest": 201, "max_tokens": 256}
-    encoders = {
-        ("shop", "cut"): Provenance("merge_vectors", facts=facts | {"n_truncated": 10}),
-        ("shop", "whole"): Provenance("merge_vectors", facts=facts | {"n_truncated": 0}),
-        ("shop", "uncounted"): Provenance("merge_vectors", facts={"n_texts": 400}),
-        ("shop", "imported"): Provenance("import_vectors", facts={"model": None}),
-    }
-    (table,) = text_tables(encoders, "results")
-    counts = ["400", f"15{THIN}000", "37.5", "201", "256"]
-    assert [[cell.text for cell in row[1:]] for row in table.rows] == [
-        ["cut", *counts, "10", "2.5 %"],
-        ["whole", *counts, "0", "0 %"],
-        ["uncounted", "400", *[MISSING] * 6],
-    ]

@@ -124,7 +124,7 @@ def compiled(folder, *tables):
 def test_tables_of_the_papers_size_compile_with_their_packages_and_keep_to_the_page(tmp_path):
     datasets = ["beauty", "toys", "yelp", "ml-20m"]
     columns = [(name, metric, 20) for name in datasets for metric in ("recall", "ndcg")]
-    score = Score(0.1234, 0.0012, "best", "*†")
+    score = Score("0.1234", "± 0.0012", "best", "*†")
     rows = [(name, [score] * len(columns)) for name in ("random", "whitenrec_plus", "a_&_b")]
     blocks = dict.fromkeys(("sasrec", "gru4rec", "bert4rec"), rows)
     tables = [
