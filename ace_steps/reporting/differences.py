@@ -9,7 +9,7 @@ from ace_steps.reporting import formatting, plots
 from ace_steps.reporting.artifacts import Artifacts
 from ace_steps.reporting.page import FOLDED_FROM, Block, Figure, Section, Table, Text, cell
 from ace_steps.reporting.plots import MUTED, SINGLES, Looks, Style
-from ace_steps.reporting.scores import NOT_SIGNIFICANT, SETUP, Setup, point_name, verdict
+from ace_steps.reporting.scores import NOT_SIGNIFICANT, SETUP, Setup, point_name, with_verdict
 
 PAIR = ("refinement_a", "refinement_b")
 VERDICTS = {
@@ -44,10 +44,7 @@ def difference_section(artifacts: Artifacts, setups: list[Setup]) -> Section:
         f"claimed. Intervals are {formatting.share(statistics['confidence'])} bootstrap intervals "
         "over users; test scores were looked at after every choice was made."
     )
-    rows = artifacts.comparisons.filter(slice="all")
-    rows = rows.with_columns(
-        verdict=pl.Series([verdict(row, statistics["alpha"]) for row in rows.to_dicts()], dtype=str)
-    )
+    rows = with_verdict(artifacts.comparisons.filter(slice="all"), artifacts.config)
     compared = [setup for setup in setups if len(rows.filter(**setup.names))]
     figures = [forest_figure(artifacts, each, rows.filter(**each.names)) for each in compared]
     source = f"{artifacts.folder}/report/comparisons.parquet"
@@ -127,7 +124,6 @@ def _comparison_table(rows: pl.DataFrame, source: str) -> Table:
     cells = []
     for row in rows.to_dicts():
         interval = f"{formatting.signed(row['low'])} to {formatting.signed(row['high'])}"
-        is_significant = row["verdict"] != NOT_SIGNIFICANT
         cells.append(
             [
                 *[" · ".join(row[key] for key in SETUP)] * has_setups,
@@ -139,7 +135,7 @@ def _comparison_table(rows: pl.DataFrame, source: str) -> Table:
                 cell(row["relative"], formatting.change),
                 cell(row["p_holm"], formatting.p_value, note=formatting.p_value(row["p"])),
                 cell(row["p_seeds"], formatting.p_value),
-                row["verdict"] if is_significant else None,
+                None if row["verdict"] == NOT_SIGNIFICANT else row["verdict"],
             ]
         )
     caption = (

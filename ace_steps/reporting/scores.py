@@ -130,10 +130,9 @@ def preferred_verdict(artifacts: Artifacts, setup: Setup) -> str:
     compared = artifacts.comparisons.filter(
         **setup.names, refinement_a=entry, refinement_b=setup.baseline, slice="all"
     )
-    alpha = artifacts.config["statistics"]["alpha"]
     by_metric = {
-        formatting.metric(row["metric"], row["cutoff"]): verdict(row, alpha)
-        for row in compared.to_dicts()
+        formatting.metric(row["metric"], row["cutoff"]): row["verdict"]
+        for row in with_verdict(compared, artifacts.config).to_dicts()
     }
     baseline = formatting.entry(setup.baseline) or "a baseline"
     kinds = set(by_metric.values())
@@ -147,11 +146,12 @@ def preferred_verdict(artifacts: Artifacts, setup: Setup) -> str:
     return f"differs from {baseline} on test by metric ({each})"
 
 
-def verdict(row: dict, alpha: float) -> str:
-    """Better, worse or no significant difference, for the first of a pair."""
-    if not row["p_holm"] < alpha:
-        return NOT_SIGNIFICANT
-    return "better" if row["difference"] > 0 else "worse"
+def with_verdict(comparisons: pl.DataFrame, config: dict) -> pl.DataFrame:
+    """The comparisons with the column verdict, of a against b: better, worse, or neither."""
+    direction = pl.when(pl.col("difference") > 0).then(pl.lit("better")).otherwise(pl.lit("worse"))
+    is_significant = pl.col("p_holm") < config["statistics"]["alpha"]
+    verdict = pl.when(is_significant).then(direction).otherwise(pl.lit(NOT_SIGNIFICANT))
+    return comparisons.with_columns(verdict=verdict)
 
 
 def _result_blocks(artifacts: Artifacts, setup: Setup) -> list[Block]:

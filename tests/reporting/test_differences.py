@@ -9,7 +9,8 @@ from ace_steps.io.tables import COMPARISONS, RUN
 from ace_steps.reporting.differences import difference_section, slice_gains, slice_scores
 from ace_steps.reporting.formatting import MINUS
 from ace_steps.reporting.page import Figure, Table
-from ace_steps.reporting.scores import Setup, setups, verdict
+from ace_steps.reporting.scores import Setup, setups, with_verdict
+from tests.reporting.made_report import CONFIG
 from tests.reporting.made_results import made_config
 
 EMPTY = pl.from_arrow(COMPARISONS.schema.empty_table())
@@ -54,7 +55,8 @@ def blocks_of(section, kind):
     ],
 )
 def test_a_difference_is_one_only_below_the_level(difference, p_holm, expected):
-    assert verdict({"difference": difference, "p_holm": p_holm}, 0.05) == expected
+    rows = with_verdict(compared({"difference": difference, "p_holm": p_holm}), CONFIG)
+    assert rows["verdict"].to_list() == [expected]
 
 
 def test_a_forest_plot_holds_each_difference_with_its_interval_and_verdict(section_of):

@@ -1,7 +1,6 @@
 from xml.etree import ElementTree
 
 import polars as pl
-from matplotlib.figure import Figure as Canvas
 
 from ace_steps.config import grid
 from ace_steps.reporting import plots
@@ -71,9 +70,3 @@ def test_more_than_two_panels_stand_below_one_another():
     sizes = [figure_of(n).size for n in (1, 2, 3)]
     assert sizes[0][0] < sizes[1][0] == sizes[2][0]
     assert sizes[0][1] == sizes[1][1] < sizes[2][1]
-
-
-def test_drawing_leaves_the_settings_of_matplotlib_as_they_were():
-    before = Canvas().add_subplot().get_facecolor()
-    figure_of(1)
-    assert Canvas().add_subplot().get_facecolor() == before
