@@ -67,7 +67,7 @@ def _entries_table(config: dict, kind: str, registry_key: str) -> Table:
     rows = []
     for name, entry in config[kind].items():
         settings = ", ".join(
-            f"{formatting.dotted(key)} {_setting(value)}"
+            f"{formatting.dotted(key)} {formatting.scalar(value)}"
             for key, value in _flat(entry).items()
             if key != registry_key and value is not None
         )
@@ -77,12 +77,6 @@ def _entries_table(config: dict, kind: str, registry_key: str) -> Table:
     heads = [kind.removesuffix("s"), registry_key, "settings", "grid points"]
     caption = f"The {kind}; a list in brackets is a grid."
     return Table(caption, heads, rows, "the configuration, below")
-
-
-def _setting(value: object) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(map(formatting.scalar, value))}]"
-    return formatting.scalar(value)
 
 
 def _encoder_table(artifacts: Artifacts) -> Table | Text:
