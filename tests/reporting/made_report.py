@@ -3,6 +3,8 @@
 import html.parser
 
 from ace_steps.config import grid
+from ace_steps.reporting import plots
+from ace_steps.reporting.page import Figure
 from ace_steps.steps import collect_metrics, compare_runs, write_report
 from tests.reporting.made_results import as_option, made_config, make_results
 
@@ -55,6 +57,15 @@ def write(folder, config=CONFIG):
     for name, file in (files | {"figures": "figures"}).items():
         options += [f"--{name}", str(report / file)]
     return write_report.main(options)
+
+
+def draw_nothing(monkeypatch):
+    """Leave the images of figures empty: drawing takes most of a report's time."""
+
+    def empty(axes, file, caption, *, legend, data, source):
+        return Figure(file, caption, "", (1, 1), "", data.write_csv(), source)
+
+    monkeypatch.setattr(plots, "finished", empty)
 
 
 def text_of(folder, name):

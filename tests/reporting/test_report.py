@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from ace_steps.io.tables import RUN
-from ace_steps.reporting import plots
 from ace_steps.reporting.page import FIGURE_KINDS, Figure, markdown
 from ace_steps.reporting.report import build
+from tests.reporting.made_report import draw_nothing
 
 ENTRY, KINDS = pl.col("refinement_entry"), set(FIGURE_KINDS)
 LOST = {
@@ -21,10 +21,7 @@ LOST = {
 
 @pytest.mark.parametrize(("is_lost", "kinds"), LOST.values(), ids=LOST)
 def test_what_is_lost_leaves_every_figure_of_the_others(artifacts, monkeypatch, is_lost, kinds):
-    def undrawn(axes, file, caption, *, legend, data, source):
-        return Figure(file, caption, "", (1, 1), "", data.write_csv(), source)
-
-    monkeypatch.setattr(plots, "finished", undrawn)
+    draw_nothing(monkeypatch)
     second_seed = [
         pl.concat([table, table.with_columns(pl.lit(2, table.schema["seed"]).alias("seed"))])
         for table in (artifacts.runs, artifacts.metrics, artifacts.curves)

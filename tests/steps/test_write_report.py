@@ -10,7 +10,7 @@ import pytest
 
 from ace_steps.io.parquet import read_table
 from ace_steps.io.tables import RANKS
-from tests.reporting.made_report import N_USERS, Page, make, text_of, write
+from tests.reporting.made_report import N_USERS, Page, draw_nothing, make, text_of, write
 from tests.reporting.made_results import made_config
 
 
@@ -131,7 +131,8 @@ def test_no_path_of_this_machine_and_no_missing_value_is_shown(written):
         assert not re.search(r"\b(None|nan|NaN)\b", text_of(written, name).split("<script>")[0])
 
 
-def test_encoders_seeds_and_a_backbone_grid_each_have_their_place(tmp_path):
+def test_encoders_seeds_and_a_backbone_grid_each_have_their_place(tmp_path, monkeypatch):
+    draw_nothing(monkeypatch)
     config = made_config([0, 5], [1, 2], ("random",))
     config["encoders"]["large"] = config["encoders"]["small"]
     config["backbones"]["sasrec"]["training"]["lr"] = [0.0005, 0.001]
@@ -152,7 +153,8 @@ def test_encoders_seeds_and_a_backbone_grid_each_have_their_place(tmp_path):
     assert re.search(r"lr = 0.0005|lr = 0.001", summary)
 
 
-def test_without_a_grid_and_without_a_baseline_nothing_is_compared(tmp_path):
+def test_without_a_grid_and_without_a_baseline_nothing_is_compared(tmp_path, monkeypatch):
+    draw_nothing(monkeypatch)
     config = made_config([5], [1], ("whitening",))
     config["refinements"]["ace"]["lambda"] = 5
     make(tmp_path, config, {"whitening": 0.3, "ace": 0.8})
