@@ -15,11 +15,11 @@ STAGES = (  # in the order of the work; "" are the final counts
     *("_raw", "_after_rating", "_after_window", "_after_missing_items", "_after_duplicates"),
     *("_after_core", "_after_sample", "_after_split", ""),
 )
-KEY_STATISTICS = {
+KEY_STATISTICS = (
     *("density", "history_length_mean", "history_length_median", "history_length_max"),
     *("tied_events_share", "tied_test_targets_share", "test_targets_unseen_share"),
     *("duplicate_events", "blank_texts", "duplicate_texts", "text_chars_mean"),
-}
+)
 HISTORIES = re.compile(r"users_with_history_(\d+)_to_(\d+)")
 POPULARITY = re.compile(r"train_share_of_top_(\d+)_percent_items")
 BLUE = SINGLES[-1]
@@ -80,8 +80,10 @@ def _statistics_tables(counts: dict[str, Counts], source: str) -> list[Table]:
     """Key figures, and folded the rest that no filter counted; a column for each dataset."""
     key, rest = [], []
     filtered = {n + stage for each in counts.values() for stage in _stages(each) for n in COUNTED}
-    names = dict.fromkeys(name for each in counts.values() for name in each)
-    for name in [name for name in names if name not in filtered]:
+    names = dict.fromkeys([*KEY_STATISTICS, *(name for each in counts.values() for name in each)])
+    for name in names:
+        if name in filtered or not any(name in each for each in counts.values()):
+            continue
         is_share = name == "density" or "share" in name.split("_")
         write = formatting.share if is_share else formatting.number
         label = re.sub(r"\b0+(?=\d)", "", formatting.phrase(name))  # without sorting zeros

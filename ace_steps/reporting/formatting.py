@@ -41,7 +41,9 @@ def grid_point(name: str, grid_values: str) -> str:
 
 
 def scalar(value: object) -> str:
-    """A setting's value: booleans and null as in YAML, floats in short."""
+    """A setting's value: booleans and null as in YAML, floats in short, a list in brackets."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(scalar, value))}]"
     if isinstance(value, float):
         return f"{value:g}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

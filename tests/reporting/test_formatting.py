@@ -29,6 +29,7 @@ THIN = "\N{NARROW NO-BREAK SPACE}"
         (formatting.p_value, 0.04321, "0.043"),
         (formatting.signed, 0.005, "+0.0050"),
         (formatting.signed, -0.0123, f"{MINUS}0.0123"),
+        (formatting.scalar, [0.0, 5e-05, None], "[0, 5e-05, null]"),
         (formatting.phrase, "n_texts", "Texts"),
         (formatting.phrase, "tied_events_share", "Tied events share"),
     ],
