@@ -58,21 +58,17 @@ def show(
     json_: Annotated[bool, "as JSON, for machines"] = False,
 ) -> None:
     """Print a file, or the runs of a results folder, for a person or as one JSON value."""
-    from ace_steps.show.files import describe
-    from ace_steps.show.render import console, print_description, print_runs
-    from ace_steps.show.runs import runs_table
+    from ace_steps.show import console, describe, print_description, print_runs, runs_table
 
-    if path.is_dir():
-        runs = runs_table(path)
-        value = {"folder": str(path), "runs": runs.to_dicts()}
-    else:
-        value = describe(path, rows)
+    is_folder = path.is_dir()
+    shown = runs_table(path) if is_folder else describe(path, rows)
     if json_:
+        value = {"folder": str(path), "runs": shown.to_dicts()} if is_folder else shown
         print(json.dumps(value, indent=2, ensure_ascii=False))
-    elif path.is_dir():
-        print_runs(console(), runs)
+    elif is_folder:
+        print_runs(console(), shown)
     else:
-        print_description(console(), value)
+        print_description(console(), shown)
 
 
 main = main_of(init, config, show)

@@ -1,6 +1,5 @@
 """A headless Chromium for tests: the DevTools protocol over a pipe, no driver and no port."""
 
-import base64
 import fcntl
 import itertools
 import json
@@ -95,22 +94,16 @@ class Browser:
         return reply["result"]
 
     def open(self, path: Path, size: tuple[int, int] = DESKTOP, scheme: str = "light") -> None:
-        """Load a file in a window of a size in CSS pixels, with a colour scheme."""
-        self.look(size, scheme)
+        """Load a file in a window of a size in CSS pixels, with a color scheme."""
+        width, height = size
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.call("Emulation.setDeviceMetricsOverride", **metrics)
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.call("Emulation.setEmulatedMedia", features=features)
         self.events.clear()
         self.call("Page.navigate", url=path.resolve().as_uri())
         while "Page.loadEventFired" not in (event.get("method") for event in self.events):
             self.events.append(self._next())
-
-    def look(self, size: tuple[int, int], scheme: str) -> None:
-        """Change the window's size and the colour scheme that is preferred."""
-        width, height = size
-        self.call(
-            "Emulation.setDeviceMetricsOverride",
-            width=width, height=height, deviceScaleFactor=1, mobile=width < 600,
-        )  # fmt: skip
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
-        self.call("Emulation.setEmulatedMedia", features=features)
 
     def run(self, expression: str) -> object:
         """The value of a JavaScript expression in the page, as JSON can hold it."""
@@ -130,11 +123,6 @@ class Browser:
         self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **common)
         self.call("Input.dispatchKeyEvent", type="keyUp", **common)
 
-    def screenshot(self, path: Path, *, is_whole: bool) -> None:
-        """A PNG of the window, or of the whole page."""
-        reply = self.call("Page.captureScreenshot", captureBeyondViewport=is_whole)
-        path.write_bytes(base64.b64decode(reply["data"]))
-
     def _next(self) -> dict:
         """The next message, a reply or an event."""
         end = time.monotonic() + TIMEOUT_S
@@ -152,14 +140,14 @@ class Browser:
 
 def complaints(browser: Browser) -> list[dict]:
     """What the page's console holds of errors and warnings."""
-    found = []
+    matches = []
     for event in browser.events:
-        told = event.get("params", {})
+        details = event.get("params", {})
         is_thrown = event.get("method") == "Runtime.exceptionThrown"
-        is_called = told.get("type") in ("error", "warning", "assert")
-        is_logged = told.get("entry", {}).get("level") in ("error", "warning")
-        found += [event] if is_thrown or is_called or is_logged else []
-    return found
+        is_called = details.get("type") in ("error", "warning", "assert")
+        is_logged = details.get("entry", {}).get("level") in ("error", "warning")
+        matches += [event] if is_thrown or is_called or is_logged else []
+    return matches
 
 
 def _pipe() -> tuple[int, int]:

@@ -1,6 +1,5 @@
 """Reads what a run left behind; a file that is not there is noted, one that is damaged refused."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,12 +34,12 @@ class Artifacts:
     """Everything a report is written from; tables of several runs stand one below the other.
 
     Attributes:
-        folder, benchmark_folder, choice_file: Where things lie, as sources are given.
+        folder, benchmark_folder: Where things lie, as sources are given.
         runs: The table ``runs`` in the order of the configuration, with ``order``.
         data: ``data_report`` of every dataset, with the column dataset.
+        geometry: With the column lambda, as it was used; null where a refinement has none.
+        curves: With the column device.
         encoders: How the item vectors of each (dataset, encoder) were made.
-        refinements: Facts of each refinement, by (dataset, encoder, grid point): lambda, scale.
-        devices: What each run was trained on.
         benchmarks: One row per job: rule, job, seconds, memory_mb, cpu_s.
         cold_items: Of the chosen grid points, on the first seed.
         missing: What could not be read because it is not there, each thing once.
@@ -49,7 +48,6 @@ class Artifacts:
     config: dict
     folder: str
     benchmark_folder: str
-    choice_file: str
     runs: pl.DataFrame
     metrics: pl.DataFrame
     data: pl.DataFrame
@@ -57,8 +55,6 @@ class Artifacts:
     geometry: pl.DataFrame
     curves: pl.DataFrame
     encoders: dict[tuple[str, str], Provenance]
-    refinements: dict[tuple[str, str, str], dict]
-    devices: dict[Run, str]
     benchmarks: pl.DataFrame
     comparisons: pl.DataFrame
     cold_items: pl.DataFrame
@@ -78,36 +74,30 @@ def read_artifacts(config: dict, results: Path, benchmarks: Path, logs: Path) ->
         InputError: a required table is missing; any file is damaged or of another kind.
     """
     reader = _Reader(Places(results, logs, config))
-    plan = Plan(config)
-    runs = _collected(plan, results / "report", reader)
+    plan, report = Plan(config), results / "report"
+    runs = _collected_runs(plan, report, reader)
     # A refinement that knows nothing of the encoder has files for the first encoder alone.
     trained = list(dict.fromkeys(plan.home_run(Run(*row)) for row in runs.select(RUN).iter_rows()))
     refined = list(dict.fromkeys(run[:3] for run in trained))
-    pairs = list(runs.select(RUN[:2]).unique(maintain_order=True).iter_rows())
-    selection = results / "report" / "selection.parquet"
-    choice = selection if selection.is_file() else results / "report" / "runs.parquet"
-    reports = [
+    pairs = runs.select(RUN[:2]).unique(maintain_order=True).rows()
+    data = [
         reader.tables("preprocess", [(name,)], DATA_REPORT).with_columns(dataset=pl.lit(name))
         for name in config["datasets"]
     ]
     embeddings = {pair: reader.existing("embed", pair, "item_vectors.parquet") for pair in pairs}
-    trainings = _facts(results / "train", trained, "training_curve.parquet")
     return Artifacts(
         config=config,
         folder=shown(results),
         benchmark_folder=shown(benchmarks),
-        choice_file=f"{shown(results)}/report/{choice.name}",
         runs=runs,
-        metrics=read_table(results / "report" / "metrics.parquet", METRICS),
-        data=pl.concat(reports),
+        metrics=read_table(report / "metrics.parquet", METRICS),
+        data=pl.concat(data),
         spectra=reader.tables("refine", refined, SPECTRUM),
-        geometry=reader.tables("refine", refined, GEOMETRY),
-        curves=reader.tables("train", trained, TRAINING_CURVE),
+        geometry=reader.tables("refine", refined, GEOMETRY, {"lambda": pl.Float64}),
+        curves=reader.tables("train", trained, TRAINING_CURVE, {"device": pl.String}),
         encoders={pair: read_provenance(path) for pair, path in embeddings.items() if path},
-        refinements=_facts(results / "refine", refined, "spectrum.parquet"),
-        devices={run: str(facts.get("device", "not recorded")) for run, facts in trainings.items()},
         benchmarks=_benchmarks(benchmarks, trained, reader.missing),
-        comparisons=_optional(results / "report" / "comparisons.parquet", COMPARISONS),
+        comparisons=_optional(report / "comparisons.parquet", COMPARISONS),
         cold_items=spread(_cold_items(config, plan, runs, reader), plan),
         missing=merged(reader.missing),
     )
@@ -127,19 +117,34 @@ class _Reader:
         self.missing.append(self.places.gap(stage, identity, name))
         return None
 
-    def tables(self, stage: str, identities: list[tuple], spec: TableSpec) -> pl.DataFrame:
-        """One table of each identity, one below the other."""
-        name = f"{spec.name}.parquet"
-        paths = [self.existing(stage, identity, name) for identity in identities]
-        frames = [read_table(path, spec) for path in paths if path]
-        return pl.concat([pl.from_arrow(spec.schema.empty_table()), *frames])
+    def tables(
+        self,
+        stage: str,
+        identities: list[tuple],
+        spec: TableSpec,
+        facts: dict[str, pl.DataType] | None = None,
+    ) -> pl.DataFrame:
+        """One table of each identity, one below the other.
+
+        ``facts`` are columns to add from each file's provenance, with their types.
+        """
+        facts = facts or {}
+        added = [pl.lit(None, kind).alias(name) for name, kind in facts.items()]
+        frames = [_empty(spec).with_columns(added)]
+        for identity in identities:
+            path = self.existing(stage, identity, f"{spec.name}.parquet")
+            if path:
+                known = read_provenance(path).facts
+                added = [pl.lit(known.get(name), kind).alias(name) for name, kind in facts.items()]
+                frames.append(read_table(path, spec).with_columns(added))
+        return pl.concat(frames)
 
 
-def _collected(plan: Plan, report: Path, reader: _Reader) -> pl.DataFrame:
+def _collected_runs(plan: Plan, report: Path, reader: _Reader) -> pl.DataFrame:
     """The collected runs that the configuration asks for, in its order; the others are noted."""
-    runs = in_order(read_table(report / "runs.parquet", RUNS), plan)
+    path = report / "runs.parquet"
+    runs = in_order(read_table(path, RUNS), plan)
     if not len(runs):
-        path = report / "runs.parquet"
         raise InputError(f"{path}: holds no run of this configuration; run collect_metrics again.")
     gaps = _optional(report / "gaps.parquet", GAPS)
     gaps = gaps.filter([plan.home_run(Run(*row)) == row for row in gaps.select(RUN).iter_rows()])
@@ -151,55 +156,49 @@ def _collected(plan: Plan, report: Path, reader: _Reader) -> pl.DataFrame:
     return runs
 
 
+def _empty(spec: TableSpec) -> pl.DataFrame:
+    return pl.from_arrow(spec.schema.empty_table())
+
+
 def _optional(path: Path, spec: TableSpec) -> pl.DataFrame:
     """A table, or one without rows where no file is."""
-    return read_table(path, spec) if path.is_file() else pl.from_arrow(spec.schema.empty_table())
+    return read_table(path, spec) if path.is_file() else _empty(spec)
 
 
 def _cold_items(config: dict, plan: Plan, runs: pl.DataFrame, reader: _Reader) -> pl.DataFrame:
     """How new items rank: what is there, and where the report is to have it what is not."""
     first = runs.filter("is_chosen", seed=config["seeds"][0]).select(RUN)
-    shown = list(dict.fromkeys(plan.home_run(Run(*row)) for row in first.iter_rows()))
+    reported = list(dict.fromkeys(plan.home_run(Run(*row)) for row in first.iter_rows()))
     if not config.get("cold_items", {}).get("in_report"):
-        name = f"{COLD_ITEMS.name}.parquet"
-        shown = [run for run in shown if reader.places.artifact("recommend", run, name).is_file()]
-    return reader.tables("recommend", shown, COLD_ITEMS)
-
-
-def _facts(folder: Path, identities: Iterable[tuple], name: str) -> dict[tuple, dict]:
-    """The facts in the provenance of each file that is there; what is not is noted elsewhere."""
-    paths = {identity: folder.joinpath(*map(str, identity), name) for identity in identities}
-    return {key: read_provenance(path).facts for key, path in paths.items() if path.is_file()}
+        path = f"{COLD_ITEMS.name}.parquet"
+        reported = [r for r in reported if reader.places.artifact("recommend", r, path).is_file()]
+    return reader.tables("recommend", reported, COLD_ITEMS)
 
 
 def _benchmarks(folder: Path, runs: list[Run], missing: list[Gap]) -> pl.DataFrame:
     """One row per benchmark file of these runs; what Snakemake could not measure is null."""
-    stages = STAGES.values()
-    n_parts = {rule: s.n_parts for s in stages for rule in (*s.sharded, *s.rules)}
-    known = {tuple(map(str, run[:n])) for run in runs for n in n_parts.values()}
+    n_parts = {
+        rule: stage.n_parts for stage in STAGES.values() for rule in (*stage.sharded, *stage.rules)
+    }
+    known = {tuple(map(str, run[:n])) for run in runs for n in set(n_parts.values())}
     schema = {"rule": pl.String, "job": pl.String} | dict.fromkeys(BENCHMARK.values(), pl.Float64)
     frames = [pl.DataFrame(schema=schema)]
     for path in sorted(folder.glob("*/**/*.tsv")):
-        rule, *job = path.relative_to(folder).parent.joinpath(path.stem).parts
+        rule, *job = path.relative_to(folder).with_suffix("").parts
         if rule in n_parts and tuple(job[: n_parts[rule]]) not in known:
             continue  # of a grid point that is configured no more
-        frames.append(
-            _benchmark(path)
-            .with_columns(rule=pl.lit(rule), job=pl.lit("/".join(job)))
-            .select(list(schema))
-        )
+        measured = [
+            pl.col(name).cast(pl.Float64, strict=False).alias(new)
+            for name, new in BENCHMARK.items()
+        ]
+        try:
+            table = pl.read_csv(path, separator="\t", infer_schema=False).select(
+                pl.lit(rule).alias("rule"), pl.lit("/".join(job)).alias("job"), *measured
+            )
+        except polars.exceptions.PolarsError as fault:
+            reason = str(fault).splitlines()[0]
+            raise InputError(f"{path}: not a benchmark file of Snakemake ({reason}).") from None
+        frames.append(table)
     if len(frames) == 1:
         missing.append(Gap(f"benchmark files, {shown(folder)}/<rule>/<identity>.tsv"))
     return pl.concat(frames)
-
-
-def _benchmark(path: Path) -> pl.DataFrame:
-    try:
-        table = pl.read_csv(path, separator="\t", infer_schema=False)
-        return table.select(
-            pl.col(name).cast(pl.Float64, strict=False).alias(new)
-            for name, new in BENCHMARK.items()
-        )
-    except polars.exceptions.PolarsError as fault:
-        reason = str(fault).splitlines()[0]
-        raise InputError(f"{path}: not a benchmark file of Snakemake ({reason}).") from None

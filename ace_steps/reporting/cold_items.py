@@ -1,15 +1,12 @@
 """The chapter on new items: how targets rank that training has not seen."""
 
-from itertools import product
-
 import polars as pl
 
-from ace_steps.evaluation.metrics import CUTOFFS
 from ace_steps.io.tables import RUN
 from ace_steps.reporting import formatting
 from ace_steps.reporting.artifacts import Artifacts
-from ace_steps.reporting.page import Section, Table, TableCell, Text, value_cell
-from ace_steps.reporting.scores import METRICS, Setup, name_cell
+from ace_steps.reporting.page import Section, Table, Text, cell
+from ace_steps.reporting.scores import Setup, point_name
 
 KINDS = {  # what stands for a new item's vector, in the order of the rows
     "folded_in": "folded in",
@@ -42,60 +39,43 @@ EXPLANATION = (
 
 def cold_section(artifacts: Artifacts, setups: list[Setup]) -> Section | None:
     """How new items rank, a part for each setup; None where no table of it is there."""
-    parts = []
+    section = Section("New items, which training has not seen", "new-items", [Text(EXPLANATION)])
     for setup in setups:
         keys = ["dataset", "encoder", "refinement", "backbone"]
         points = setup.chosen.select(*keys, "refinement_entry", "refinement_point")
         table = points.join(artifacts.cold_items, on=keys, maintain_order="left")
         if len(table):
-            blocks = tuple(_tables(artifacts, setup, table))
-            parts.append(Section(setup.title, setup.anchor("cold"), blocks))
-    title = "New items, which training has not seen"
-    return Section(title, "new-items", (Text(EXPLANATION),), tuple(parts)) if parts else None
+            blocks = [_recall_table(artifacts, setup, table)]
+            section.parts.append(Section(setup.title, setup.anchor("cold"), blocks))
+    return section if section.parts else None
 
 
-def _tables(artifacts: Artifacts, setup: Setup, table: pl.DataFrame) -> list[Table]:
-    """Recall of each refinement and kind of vector; every metric and cutoff, folded."""
+def _recall_table(artifacts: Artifacts, setup: Setup, table: pl.DataFrame) -> Table:
+    """A row for each refinement and kind of vector, a column for each of ``SHOWN``."""
+    keys = ["targets", "candidates", "metric", "cutoff"]
+    rows = []
+    for point in table.unique("refinement", keep="first", maintain_order=True).to_dicts():
+        for vectors, kind in KINDS.items():
+            group = table.filter(refinement=point["refinement"], vectors=vectors)
+            if not len(group):
+                continue
+            values = {tuple(key): value for *key, value in group.select(*keys, "value").iter_rows()}
+            scores = [values.get((*kinds, metric, cutoff)) for kinds, metric, cutoff in SHOWN]
+            n_targets = group.filter(targets="new")["n_targets"][0]
+            cells = (cell(score, formatting.score) for score in scores)
+            rows.append([point_name(point), kind, n_targets, *cells])
+    heads = ["refinement", "vectors of new items", "new targets"]
+    heads += [f"{TARGETS[kind]}: {formatting.metric(*pair)}" for kind, *pair in SHOWN]
     new = table.filter(targets="new")
     n_new, n_all = (
         " or ".join(map(formatting.number, counts.unique().sort()))
-        for counts in (new.filter(candidates=c)["n_candidates"] for c in ("new", "all"))
+        for counts in (new.filter(candidates=name)["n_candidates"] for name in ("new", "all"))
     )
-    seed = artifacts.config["seeds"][0]
     caption = (
-        f"New items as test targets, {setup.title}, seed {seed}: {n_new} of {n_all} items held "
-        f"out. Guessing finds a target among the first K of the {n_new} new items with probability "
-        f"K / {n_new}, at most 1."
+        f"New items as test targets, {setup.title}, seed {artifacts.config['seeds'][0]}: {n_new} "
+        f"of {n_all} items held out. Guessing finds a target among the first K of the {n_new} new "
+        f"items with probability K / {n_new}, at most 1. Other metrics are in the file."
     )
-    keys = ("refinement", "vectors", "targets", "candidates", "metric", "cutoff")
-    values = {tuple(key): value for *key, value in table.select(*keys, "value").iter_rows()}
-    n_targets = dict(new.select("refinement", "n_targets").iter_rows())
-    metrics = list(product(METRICS, CUTOFFS))
-    points = table.unique("refinement", keep="first", maintain_order=True).to_dicts()
-    kinds = set(table.select("refinement", "vectors").iter_rows())
-    rows, all_rows = [], []
-    for point, vectors in product(points, KINDS):
-        name = point["refinement"]
-        if (name, vectors) not in kinds:
-            continue
-        scores = [values.get((name, vectors, *kind, *pair)) for kind, *pair in SHOWN]
-        cells = (value_cell(score, formatting.score) for score in scores)
-        head = (name_cell(point), TableCell(KINDS[vectors]))
-        rows.append((*head, value_cell(n_targets.get(name)), *cells))
-        for kind, label in TARGETS.items():
-            scores = [values.get((name, vectors, *kind, *pair)) for pair in metrics]
-            if scores[0] is not None:  # there is a test target of this kind
-                cells = (value_cell(score, formatting.score) for score in scores)
-                all_rows.append((*head, TableCell(label), *cells))
-    heads = [f"{TARGETS[kind]}: {formatting.metric(*pair)}" for kind, *pair in SHOWN]
-    all_heads = [formatting.metric(*pair) for pair in metrics]
-    names = ("refinement", "vectors of new items")
     path = "/".join([setup.dataset, setup.encoder, *(f"<{part}>" for part in RUN[2:])])
     source = f"{artifacts.folder}/recommend/{path}/cold_items.parquet"
-    all_caption = f"All metrics of new and of known targets, {setup.title}."
-    return [
-        Table(caption, (*names, "new targets", *heads), tuple(rows), source),
-        Table(
-            all_caption, (*names, "targets", *all_heads), tuple(all_rows), source, is_folded=True
-        ),
-    ]
+    return Table(caption, heads, rows, source)

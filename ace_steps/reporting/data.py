@@ -1,24 +1,14 @@
-"""The chapter on the data: filters, histories, popularity, texts, all that was counted."""
+"""The chapter on the data: filters, histories, popularity, all that was counted."""
 
 import re
-from dataclasses import replace
 
 import polars as pl
 from matplotlib.axes import Axes
 
-from ace_steps.io.provenance import Provenance
-from ace_steps.reporting import formatting
+from ace_steps.reporting import formatting, plots
 from ace_steps.reporting.artifacts import Artifacts
-from ace_steps.reporting.page import (
-    Block,
-    Figure,
-    Section,
-    Table,
-    TableCell,
-    Text,
-    value_cell,
-)
-from ace_steps.reporting.plots import PLAIN, SINGLES, Panel, Style, plot
+from ace_steps.reporting.page import Figure, Section, Table, Text, cell
+from ace_steps.reporting.plots import PLAIN, SINGLES, Style
 
 COUNTED = ("users", "items", "events")
 STAGES = (  # in the order of the work; "" are the final counts
@@ -37,41 +27,26 @@ CURVE = Style("most popular items first", BLUE, "-", "o")
 EQUAL = Style("if all items were equally popular", SINGLES[0], "--", "")
 N_WRITTEN = 8  # more bars leave no room for their numbers
 N_TICKS = 10
-TEXT_HEADS = (
-    *("distinct texts", "tokens", "tokens of a text, mean", "longest", "most allowed"),
-    *("truncated", "share truncated"),
-)
 Counts = dict[str, float]  # a data_report: value by statistic
 
 
 def data_section(artifacts: Artifacts) -> Section:
-    """What the logs held before and after each filter, the texts, and what else was counted."""
-    data, folder = artifacts.data, f"{artifacts.folder}/preprocess"
-    texts = text_tables(artifacts.encoders, artifacts.folder)
-    if not len(data):
-        warning = Text("No data report was found.", is_warning=True)
-        return Section("Data", "data", (warning, *texts))
+    """What the logs held before and after each filter, and what else was counted."""
+    section = Section("Data", "data")
+    if not len(artifacts.data):
+        section.blocks.append(Text("No data report was found.", is_warning=True))
+        return section
     counts: dict[str, Counts] = {}
-    for dataset, statistic, value in data.select("dataset", "statistic", "value").iter_rows():
-        counts.setdefault(dataset, {})[statistic] = value
-    source = f"{folder}/<dataset>/data_report.parquet"
-    shown = {
-        noun + stage for each in counts.values() for stage in _stages(each) for noun in COUNTED
-    }
-    others = [s for s in data["statistic"].unique(maintain_order=True) if s not in shown]
-    key = [statistic for statistic in KEY_STATISTICS if statistic in others]
-    rest = [statistic for statistic in others if statistic not in key]
-    blocks: list[Block] = [
+    for dataset, name, value in artifacts.data.select("dataset", "statistic", "value").iter_rows():
+        counts.setdefault(dataset, {})[name] = value
+    source = f"{artifacts.folder}/preprocess/<dataset>/data_report.parquet"
+    section.blocks = [
         *_warnings(counts),
         _filter_table(counts, source),
-        *(_dataset_figure(name, each, folder) for name, each in counts.items()),
-        _statistics_table("Key figures of the data.", key, counts, source),
-        *texts,
+        *(_dataset_figure(name, each, artifacts.folder) for name, each in counts.items()),
+        *_statistics_tables(counts, source),
     ]
-    if rest:
-        table = _statistics_table("Everything else that was counted.", rest, counts, source)
-        blocks.append(replace(table, is_folded=True))
-    return Section("Data", "data", tuple(blocks))
+    return section
 
 
 def _stages(counts: Counts) -> list[str]:
@@ -92,52 +67,57 @@ def _warnings(counts: dict[str, Counts]) -> list[Text]:
 
 
 def _filter_table(counts: dict[str, Counts], source: str) -> Table:
-    rows = tuple(
-        (
-            TableCell(name),
-            TableCell(formatting.phrase(stage) or "Final"),
-            *(value_cell(each[noun + stage]) for noun in COUNTED),
-        )
+    rows = [
+        [name, formatting.phrase(stage) or "Final", *(each[noun + stage] for noun in COUNTED)]
         for name, each in counts.items()
         for stage in _stages(each)
-    )
+    ]
     caption = "Users, items and events, as they are in the source and after each filter."
-    return Table(caption, ("dataset", "stage", *COUNTED), rows, source)
+    return Table(caption, ["dataset", "stage", *COUNTED], rows, source)
 
 
-def _statistics_table(
-    caption: str, statistics: list[str], counts: dict[str, Counts], source: str
-) -> Table:
-    """A row for each statistic, a column for each dataset; shares in percent."""
-    rows = []
-    for name in statistics:
+def _statistics_tables(counts: dict[str, Counts], source: str) -> list[Table]:
+    """Key figures, and folded the rest that no filter counted; a column for each dataset."""
+    key, rest = [], []
+    filtered = {n + stage for each in counts.values() for stage in _stages(each) for n in COUNTED}
+    names = dict.fromkeys([*KEY_STATISTICS, *(name for each in counts.values() for name in each)])
+    for name in names:
+        if name in filtered or not any(name in each for each in counts.values()):
+            continue
         is_share = name == "density" or "share" in name.split("_")
         write = formatting.share if is_share else formatting.number
         label = re.sub(r"\b0+(?=\d)", "", formatting.phrase(name))  # without sorting zeros
         label = label.replace("Text chars", "Characters of a text,")
         label = label.replace("History length", "Events of a history,")
-        cells = (value_cell(each.get(name), write) for each in counts.values())
-        rows.append((TableCell(label), *cells))
-    return Table(caption, ("statistic", *counts), tuple(rows), source)
+        row = [label, *(cell(each.get(name), write) for each in counts.values())]
+        (key if name in KEY_STATISTICS else rest).append(row)
+    heads = ["statistic", *counts]
+    return [
+        Table("Key figures of the data.", heads, key, source),
+        Table("Everything else that was counted.", heads, rest, source, is_folded=True),
+    ]
 
 
 def _dataset_figure(dataset: str, counts: Counts, folder: str) -> Figure | Text:
     """History lengths and the popularity curve of one dataset; a line where neither was counted."""
     bins, points = history_bins(counts), popularity_points(counts)
-    panels = [history_panel(bins)] if bins else []
-    panels += [popularity_panel(points)] if points else []
-    if not panels:
+    if not bins and not points:
         text = f"{dataset}: neither history lengths nor popularity were counted."
         return Text(text, is_warning=True)
-    drawn = [name for name in counts if HISTORIES.fullmatch(name) or POPULARITY.fullmatch(name)]
-    return plot(
+    with plots.panels(bool(bins) + bool(points)) as axes:
+        if bins:
+            draw_histories(axes[0], bins)
+        if points:
+            draw_popularity(axes[-1], points)
+    drawn = {n: v for n, v in counts.items() if HISTORIES.fullmatch(n) or POPULARITY.fullmatch(n)}
+    return plots.finished(
+        axes,
         f"data/{dataset}.svg",
         f"The data of {dataset} after all filters: users by the length of their history, and how "
         "many of the training events fall on the most popular items.",
-        panels,
         legend=[CURVE, EQUAL] if points else [],
-        csv=pl.DataFrame({"statistic": drawn, "value": map(counts.get, drawn)}).write_csv(),
-        source=f"{folder}/{dataset}/data_report.parquet",
+        data=pl.DataFrame({"statistic": drawn.keys(), "value": drawn.values()}),
+        source=f"{folder}/preprocess/{dataset}/data_report.parquet",
     )
 
 
@@ -153,67 +133,32 @@ def popularity_points(counts: Counts) -> list[tuple[int, float]]:
     return sorted((int(m[1]), value) for m, value in matches if m)
 
 
-def history_panel(bins: list[tuple[int, int, int]]) -> Panel:
+def draw_histories(axes: Axes, bins: list[tuple[int, int, int]]) -> None:
     """Users by the length of their history, a bar from each bin's first length to the next's."""
+    for low, high, n_users in bins:
+        width = 0.97 * (high + 1 - low)  # a gap shows between bars
+        axes.bar(low, n_users, width, align="edge", color=BLUE)
+        if len(bins) <= N_WRITTEN:
+            middle = ((low * (high + 1)) ** 0.5, n_users)  # on a logarithmic axis
+            style = {"textcoords": "offset points", "ha": "center", "fontsize": 8}
+            axes.annotate(formatting.number(n_users), middle, (0, 3), **style)
     edges = sorted({edge for low, high, _ in bins for edge in (low, high + 1)})
-
-    def draw(axes: Axes) -> None:
-        for low, high, n_users in bins:
-            width = 0.97 * (high + 1 - low)  # a gap shows between bars
-            axes.bar(low, n_users, width, align="edge", color=BLUE)
-            if len(bins) <= N_WRITTEN:
-                middle = ((low * (high + 1)) ** 0.5, n_users)  # on a logarithmic axis
-                style = {"textcoords": "offset points", "ha": "center", "fontsize": 8}
-                axes.annotate(formatting.number(n_users), middle, (0, 3), **style)
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(edges[:: 1 + len(edges) // (N_TICKS + 1)])
-        axes.set_xticks([], minor=True)
-        axes.xaxis.set_major_formatter(PLAIN)
-        axes.grid(visible=False, axis="x")
-        axes.margins(y=0.1)
-        axes.set(xlabel="history length, events; each bin twice as wide", ylabel="users")
-
-    spoken = ", ".join(f"{low} to {high}: {formatting.number(n)}" for low, high, n in bins)
-    return Panel("History lengths", f"Bar chart. Users by events in their history: {spoken}.", draw)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(edges[:: 1 + len(edges) // (N_TICKS + 1)])
+    axes.set_xticks([], minor=True)
+    axes.xaxis.set_major_formatter(PLAIN)
+    axes.grid(visible=False, axis="x")
+    axes.margins(y=0.1)
+    axes.set(title="History lengths", ylabel="users")
+    axes.set(xlabel="history length, events; each bin twice as wide")
 
 
-def popularity_panel(points: list[tuple[int, float]]) -> Panel:
+def draw_popularity(axes: Axes, points: list[tuple[int, float]]) -> None:
     """Share of the training events on the most popular items, beside that of equal items."""
     x = [0, *(percent for percent, _ in points), 100]
     y = [0.0, *(100 * share for _, share in points), 100.0]
-
-    def draw(axes: Axes) -> None:
-        axes.plot([0, 100], [0, 100], color=EQUAL.color, linestyle=EQUAL.line, linewidth=1.2)
-        style = {"marker": CURVE.marker, "markersize": 4.5, "markevery": slice(1, -1)}
-        axes.plot(x, y, color=CURVE.color, linewidth=1.5, **style)
-        axes.set(xlim=(0, 100), ylim=(0, 102))
-        axes.set(xlabel="% of the items, most popular first", ylabel="% of the training events")
-
-    spoken = ", ".join(f"{formatting.share(s)} on the top {percent} %" for percent, s in points)
-    alt = f"Line chart above the diagonal of equal items. Training events: {spoken} of the items."
-    return Panel("Popularity of the items", alt, draw)
-
-
-def text_tables(encoders: dict[tuple[str, str], Provenance], folder: str) -> list[Table]:
-    """How many texts each encoder encoded, how long, how many truncated; [] where none did."""
-    rows = tuple(
-        (*map(TableCell, pair), *_text_cells(provenance.facts))
-        for pair, provenance in encoders.items()
-        if provenance.facts.get("n_texts")
-    )
-    caption = (
-        "The texts as each encoder read them: tokens by its own tokenizer, or as estimated for an "
-        "API without one, with prompt and special tokens, after the cut at max_tokens."
-    )
-    source = f"{folder}/embed/<dataset>/<encoder>/item_vectors.parquet, provenance"
-    return [Table(caption, ("dataset", "encoder", *TEXT_HEADS), rows, source)] if rows else []
-
-
-def _text_cells(facts: dict) -> list[TableCell]:
-    """What ``TEXT_HEADS`` name; a dash for what the file does not tell."""
-    n_texts, n_tokens, n_truncated = (facts.get(f"n_{n}") for n in ("texts", "tokens", "truncated"))
-    mean = None if n_tokens is None else n_tokens / n_texts
-    share = None if n_truncated is None else n_truncated / n_texts
-    lengths = (mean, facts.get("n_tokens_longest"), facts.get("max_tokens"))
-    counts = (n_texts, n_tokens, *lengths, n_truncated)
-    return [*map(value_cell, counts), value_cell(share, formatting.share)]
+    axes.plot([0, 100], [0, 100], color=EQUAL.color, linestyle=EQUAL.line, linewidth=1.2)
+    style = {"marker": CURVE.marker, "markersize": 4.5, "markevery": slice(1, -1)}
+    axes.plot(x, y, color=CURVE.color, linewidth=1.5, **style)
+    axes.set(title="Popularity of the items", xlim=(0, 100), ylim=(0, 102))
+    axes.set(xlabel="% of the items, most popular first", ylabel="% of the training events")

@@ -1,4 +1,7 @@
-"""How names, settings and numbers are written for people, the same in every table and figure."""
+"""How names, settings and numbers are written for people, the same in every table and figure.
+
+What is missing is a dash, which ``page.cell`` writes.
+"""
 
 import json
 import math
@@ -38,7 +41,9 @@ def grid_point(name: str, grid_values: str) -> str:
 
 
 def scalar(value: object) -> str:
-    """A setting's value: booleans and null as in YAML, floats in short."""
+    """A setting's value: booleans and null as in YAML, floats in short, a list in brackets."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(scalar, value))}]"
     if isinstance(value, float):
         return f"{value:g}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -49,9 +54,9 @@ def metric(name: str, cutoff: int) -> str:
     return f"{METRIC_NAMES[name]}@{cutoff}"
 
 
-def score(value: float | None) -> str:
+def score(value: float) -> str:
     """A metric in [0, 1], four decimals."""
-    return MISSING if value is None else f"{value:.4f}"
+    return f"{value:.4f}"
 
 
 def change(value: float | None) -> str:
@@ -61,10 +66,8 @@ def change(value: float | None) -> str:
     return f"{100 * value:+.1f} %".replace("-", MINUS)
 
 
-def p_value(value: float | None) -> str:
+def p_value(value: float) -> str:
     """A p-value to two digits; below 0.0001 only that it is."""
-    if value is None or math.isnan(value):
-        return MISSING
     return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
 
 
@@ -73,12 +76,8 @@ def signed(value: float) -> str:
     return f"{value:+.4f}".replace("-", MINUS)
 
 
-def number(value: float | None) -> str:
-    """Any number: integers in full with thin spaces between thousands, others to four digits,
-    tiny ones to two.
-    """
-    if value is None or math.isnan(value):
-        return MISSING
+def number(value: float) -> str:
+    """An integer in full with thin spaces between thousands, another number to four digits."""
     if math.isinf(value):
         return f"{value:g}"
     if 0 < abs(value) < 1e-4:
@@ -87,9 +86,9 @@ def number(value: float | None) -> str:
     return text.replace(",", "\N{NARROW NO-BREAK SPACE}").replace("-", MINUS)
 
 
-def share(value: float | None) -> str:
+def share(value: float) -> str:
     """A share in [0, 1] in percent."""
-    return MISSING if value is None else f"{100 * value:.3g} %"
+    return f"{100 * value:.3g} %"
 
 
 def plural(count: int, noun: str) -> str:
@@ -97,10 +96,8 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def seconds(value: float | None) -> str:
+def seconds(value: float) -> str:
     """A duration: ``8.2 s``, ``3 min 05 s``, ``2 h 07 min``."""
-    if value is None:
-        return MISSING
     if round(value, 1) < 60:
         return f"{value:.1f} s"
     minutes, rest = divmod(round(value), 60)

@@ -7,8 +7,8 @@ import base64
 import math
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import quote
@@ -28,13 +28,13 @@ SPECIAL = re.compile(r"([\\`*_|<>\[\]#])")  # characters that mean something in 
 
 
 @dataclass(frozen=True)
-class TableCell:
+class Cell:
     """One entry of a table.
 
     Attributes:
         text: What is read.
-        value: What the column is sorted by, None for the text itself; what is missing, NaN or a
-            dash without a value, is last in both directions.
+        value: What the column is sorted by, None for the text itself; a missing value is last in
+            both directions.
         mark: ``best``, ``second``, ``chosen`` or nothing.
         note: A remark in smaller type, e.g. the change against a baseline.
         share: Length of a bar behind the text, in [0, 1]; None draws none.
@@ -47,35 +47,53 @@ class TableCell:
     share: float | None = None
 
 
-def value_cell(
-    value: float | None, write: Callable[[float | None], str] = formatting.number
-) -> TableCell:
-    """The cell of a number, written by one of ``formatting``'s functions."""
-    return TableCell(write(value), value)
+def cell(
+    value: Cell | str | float | None,
+    write: Callable[[float], str] = formatting.number,
+    **details: str | float,
+) -> Cell:
+    """The cell of a text, or of a number that ``write`` formats; a dash for None and NaN.
+
+    ``details`` are further attributes of ``Cell``.
+    """
+    if isinstance(value, Cell):
+        return value
+    if isinstance(value, str):
+        return Cell(value, **details)
+    if value is None or math.isnan(value):
+        return Cell(formatting.MISSING, **details)
+    return Cell(write(value), value, **details)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Table:
-    """A table with what it shows, where its numbers come from, and whether it starts folded."""
+    """A table with what it shows, where its numbers come from, and whether it starts folded.
+
+    Rows may hold texts and numbers, which become cells.
+    """
 
     kind: ClassVar[str] = "table"
     caption: str
-    heads: tuple[str, ...]
-    rows: tuple[tuple[TableCell, ...], ...]
+    heads: Iterable[str]
+    rows: Iterable[Iterable[Cell | str | float | None]]
     source: str
     is_folded: bool = False
     number: int = 0
+
+    def __post_init__(self) -> None:
+        self.heads = list(self.heads)
+        self.rows = [[cell(value) for value in row] for row in self.rows]
 
     @property
     def is_numeric(self) -> list[bool]:
         """Which columns hold numbers; they stand right."""
         return [
-            any(isinstance(cell.value, int | float) for cell in column)
-            for column in zip(*self.rows, strict=True)
-        ] or [False] * len(self.heads)
+            any(isinstance(row[i].value, int | float) for row in self.rows)
+            for i in range(len(self.heads))
+        ]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Figure:
     """A figure with its numbers.
 
@@ -83,7 +101,7 @@ class Figure:
         file: Path of its SVG in a folder of figures.
         svg: The image as matplotlib saves it.
         size: Width and height in CSS pixels.
-        alt: The same in words.
+        alt: What is drawn, in words.
         csv: The numbers that are drawn.
     """
 
@@ -103,7 +121,7 @@ class Figure:
         return self.file.removesuffix(".svg").replace("/", "-")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Text:
     """A paragraph; ``is_warning`` sets it apart."""
 
@@ -112,7 +130,7 @@ class Text:
     is_warning: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass
 class Code:
     """A block of monospaced text, folded under its caption."""
 
@@ -124,48 +142,34 @@ class Code:
 Block = Table | Figure | Text | Code
 
 
-@dataclass(frozen=True)
+@dataclass
 class Section:
     """A heading, its blocks and the sections under it; ``anchor`` is unique in the page."""
 
     title: str
     anchor: str
-    blocks: tuple[Block, ...] = ()
-    parts: tuple["Section", ...] = ()
+    blocks: list[Block] = field(default_factory=list)
+    parts: list["Section"] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Page:
-    """A whole report."""
+    """A whole report; its tables and its figures are numbered from 1 in reading order."""
 
     title: str
     subtitle: str
-    sections: tuple[Section, ...]
+    sections: list[Section]
 
+    def __post_init__(self) -> None:
+        for kind in (Table, Figure):
+            for number, block in enumerate(self.blocks(kind), start=1):
+                block.number = number
 
-def numbered(page: Page) -> Page:
-    """The page with its tables and its figures numbered from 1 in reading order."""
-    counts = {"table": 0, "figure": 0}
-
-    def number_block(block: Block) -> Block:
-        if block.kind not in counts:
-            return block
-        counts[block.kind] += 1
-        return replace(block, number=counts[block.kind])
-
-    def number_section(section: Section) -> Section:
-        blocks = tuple(map(number_block, section.blocks))
-        return replace(section, blocks=blocks, parts=tuple(map(number_section, section.parts)))
-
-    return replace(page, sections=tuple(map(number_section, page.sections)))
-
-
-def figures_of(page: Page | Section) -> Iterator[Figure]:
-    """Every figure of a page in reading order."""
-    if isinstance(page, Section):
-        yield from (block for block in page.blocks if block.kind == "figure")
-    for section in page.sections if isinstance(page, Page) else page.parts:
-        yield from figures_of(section)
+    def blocks(self, kind: type[Block]) -> Iterator[Block]:
+        """All blocks of one kind in reading order."""
+        for section in self.sections:
+            for each in (section, *section.parts):
+                yield from (block for block in each.blocks if isinstance(block, kind))
 
 
 def html(page: Page, figures: str) -> str:
@@ -189,15 +193,15 @@ def write_figures(page: Page, folder: Path) -> None:
     A kind's folder is written whole beside the old one and then takes its place, so that no figure
     of an earlier configuration stays.
     """
-    figures = list(figures_of(page))
     for kind in FIGURE_KINDS:
         part = folder / f".{kind}.part"
         shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
         part.mkdir(parents=True)
-        for figure in (figure for figure in figures if figure.file.startswith(f"{kind}/")):
-            path = part / figure.file.removeprefix(f"{kind}/")
-            write_text(path, figure.svg)
-            write_text(path.with_suffix(".csv"), figure.csv)
+        for figure in page.blocks(Figure):
+            if figure.file.startswith(f"{kind}/"):
+                path = part / figure.file.removeprefix(f"{kind}/")
+                write_text(path, figure.svg)
+                write_text(path.with_suffix(".csv"), figure.csv)
         shutil.rmtree(folder / kind, ignore_errors=True)
         part.rename(folder / kind)
 
@@ -220,6 +224,4 @@ def _render(template: str, page: Page, figures: str) -> str:
 
 def _sort_key(value: float | str) -> str:
     """A cell's value as the page's script reads it; six digits tell any two apart that differ."""
-    if not isinstance(value, float):
-        return str(value)
-    return "" if math.isnan(value) else f"{value:.6g}".replace("inf", "Infinity")
+    return f"{value:.6g}".replace("inf", "Infinity") if isinstance(value, float) else str(value)

@@ -1,18 +1,21 @@
 """Results and comparisons as Markdown and as LaTeX for a paper: methods down, datasets across.
 
-The LaTeX is written here rather than by pandas' Styler, which can neither shrink a table to the
-line nor put a heading between rows. Each file says at its top which packages it needs.
+The files are laid out by the templates ``results.*`` and ``comparisons.*``: pandas' Styler can
+neither shrink a table to the line nor put a heading between rows. Each LaTeX file says at its top
+which packages it needs.
 """
 
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 
 import polars as pl
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ace_steps.config.grid import Plan
 from ace_steps.evaluation.results import chosen_runs, seed_means
 from ace_steps.reporting import formatting
-from ace_steps.reporting.scores import SETUP
+from ace_steps.reporting.scores import SETUP, best_and_second
 
 Column = tuple[str, str, int]  # dataset, metric, cutoff
 ABOVE_RANDOM, ABOVE_BASELINE, BELOW = "*", "†", "↓"
@@ -22,7 +25,7 @@ BETTER = {
     "both": ABOVE_RANDOM + ABOVE_BASELINE,
 }
 SHORT_METRICS = {"recall": "R", "ndcg": "N", "mrr": "MRR"}
-LEGEND = (
+RESULTS = (
     "Test targets, mean over seeds ± sample standard deviation; best of a backbone bold, second "
     f"underlined. {ABOVE_RANDOM} better than random init, {ABOVE_BASELINE} better than the best "
     f"baseline by validation, {BELOW} worse, at a corrected p below {{alpha}}."
@@ -33,22 +36,21 @@ COMPARED = (
 )
 PAIR = ("refinement_a", "refinement_b")
 COMPARISON_HEADS = ("slice", "metric", "users", "a", "b", "a - b", "change", "interval", "p")
-LATEX_SIGNS = {ABOVE_RANDOM: "*", ABOVE_BASELINE: r"\dagger", BELOW: r"\downarrow"}
-ESCAPES = str.maketrans(
+TEX = str.maketrans(
     {
         **{letter: f"\\{letter}" for letter in "&%$#_{}"},
+        **{letter: f"${letter}$" for letter in "<>*"},
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
         "\\": r"\textbackslash{}",
         "±": r"$\pm$",
         "·": r"$\cdot$",
+        ABOVE_BASELINE: r"$\dagger$",
+        BELOW: r"$\downarrow$",
         formatting.MINUS: "$-$",
         formatting.MISSING: "--",
-        **{letter: f"${letter}$" for letter in "<>"},
-        **{sign: f"${text}$" for sign, text in LATEX_SIGNS.items()},
     }
 )
-FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,14 @@ class Score:
     """One entry of a table of results.
 
     Attributes:
-        mean: The test metric, mean over seeds.
-        deviation: Sample standard deviation over seeds; None for one seed.
+        text: The test metric, mean over seeds.
+        spread: Sample standard deviation over seeds with ±; empty for one seed.
         mark: best, second or empty.
         signs: Significant differences: better than random init, than the best baseline, worse.
     """
 
-    mean: float
-    deviation: float | None = None
+    text: str
+    spread: str = ""
     mark: str = ""
     signs: str = ""
 
@@ -74,12 +76,14 @@ class ResultTable:
 
     Attributes:
         encoder: Its name.
+        datasets: Theirs, in the order of the columns.
         columns: What is shown of each method.
         blocks: Rows by heading: a label and a score (or None) for each column.
         sources: Of the published figures, numbered from 1.
     """
 
     encoder: str
+    datasets: list[str]
     columns: list[Column]
     blocks: dict[str, list[tuple[str, list[Score | None]]]]
     sources: list[str]
@@ -104,11 +108,11 @@ def result_tables(
     means = seed_means(metrics, chosen_runs(runs, Plan(config))).filter(split="test")
     alpha = config["statistics"]["alpha"]
     significant = comparisons.filter(pl.col("p_holm") < alpha, slice="all")
+    pairs = [name.split("@") for name in config["statistics"]["metrics"]]
     tables = []
     for (encoder,), of_encoder in means.group_by("encoder", maintain_order=True):
-        datasets = of_encoder["dataset"].unique(maintain_order=True)
-        names = [name.split("@") for name in config["statistics"]["metrics"]]
-        columns = [(d, metric, int(cutoff)) for d, (metric, cutoff) in product(datasets, names)]
+        datasets = of_encoder["dataset"].unique(maintain_order=True).to_list()
+        columns = [(d, metric, int(cutoff)) for d, (metric, cutoff) in product(datasets, pairs)]
         blocks = {
             name: _rows(columns, rows, significant.filter(encoder=encoder, backbone_entry=name))
             for (name,), rows in of_encoder.group_by("backbone_entry", maintain_order=True)
@@ -116,34 +120,33 @@ def result_tables(
         others, sources = _published(published, columns)
         if others:
             blocks["published, not run here"] = others
-        tables.append(ResultTable(encoder, columns, blocks, sources))
+        tables.append(ResultTable(encoder, datasets, columns, blocks, sources))
     return tables
 
 
 def _rows(
     columns: list[Column], means: pl.DataFrame, significant: pl.DataFrame
 ) -> list[tuple[str, list[Score | None]]]:
-    """One backbone's rows; best and second by what is printed, so that equal print is equal."""
-    keys = ("dataset", "metric", "cutoff", "refinement_entry")
-    values = {tuple(row[:4]): row[4:] for row in means.select(*keys, "mean", "deviation").rows()}
-    signs: dict[tuple, set[str]] = {}
-    keys = (*keys[:3], "refinement_a")
-    for *key, role, difference in significant.select(*keys, "role", "difference").iter_rows():
-        sign = BETTER[role] if difference > 0 else BELOW
-        signs.setdefault(tuple(key), set()).update(sign)
+    """One backbone's rows."""
     entries = means["refinement_entry"].unique(maintain_order=True).to_list()
     rows = {entry: [] for entry in entries}
-    for column in columns:
-        printed = {f"{values[*column, e][0]:.4f}" for e in entries if (*column, e) in values}
-        ordered = sorted(printed, reverse=True)
-        marks = dict(zip(ordered, ("best", "second"), strict=False)) if len(ordered) > 1 else {}
+    for dataset, metric, cutoff in columns:
+        column = {"dataset": dataset, "metric": metric, "cutoff": cutoff}
+        signs: dict[str, set[str]] = {}
+        for row in significant.filter(**column).to_dicts():
+            sign = BETTER[row["role"]] if row["difference"] > 0 else BELOW
+            signs.setdefault(row["refinement_a"], set()).update(sign)
+        measured = means.filter(**column)
+        marks = best_and_second(measured["mean"])
+        scores = {}
+        for row in measured.to_dicts():
+            entry, text = row["refinement_entry"], formatting.score(row["mean"])
+            spread = "" if row["deviation"] is None else f"± {row['deviation']:.4f}"
+            scores[entry] = Score(
+                text, spread, marks.get(text, ""), "".join(sorted(signs.get(entry, "")))
+            )
         for entry in entries:
-            key = (*column, entry)
-            if key not in values:
-                rows[entry].append(None)
-                continue
-            mark = marks.get(f"{values[key][0]:.4f}", "")
-            rows[entry].append(Score(*values[key], mark, "".join(sorted(signs.get(key, "")))))
+            rows[entry].append(scores.get(entry))
     return [(formatting.entry(entry), scores) for entry, scores in rows.items()]
 
 
@@ -159,68 +162,39 @@ def _published(
         if each["source"] not in sources:
             sources.append(each["source"])
         label = f"{each['method']} [{sources.index(each['source']) + 1}]"
-        rows.append((label, [None if value is None else Score(value) for value in values]))
+        scores = [None if value is None else Score(formatting.score(value)) for value in values]
+        rows.append((label, scores))
     return rows, sources
 
 
-def results_markdown(tables: list[ResultTable], alpha: float) -> str:
-    """All tables, one below the other."""
-    parts = ["# Results\n", LEGEND.format(alpha=alpha) + "\n"]
-    for table in tables:
-        heads = ["backbone", "method", *(f"{d} {_short(m, k)}" for d, m, k in table.columns)]
-        rows = [
-            [title, label, *map(_markdown_score, scores)]
-            for title, block in table.blocks.items()
-            for label, scores in block
-        ]
-        notes = [f"[{number}] {source}\n" for number, source in enumerate(table.sources, 1)]
-        parts += [f"## Encoder {table.encoder}\n", _pipe_table(heads, rows), *notes]
-    return "\n".join(parts)
+def results_text(tables: list[ResultTable], alpha: float, suffix: str) -> str:
+    """All tables, one below the other; ``suffix`` is md or tex."""
+    return _render(f"results.{suffix}.jinja", tables=tables, legend=RESULTS.format(alpha=alpha))
 
 
-def comparisons_markdown(comparisons: pl.DataFrame) -> str:
-    """Every row of the table ``comparisons``."""
-    names = (*SETUP, *PAIR)
+def comparisons_text(comparisons: pl.DataFrame, suffix: str) -> str:
+    """Every row of the table ``comparisons``; ``suffix`` is md or tex.
+
+    In LaTeX rows stand under their setup and their pair, over pages.
+    """
     rows = []
     for row in comparisons.to_dicts():
-        labels = [*(formatting.entry(row[name]) for name in names), str(row["n_seeds"])]
-        rows.append([*labels, *_compared(row), formatting.p_value(row["p"])])
-    table = _pipe_table([*names, "seeds", *COMPARISON_HEADS, "p uncorrected"], rows)
-    return f"# Comparisons\n\n{COMPARED}\n\n{table}"
-
-
-def results_latex(tables: list[ResultTable], alpha: float) -> str:
-    """Each table as a table environment that shrinks where it is wider than the line."""
-    return "\n".join(
-        ["% needs \\usepackage{booktabs,graphicx}", *(_latex_table(each, alpha) for each in tables)]
+        a, b = (formatting.entry(row[name]) for name in PAIR)
+        seeds = formatting.plural(row["n_seeds"], "seed")
+        title = f"{' · '.join(row[name] for name in SETUP)}: {a} (a) against {b} (b), {seeds}"
+        rows.append(row | {"title": title, "cells": _comparison_cells(row)})
+    return _render(
+        f"comparisons.{suffix}.jinja",
+        rows=rows,
+        names=(*SETUP, *PAIR),
+        heads=COMPARISON_HEADS,
+        legend=COMPARED,
     )
 
 
-def comparisons_latex(comparisons: pl.DataFrame) -> str:
-    """Every row of the table ``comparisons``, under its setup and its pair, over pages."""
-    lines = [
-        "% needs \\usepackage{booktabs,longtable}",
-        r"{\scriptsize\setlength{\tabcolsep}{2pt}",
-        rf"\begin{{longtable}}{{ll{'r' * (len(COMPARISON_HEADS) - 2)}}}",
-        rf"\caption{{{escape(COMPARED)}}}\\",
-        r"\toprule",
-        " & ".join(escape(head.replace("-", formatting.MINUS)) for head in COMPARISON_HEADS)
-        + r" \\",
-        r"\endhead",
-    ]
-    keys = [*SETUP, *PAIR, "n_seeds"]
-    for (*setup, a, b, n_seeds), rows in comparisons.group_by(keys, maintain_order=True):
-        pair = f"{formatting.entry(a)} (a) against {formatting.entry(b)} (b)"
-        title = f"{' · '.join(setup)}: {pair}, {formatting.plural(n_seeds, 'seed')}"
-        span = rf"\multicolumn{{{len(COMPARISON_HEADS)}}}{{l}}"
-        lines += [r"\midrule", rf"{span}{{\emph{{{escape(title)}}}}} \\*"]
-        lines += [" & ".join(map(escape, _compared(row))) + r" \\" for row in rows.to_dicts()]
-    return "\n".join([*lines, r"\bottomrule", r"\end{longtable}}"]) + "\n"
-
-
-def escape(text: str) -> str:
+def tex(text: str) -> str:
     """Text as LaTeX sets it, no character taken for a command."""
-    return text.translate(ESCAPES)
+    return text.translate(TEX)
 
 
 def _short(metric: str, cutoff: int) -> str:
@@ -228,13 +202,14 @@ def _short(metric: str, cutoff: int) -> str:
     return f"{SHORT_METRICS[metric]}@{cutoff}"
 
 
-def _compared(row: dict) -> list[str]:
+def _comparison_cells(row: dict) -> list[str]:
     """A comparison as ``COMPARISON_HEADS`` name it."""
     return [
         row["slice"].replace("_", " "),
         _short(row["metric"], row["cutoff"]),
         str(row["n_users"]),
-        *(f"{row[name]:.4f}" for name in ("mean_a", "mean_b")),
+        formatting.score(row["mean_a"]),
+        formatting.score(row["mean_b"]),
         formatting.signed(row["difference"]),
         formatting.change(row["relative"]) or formatting.MISSING,
         f"[{formatting.signed(row['low'])}, {formatting.signed(row['high'])}]",
@@ -242,55 +217,24 @@ def _compared(row: dict) -> list[str]:
     ]
 
 
-def _markdown_score(score: Score | None) -> str:
-    if score is None:
-        return formatting.MISSING
-    text = {"best": "**{}**", "second": "<u>{}</u>", "": "{}"}[score.mark].format(
-        f"{score.mean:.4f}"
+def _render(template: str, **context: object) -> str:
+    """A template with the delimiters of its format: braces and percents mean much in LaTeX."""
+    delimiters = {
+        **{"block_start_string": "<%", "block_end_string": "%>"},
+        **{"variable_start_string": "<<", "variable_end_string": ">>"},
+    }
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        **delimiters if ".tex." in template else {},
     )
-    spread = "" if score.deviation is None else f" ± {score.deviation:.4f}"
-    return text + score.signs.replace(ABOVE_RANDOM, "\\*") + spread
-
-
-def _latex_score(score: Score | None) -> str:
-    if score is None:
-        return "--"
-    command = {"best": r"\textbf", "second": r"\underline", "": ""}[score.mark]
-    text = f"{command}{{{score.mean:.4f}}}" if command else f"{score.mean:.4f}"
-    signs = "".join(LATEX_SIGNS[sign] for sign in score.signs)
-    spread = "" if score.deviation is None else rf" {{\scriptsize $\pm$ {score.deviation:.4f}}}"
-    return text + f"$^{{{signs}}}$" * bool(signs) + spread
-
-
-def _pipe_table(heads: list[str], rows: list[list[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
-
-
-def _latex_table(table: ResultTable, alpha: float) -> str:
-    datasets = list(dict.fromkeys(dataset for dataset, _, _ in table.columns))
-    span = len(table.columns) // len(datasets)
-    groups = [rf"\multicolumn{{{span}}}{{c}}{{{escape(dataset)}}}" for dataset in datasets]
-    rules = [
-        rf"\cmidrule(lr){{{s}-{s + span - 1}}}" for s in range(2, len(table.columns) + 2, span)
-    ]
-    lines = [
-        r"\begin{table}",
-        r"\centering",
-        rf"\caption{{Encoder {escape(table.encoder)}. {escape(LEGEND.format(alpha=alpha))}}}",
-        FIT,
-        rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
-        r"\toprule",
-        " & ".join(["", *groups]) + r" \\",
-        " ".join(rules),
-        " & ".join(["method", *(_short(m, k) for _, m, k in table.columns)]) + r" \\",
-    ]
-    for title, rows in table.blocks.items():
-        head = rf"\multicolumn{{{1 + len(table.columns)}}}{{l}}{{\emph{{{escape(title)}}}}} \\"
-        lines += [r"\midrule", head]
-        lines += [
-            " & ".join([escape(label), *map(_latex_score, scores)]) + r" \\"
-            for label, scores in rows
-        ]
-    notes = [rf"\par\footnotesize [{i}] {escape(s)}" for i, s in enumerate(table.sources, 1)]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", *notes, r"\end{table}"]) + "\n"
+    environment.filters |= {
+        "tex": tex,
+        "short": _short,
+        "entry": formatting.entry,
+        "p_value": formatting.p_value,
+    }
+    return environment.get_template(template).render(context)

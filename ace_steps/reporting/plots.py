@@ -1,12 +1,15 @@
-"""How figures are drawn: colors, styles of refinements, and panels into one matplotlib figure."""
+"""How figures are drawn: colors, styles of refinements, and axes that become one SVG."""
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 
 import matplotlib
+import polars as pl
+import polars.selectors as cs
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas
@@ -20,10 +23,11 @@ from ace_steps.reporting.page import Figure
 INK, MUTED, GRID, PAGE = "#1d2329", "#66707a", "#e2e5e8", "#fdfdfb"
 SINGLES = ("#7a828a", "#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#0072b2")
 RAMPS = {"viridis": (0.05, 0.85), "plasma": (0.05, 0.8)}  # the parts that stand out on white
-N_KEYS = 5  # points of one grid that a legend names one by one
+N_KEYS = 5  # grid points of one entry that a legend names one by one
 LINES, MARKERS = ("--", ":", "-."), "s^Dv<>"
-PANEL_INCHES = (4.9, 3.1)
+WIDTH, HEIGHT = 4.9, 3.1  # of one pair of axes, inches
 PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
+RING = {"marker": "o", "color": INK, "markersize": 11, "fillstyle": "none"}  # around what is chosen
 STYLE = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "ace",  # the same ids every time
@@ -59,7 +63,7 @@ class Style:
     Attributes:
         label: Its name in words.
         color, line, marker: As matplotlib names them.
-        ramp: The entry whose grid it is a point of; empty for a single setting.
+        ramp: The entry whose grid it is a grid point of; empty for a single setting.
     """
 
     label: str
@@ -69,27 +73,20 @@ class Style:
     ramp: str = ""
 
 
-@dataclass(frozen=True)
-class Panel:
-    """What goes on one pair of axes, with its title and the same in words; height in inches."""
-
-    title: str
-    alt: str
-    draw: Callable[[Axes], None]
-    height: float = PANEL_INCHES[1]
+Looks = dict[str, Style]  # by the grid point of a refinement
 
 
-def styles(refinements: dict[str, Point]) -> dict[str, Style]:
+def styles(refinements: dict[str, Point]) -> Looks:
     """How each grid point is drawn: the two largest grids along a ramp, the others in one color.
 
-    Points of a smaller grid share their entry's color and marker and differ by the line.
+    Grid points of a smaller grid share their entry's color and marker and differ by the line.
     """
     entries = [point.entry for point in refinements.values()]
     sizes = {entry: entries.count(entry) for entry in entries}
     large = sorted((entry for entry in sizes if sizes[entry] > 2), key=lambda e: -sizes[e])
     ramps = dict(zip(large, RAMPS, strict=False))
     others = [entry for entry in sizes if entry not in ramps]
-    result: dict[str, Style] = {}
+    looks: Looks = {}
     for order, (name, point) in enumerate(refinements.items()):
         entry = point.entry
         label = formatting.grid_point(entry, json.dumps(point.values))
@@ -98,48 +95,81 @@ def styles(refinements: dict[str, Point]) -> dict[str, Style]:
             low, high = RAMPS[ramps[entry]]
             shade = low + (high - low) * step / (sizes[entry] - 1)
             color = matplotlib.colors.to_hex(matplotlib.colormaps[ramps[entry]](shade))
-            result[name] = Style(label, color, "-", "o", entry)
+            looks[name] = Style(label, color, "-", "o", entry)
         else:
             at = others.index(entry)
             line, marker = LINES[(at + step) % len(LINES)], MARKERS[at % len(MARKERS)]
-            result[name] = Style(label, SINGLES[at % len(SINGLES)], line, marker)
-    return result
+            looks[name] = Style(label, SINGLES[at % len(SINGLES)], line, marker)
+    return looks
 
 
-def plot(
-    file: str, caption: str, panels: list[Panel], *, legend: list[Style], csv: str, source: str
-) -> Figure:
-    """One matplotlib figure: panels two abreast, the legend below, the same bytes every time.
-
-    The other arguments are those of ``page.Figure``.
-    """
-    keys = [
-        Line2D(
-            [], [], color=s.color, linestyle=s.line, marker=s.marker, markersize=5, label=s.label
-        )
-        for s in shortened(legend)
-    ]
-    n_columns = min(len(panels), 2)
-    n_rows = -(-len(panels) // n_columns)
-    width = PANEL_INCHES[0] * n_columns
-    longest = max((len(key.get_label()) for key in keys), default=0)
-    n_keys = max(1, min(len(keys), int(width / (0.75 + 0.075 * longest))))  # side by side
-    height = n_rows * max(panel.height for panel in panels) + 0.22 * -(-len(keys) // n_keys)
-    alt = " ".join(f"{panel.title}. {panel.alt}" for panel in panels)
+@contextmanager
+def panels(n_panels: int, height: float = HEIGHT) -> Iterator[list[Axes]]:
+    """Axes of one figure to draw on, two abreast, each ``height`` inches high."""
+    n_columns = min(n_panels, 2)
+    n_rows = -(-n_panels // n_columns)
     with matplotlib.rc_context(STYLE):
-        canvas = Canvas(figsize=(width, height), layout="constrained")
+        canvas = Canvas((WIDTH * n_columns, height * n_rows), layout="constrained")
         FigureCanvasSVG(canvas)
-        for place, panel in enumerate(panels, 1):
-            axes = canvas.add_subplot(n_rows, n_columns, place)
-            axes.set_title(panel.title)
-            panel.draw(axes)
-        if keys:
-            canvas.legend(handles=keys, loc="outside lower center", ncols=n_keys)
+        yield [canvas.add_subplot(n_rows, n_columns, i) for i in range(1, n_panels + 1)]
+
+
+def finished(
+    axes: list[Axes],
+    file: str,
+    caption: str,
+    *,
+    legend: list[Style],
+    data: pl.DataFrame,
+    source: str,
+) -> Figure:
+    """The figure that was drawn on ``panels``, the legend below, the same bytes every time.
+
+    Args:
+        axes: What ``panels`` gave.
+        file: Path of its SVG in a folder of figures.
+        caption: What it shows.
+        legend: The styles that are used; a long grid is told by its two ends.
+        data: The numbers that are drawn, for the CSV.
+        source: The files they are from.
+    """
+    canvas = axes[0].figure
+    width, height = canvas.get_size_inches()
+    with matplotlib.rc_context(STYLE):
+        if legend:
+            keys = [_legend_key(style) for style in shortened(legend)]
+            longest = max(len(key.get_label()) for key in keys)
+            n_abreast = max(1, min(len(keys), int(width / (0.75 + 0.075 * longest))))
+            height += 0.22 * -(-len(keys) // n_abreast)
+            canvas.set_size_inches(width, height)
+            canvas.legend(handles=keys, loc="outside lower center", ncols=n_abreast)
+        alt = _in_words(axes, data)
         buffer = io.StringIO()
-        about = {"Date": None, "Title": caption, "Description": alt}
-        canvas.savefig(buffer, format="svg", metadata=about)
+        metadata = {"Date": None, "Title": caption, "Description": alt}
+        canvas.savefig(buffer, format="svg", metadata=metadata)
     size = (round(96 * width), round(96 * height))
+    csv = data.with_columns(cs.float().round_sig_figs(6)).write_csv()
     return Figure(file, caption, buffer.getvalue(), size, alt, csv, source)
+
+
+def _legend_key(style: Style) -> Line2D:
+    look = {"color": style.color, "linestyle": style.line, "marker": style.marker}
+    return Line2D([], [], **look, markersize=5, label=style.label)
+
+
+def _in_words(axes: list[Axes], data: pl.DataFrame) -> str:
+    """The panels with their axes, and the range of every number."""
+    names = [
+        f"{each.get_title(loc='left')}: "
+        + " against ".join(filter(None, (each.get_ylabel(), each.get_xlabel())))
+        for each in axes
+    ]
+    ranges = [
+        f"{formatting.phrase(column.name)} from {column.min():.4g} to {column.max():.4g}"
+        for column in data.select(cs.float())
+        if column.count()
+    ]
+    return f"{'; '.join(names)}. {'; '.join(ranges)}."
 
 
 def shortened(legend: list[Style]) -> list[Style]:
@@ -149,9 +179,7 @@ def shortened(legend: list[Style]) -> list[Style]:
         ramp = list(group)
         if len(ramp) > N_KEYS:
             first, last = ramp[0], ramp[-1]
-            ramp = [
-                replace(first, label=f"from {first.label}"),
-                replace(last, label=f"to {last.label}"),
-            ]
+            first = replace(first, label=f"from {first.label}")
+            ramp = [first, replace(last, label=f"to {last.label}")]
         kept += ramp
     return kept

@@ -4,14 +4,13 @@ from ace_steps.config import grid
 from ace_steps.evaluation.metrics import CUTOFFS
 from ace_steps.reporting.artifacts import Artifacts
 from ace_steps.reporting.cold_items import cold_section
-from ace_steps.reporting.cost import cost_section
 from ace_steps.reporting.data import data_section
-from ace_steps.reporting.differences import difference_section
+from ace_steps.reporting.differences import difference_section, slice_blocks
 from ace_steps.reporting.geometry import geometry_figure, geometry_section
 from ace_steps.reporting.grids import grid_blocks
-from ace_steps.reporting.page import Page, Section, Table, numbered
-from ace_steps.reporting.plots import Style, styles
-from ace_steps.reporting.provenance import missing_section, run_section
+from ace_steps.reporting.page import Page, Section, Table
+from ace_steps.reporting.plots import Looks, styles
+from ace_steps.reporting.provenance import cost_section, missing_section, run_section
 from ace_steps.reporting.scores import (
     HEADLINE,
     METRICS,
@@ -21,7 +20,6 @@ from ace_steps.reporting.scores import (
     selection_metric,
     setups,
 )
-from ace_steps.reporting.slices import slice_blocks
 from ace_steps.reporting.training import training_blocks
 
 
@@ -29,7 +27,7 @@ def build(artifacts: Artifacts) -> Page:
     """The report of a configuration's runs."""
     all_setups = setups(artifacts.runs, artifacts.metrics, artifacts.config)
     looks = styles(grid.expand(artifacts.config["refinements"]))
-    sections = (
+    sections = [
         result_section(artifacts, all_setups),
         difference_section(artifacts, all_setups),
         run_section(artifacts),
@@ -39,31 +37,30 @@ def build(artifacts: Artifacts) -> Page:
         cold_section(artifacts, all_setups),
         cost_section(artifacts),
         missing_section(artifacts.missing, artifacts.folder),
-    )
+    ]
     kinds = ("datasets", "encoders", "backbones")
     subtitle = " · ".join(", ".join(artifacts.config[kind]) for kind in kinds)
     title = "Refined item vectors in sequential recommendation"
-    return numbered(Page(title, subtitle, tuple(filter(None, sections))))
+    return Page(title, subtitle, [section for section in sections if section])
 
 
-def recommendation_section(
-    artifacts: Artifacts, setups: list[Setup], looks: dict[str, Style]
-) -> Section:
+def recommendation_section(artifacts: Artifacts, setups: list[Setup], looks: Looks) -> Section:
     """Grids, geometry, slices, training and all metrics, a part for each setup."""
-    parts = []
+    section = Section("Recommendation", "recommendation")
     for setup in setups:
         present = set(setup.points["refinement"])
         shown = {name: look for name, look in looks.items() if name in present}
-        blocks = (
+        blocks = [
             *grid_blocks(artifacts, setup, shown),
             geometry_figure(artifacts, setup, shown),
             *slice_blocks(artifacts, setup, shown),
             *training_blocks(artifacts, setup, shown),
             _all_metrics(artifacts, setup, "valid", "validation"),
             _all_metrics(artifacts, setup, "test", "test"),
-        )
-        parts.append(Section(setup.title, setup.anchor("scores"), tuple(filter(None, blocks))))
-    return Section("Recommendation", "recommendation", (), tuple(parts))
+        ]
+        blocks = [block for block in blocks if block]
+        section.parts.append(Section(setup.title, setup.anchor("scores"), blocks))
+    return section
 
 
 def _all_metrics(artifacts: Artifacts, setup: Setup, split: str, name: str) -> Table:

@@ -1,14 +1,15 @@
 """Tables of metrics, the best and second marked, and the chapter on the result."""
 
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from ace_steps.evaluation.results import relative, seed_means
 from ace_steps.reporting import formatting
 from ace_steps.reporting.artifacts import Artifacts
-from ace_steps.reporting.page import Block, Section, Table, TableCell, Text
+from ace_steps.reporting.page import Block, Cell, Section, Table, Text, cell
 
 METRICS = ("recall", "ndcg", "mrr")
 HEADLINE = (("recall", 10), ("recall", 20), ("ndcg", 10), ("ndcg", 20))
@@ -23,7 +24,7 @@ class Setup:
     Attributes:
         dataset, encoder, backbone_entry: Names in the configuration.
         points: One row per grid point in the configuration's order, with ``is_chosen``.
-        means: ``seed_means`` of these grid points.
+        means: ``seed_means`` of these.
         first: The same of the first seed alone, which every grid point has run on.
         baseline: Entry of the refinement that knows nothing of the encoder; empty if none is there.
     """
@@ -96,19 +97,22 @@ def setups(runs: pl.DataFrame, metrics: pl.DataFrame, config: dict) -> list[Setu
 
 def result_section(artifacts: Artifacts, setups: list[Setup]) -> Section:
     """What the tests support, then the main table of each setup; of several a part each."""
-    remark = "One seed: how much the scores vary from training to training is not known."
-    remarks = [Text(remark)] if len(artifacts.config["seeds"]) == 1 else []
+    section = Section("Result", "result")
     if len(setups) == 1:
-        return Section("Result", "result", (*_result_blocks(artifacts, setups[0]), *remarks))
-    parts = (
-        Section(setup.title, setup.anchor("result"), tuple(_result_blocks(artifacts, setup)))
-        for setup in setups
-    )
-    verdicts = [preferred_verdict(artifacts, setup) for setup in setups]
-    kinds = {kind: verdicts.count(kind) for kind in dict.fromkeys(verdicts)}
-    counts = "; ".join(f"{kind} in {count}" for kind, count in kinds.items())
-    summary = f"Of {len(setups)} setups, the refinement that validation prefers {counts}."
-    return Section("Result", "result", (Text(summary), *remarks), tuple(parts))
+        section.blocks += _result_blocks(artifacts, setups[0])
+    else:
+        verdicts = [preferred_verdict(artifacts, setup) for setup in setups]
+        counts = "; ".join(f"{kind} in {n}" for kind, n in Counter(verdicts).items())
+        summary = f"Of {len(setups)} setups, the refinement that validation prefers {counts}."
+        section.blocks.append(Text(summary))
+        section.parts = [
+            Section(setup.title, setup.anchor("result"), _result_blocks(artifacts, setup))
+            for setup in setups
+        ]
+    if len(artifacts.config["seeds"]) == 1:
+        remark = "One seed: how much the scores vary from training to training is not known."
+        section.blocks.append(Text(remark))
+    return section
 
 
 def preferred(setup: Setup, config: dict) -> tuple[dict, float]:
@@ -126,62 +130,63 @@ def preferred_verdict(artifacts: Artifacts, setup: Setup) -> str:
     compared = artifacts.comparisons.filter(
         **setup.names, refinement_a=entry, refinement_b=setup.baseline, slice="all"
     )
-    alpha = artifacts.config["statistics"]["alpha"]
-    of_metric = {
-        formatting.metric(row["metric"], row["cutoff"]): verdict(row, alpha)
-        for row in compared.to_dicts()
+    by_metric = {
+        formatting.metric(row["metric"], row["cutoff"]): row["verdict"]
+        for row in with_verdict(compared, artifacts.config).to_dicts()
     }
     baseline = formatting.entry(setup.baseline) or "a baseline"
-    kinds = set(of_metric.values())
+    kinds = set(by_metric.values())
     if not kinds:
         return f"was not tested against {baseline}"
     if kinds == {NOT_SIGNIFICANT}:
         return f"shows {NOT_SIGNIFICANT} from {baseline} on test"
     if len(kinds) == 1:
         return f"is significantly {kinds.pop()} than {baseline} on test"
-    each = ", ".join(f"{metric} {kind}" for metric, kind in of_metric.items())
+    each = ", ".join(f"{metric} {kind}" for metric, kind in by_metric.items())
     return f"differs from {baseline} on test by metric ({each})"
 
 
-def verdict(row: dict, alpha: float) -> str:
-    """Better, worse or no significant difference, for the first of a pair."""
-    if not row["p_holm"] < alpha:
-        return NOT_SIGNIFICANT
-    return "better" if row["difference"] > 0 else "worse"
+def with_verdict(comparisons: pl.DataFrame, config: dict) -> pl.DataFrame:
+    """The comparisons with the column verdict, of a against b: better, worse, or neither."""
+    direction = pl.when(pl.col("difference") > 0).then(pl.lit("better")).otherwise(pl.lit("worse"))
+    is_significant = pl.col("p_holm") < config["statistics"]["alpha"]
+    verdict = pl.when(is_significant).then(direction).otherwise(pl.lit(NOT_SIGNIFICANT))
+    return comparisons.with_columns(verdict=verdict)
 
 
 def _result_blocks(artifacts: Artifacts, setup: Setup) -> list[Block]:
-    chosen_by = selection_metric(artifacts.config)
+    selection = selection_metric(artifacts.config)
     point, score = preferred(setup, artifacts.config)
-    name = formatting.grid_point(point["refinement_entry"], point["refinement_point"])
-    metric = formatting.metric(*chosen_by)
-    row = setup.chosen.filter(refinement=point["refinement"])
     reached = []
     for pair in (("recall", 20), ("ndcg", 20)):
+        row = setup.chosen.filter(refinement=point["refinement"])
         value = setup.scores(row, "test", *pair)["mean"][0]
+        text = f"{formatting.metric(*pair)} {formatting.score(value)}"
         change = formatting.change(relative(value, setup.baseline_score("test", *pair)))
-        has_change = change and point["refinement_entry"] != setup.baseline
-        note = f" ({change} against {formatting.entry(setup.baseline)})" * bool(has_change)
-        reached.append(f"{formatting.metric(*pair)} {formatting.score(value)}{note}")
+        if change and point["refinement_entry"] != setup.baseline:
+            text += f" ({change} against {formatting.entry(setup.baseline)})"
+        reached.append(text)
     text = (
-        f"On {setup.title}, validation prefers {name} ({metric} {formatting.score(score)} on "
-        f"validation), which {preferred_verdict(artifacts, setup)}. On test it reaches "
-        f"{' and '.join(reached)}."
+        f"On {setup.title}, validation prefers {point_name(point)} "
+        f"({formatting.metric(*selection)} {formatting.score(score)} on validation), which "
+        f"{preferred_verdict(artifacts, setup)}. On test it reaches {' and '.join(reached)}."
     )
-    caption = (
-        "The chosen grid points on the targets they were chosen by (valid) and on the test "
-        f"targets, {setup.title}. Best of a column bold, second underlined{notes_caption(setup)}."
+    table = score_table(
+        setup,
+        setup.chosen,
+        [("valid", *selection), *(("test", *pair) for pair in HEADLINE)],
+        caption="The chosen grid points on the targets they were chosen by (valid) and on the "
+        f"test targets, {setup.title}. Best of a column bold, second underlined"
+        f"{notes_caption(setup)}.",
+        source=f"{artifacts.folder}/report/metrics.parquet",
     )
-    columns = [("valid", *chosen_by), *(("test", *pair) for pair in HEADLINE)]
-    source = f"{artifacts.folder}/report/metrics.parquet"
-    table = score_table(setup, setup.chosen, columns, caption=caption, source=source)
     return [Text(text), table]
 
 
 def score_table(
     setup: Setup,
     points: pl.DataFrame,
-    columns: Iterable[tuple[str, str, int]],
+    columns: list[tuple[str, str, int]],
     *,
     caption: str,
     source: str,
@@ -193,51 +198,55 @@ def score_table(
     ``points`` are rows of ``setup.points``; heads name the split where there are both;
     ``marks_chosen`` marks the rows of chosen grid points.
     """
-    columns = list(columns)
     has_splits = len({split for split, *_ in columns}) > 1
-    heads = [
-        f"{split} " * has_splits + formatting.metric(metric, cutoff)
-        for split, metric, cutoff in columns
-    ]
     has_backbones = setup.points["backbone_point"].n_unique() > 1
+    heads = ["refinement", *["backbone"] * has_backbones]
+    for split, *pair in columns:
+        heads.append(f"{split} " * has_splits + formatting.metric(*pair))
     scores = [_score_cells(setup, points, column) for column in columns]
     rows = []
     for point, *cells in zip(points.to_dicts(), *scores, strict=True):
         mark = "chosen" if marks_chosen and point["is_chosen"] else ""
-        name = formatting.grid_point(point["refinement_entry"], point["refinement_point"])
-        backbone = [TableCell(formatting.values(point["backbone_point"]))] * has_backbones
-        rows.append((TableCell(name, name, mark), *backbone, *cells))
-    heads = ("refinement", *["backbone"] * has_backbones, *heads)
-    return Table(caption, heads, tuple(rows), source, is_folded=is_folded)
+        name = point_name(point)
+        names: list[Cell | str] = [Cell(name, name, mark)]
+        if has_backbones:
+            names.append(formatting.values(point["backbone_point"]))
+        rows.append([*names, *cells])
+    return Table(caption, heads, rows, source, is_folded)
 
 
-def name_cell(point: dict) -> TableCell:
-    """The cell that names a refinement's grid point."""
-    return TableCell(formatting.grid_point(point["refinement_entry"], point["refinement_point"]))
+def point_name(point: dict) -> str:
+    """A refinement's grid point as it is shown."""
+    return formatting.grid_point(point["refinement_entry"], point["refinement_point"])
 
 
 def notes_caption(setup: Setup) -> str:
     """The words of a caption that explain what stands in small type beside a score."""
-    has_spread = setup.means["deviation"].is_not_null().any()
-    parts = ["± the sample standard deviation over seeds"] if has_spread else []
-    parts += [f"the change against {formatting.entry(setup.baseline)}"] if setup.baseline else []
+    parts = []
+    if setup.means["deviation"].is_not_null().any():
+        parts.append("± the sample standard deviation over seeds")
+    if setup.baseline:
+        parts.append(f"the change against {formatting.entry(setup.baseline)}")
     return f"; in small type {', '.join(parts)}" if parts else ""
 
 
-def _score_cells(
-    setup: Setup, points: pl.DataFrame, column: tuple[str, str, int]
-) -> list[TableCell]:
-    """One column; best and second by what is printed, so that equal print is equal marking."""
+def best_and_second(scores: Iterable[float | None]) -> dict[str, str]:
+    """Marks by what is printed, so that equal print is equal marking; {} where all is equal."""
+    printed = {formatting.score(score) for score in scores if score is not None}
+    ordered = sorted(printed, reverse=True)
+    return dict(zip(ordered, ("best", "second"), strict=False)) if len(ordered) > 1 else {}
+
+
+def _score_cells(setup: Setup, points: pl.DataFrame, column: tuple[str, str, int]) -> list[Cell]:
     baseline = setup.baseline_score(*column)
     scores = setup.scores(points, *column)
-    printed = sorted({formatting.score(mean) for mean in scores["mean"].drop_nulls()})[::-1]
-    marks = dict(zip(printed, ("best", "second"), strict=False)) if len(printed) > 1 else {}
+    marks = best_and_second(scores["mean"])
     cells = []
     rows = zip(scores["mean"], scores["deviation"], points["refinement_entry"], strict=True)
     for mean, deviation, entry in rows:
         change = None if entry == setup.baseline else relative(mean, baseline)
         spread = "" if deviation is None else f"± {deviation:.4f}"
+        shown = cell(mean, formatting.score)
         note = ", ".join(filter(None, (spread, formatting.change(change))))
-        text = formatting.score(mean)
-        cells.append(TableCell(text, mean, marks.get(text, ""), note))
+        cells.append(replace(shown, mark=marks.get(shown.text, ""), note=note))
     return cells

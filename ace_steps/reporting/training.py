@@ -4,11 +4,11 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from ace_steps.io.tables import RUN
-from ace_steps.reporting import formatting
+from ace_steps.reporting import formatting, plots
 from ace_steps.reporting.artifacts import Artifacts
-from ace_steps.reporting.page import FOLDED_FROM, Block, Table, TableCell, Text, value_cell
-from ace_steps.reporting.plots import Panel, Style, plot
-from ace_steps.reporting.scores import Setup, name_cell
+from ace_steps.reporting.page import FOLDED_FROM, Block, Table, Text, cell
+from ace_steps.reporting.plots import Looks
+from ace_steps.reporting.scores import Setup, point_name
 
 N_CURVES = 12  # more lines in one panel are not told apart
 CURVES = {
@@ -17,7 +17,7 @@ CURVES = {
 }
 
 
-def training_blocks(artifacts: Artifacts, setup: Setup, looks: dict[str, Style]) -> list[Block]:
+def training_blocks(artifacts: Artifacts, setup: Setup, looks: Looks) -> list[Block]:
     """Curves per epoch on the first seed, and a table of all trainings."""
     keys = ["dataset", "encoder", "refinement", "backbone"]
     curves = artifacts.curves.join(setup.points, on=keys, how="semi")
@@ -29,17 +29,19 @@ def training_blocks(artifacts: Artifacts, setup: Setup, looks: dict[str, Style])
     )
     seed = artifacts.config["seeds"][0]
     table = _training_table(artifacts, setup, curves, source)
-    drawn, which = _drawn_curves(curves.filter(seed=seed), setup)
+    drawn, selection = _drawn_curves(curves.filter(seed=seed), setup)
     if not len(drawn):
         return [Text(f"No training curve of seed {seed} was found.", is_warning=True), table]
-    chosen = set(setup.chosen["refinement"])
-    columns = ["refinement", "backbone", "seed", "epoch", *CURVES, "is_best"]
-    figure = plot(
+    with plots.panels(len(CURVES)) as axes:
+        for panel, (column, (title, unit)) in zip(axes, CURVES.items(), strict=True):
+            epoch_lines(panel, drawn, looks, set(setup.chosen["refinement"]), column)
+            panel.set(title=title, xlabel="epoch", ylabel=unit)
+    figure = plots.finished(
+        axes,
         f"curves/{setup.path}.svg",
-        f"Training, epoch by epoch, seed {seed}; a mark where the weights were kept, {which}.",
-        [_curve_panel(drawn, looks, chosen, column) for column in CURVES],
-        legend=[look for name, look in looks.items() if name in set(drawn["refinement"])],
-        csv=drawn.select(columns).write_csv(float_precision=6),
+        f"Training, epoch by epoch, seed {seed}; a mark where the weights were kept, {selection}.",
+        legend=[look for name, look in looks.items() if name in drawn["refinement"]],
+        data=drawn.select("refinement", "backbone", "seed", "epoch", *CURVES, "is_best"),
         source=source,
     )
     return [figure, table]
@@ -54,59 +56,45 @@ def _drawn_curves(curves: pl.DataFrame, setup: Setup) -> tuple[pl.DataFrame, str
     return curves.join(setup.chosen, on=keys, how="semi"), "the chosen grid points alone"
 
 
-def _curve_panel(
-    curves: pl.DataFrame, looks: dict[str, Style], chosen: set[str], column: str
-) -> Panel:
-    """A column per epoch, a mark at the epoch whose weights were kept; ``chosen`` drawn strong."""
-    title, unit = CURVES[column]
-    tables = curves.sort("backbone", "epoch").partition_by(
-        "refinement", "backbone", as_dict=True, maintain_order=True
-    )
-    order = sorted(looks, key=lambda name: looks[name].line != "-")  # dashes above solid lines
-    runs = [(name, run) for name in order for (of, _), run in tables.items() if of == name]
-
-    def draw(axes: Axes) -> None:
-        for name, run in runs:
-            look, is_strong = looks[name], name in chosen
-            width, alpha = (1.7, 1.0) if is_strong else (0.9, 0.6)
-            style = {"color": look.color, "linestyle": look.line, "linewidth": width}
-            axes.plot(run["epoch"], run[column], **style, alpha=alpha)
-            best = run.filter("is_best")
-            style |= {"marker": look.marker, "markersize": 5.5 if is_strong else 4}
-            axes.plot(best["epoch"], best[column], **style, alpha=alpha)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.set(xlabel="epoch", ylabel=unit)
-
-    spoken = "; ".join(
-        f"{looks[name].label} {value:.4f} at epoch {epoch}"
-        for name, run in runs
-        for epoch, value in run.filter("is_best").select("epoch", column).rows()[:1]
-    )
-    return Panel(title, f"Line chart over epochs. At the kept weights: {spoken}.", draw)
+def epoch_lines(
+    axes: Axes, curves: pl.DataFrame, looks: Looks, chosen: set[str], column: str
+) -> None:
+    """A line per run, a mark at the epoch whose weights were kept; ``chosen`` drawn strong."""
+    runs = curves.sort("backbone", "epoch").partition_by("refinement", "backbone", as_dict=True)
+    for name in sorted(looks, key=lambda name: looks[name].line != "-"):  # dashes above solid lines
+        look, is_strong = looks[name], name in chosen
+        style = {"color": look.color, "linestyle": look.line}
+        style |= {"linewidth": 1.7, "alpha": 1.0} if is_strong else {"linewidth": 0.9, "alpha": 0.6}
+        mark = {"marker": look.marker, "markersize": 5.5 if is_strong else 4}
+        for (refinement, _), run in runs.items():
+            if refinement == name:
+                best = run.filter("is_best")
+                axes.plot(run["epoch"], run[column], **style)
+                axes.plot(best["epoch"], best[column], **style, **mark)
+    axes.xaxis.get_major_locator().set_params(integer=True)
 
 
 def _training_table(artifacts: Artifacts, setup: Setup, curves: pl.DataFrame, source: str) -> Table:
     """A row for each run: epochs, the best one, time, speed, device."""
     sums = curves.group_by(RUN).agg(
+        pl.col("device").first(),
         epochs=pl.len(),
         best=pl.col("epoch").filter("is_best").first(),
         seconds=pl.col("seconds").sum(),
         speed=pl.col("targets_per_s").median().round(),
     )
-    rows = tuple(
-        (
-            name_cell(row),
-            TableCell(formatting.grid_point(row["backbone_entry"], row["backbone_point"])),
-            *(value_cell(row[name]) for name in ("seed", "epochs", "best")),
-            value_cell(row["seconds"], formatting.seconds),
-            value_cell(row["speed"]),
-            TableCell(artifacts.devices.get(tuple(row[key] for key in RUN), formatting.MISSING)),
-        )
+    heads = ["refinement", "backbone", "seed", "epochs", "best epoch", "training time"]
+    heads += ["targets / s", "device"]
+    rows = [
+        [
+            point_name(row),
+            formatting.grid_point(row["backbone_entry"], row["backbone_point"]),
+            *(row[name] for name in ("seed", "epochs", "best")),
+            cell(row["seconds"], formatting.seconds),
+            row["speed"],
+            row["device"],
+        ]
         for row in artifacts.runs.join(sums, on=RUN, maintain_order="left").to_dicts()
-    )
-    heads = (
-        *("refinement", "backbone", "seed", "epochs", "best epoch", "training time"),
-        *("targets / s", "device"),
-    )
+    ]
     caption = f"Training, {setup.title}."
     return Table(caption, heads, rows, source, is_folded=len(rows) >= FOLDED_FROM)

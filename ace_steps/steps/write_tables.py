@@ -35,10 +35,9 @@ def run(
     measured = (read_table(runs, RUNS), read_table(metrics, METRICS))
     results = paper_tables.result_tables(settings, *measured, compared, others)
     alpha = settings["statistics"]["alpha"]
-    write_text(tables / "results.md", paper_tables.results_markdown(results, alpha))
-    write_text(tables / "results.tex", paper_tables.results_latex(results, alpha))
-    write_text(tables / "comparisons.md", paper_tables.comparisons_markdown(compared))
-    write_text(tables / "comparisons.tex", paper_tables.comparisons_latex(compared))
+    for kind in ("md", "tex"):
+        write_text(tables / f"results.{kind}", paper_tables.results_text(results, alpha, kind))
+        write_text(tables / f"comparisons.{kind}", paper_tables.comparisons_text(compared, kind))
     log.info("wrote %d tables of results and %d comparisons", len(results), len(compared))
 
 

@@ -1,9 +1,25 @@
-"""One browser, and one report to look at in it."""
+"""One finished run, one report of it, and one browser to look at reports in."""
+
+import shutil
 
 import pytest
 
+from ace_steps.reporting.artifacts import read_artifacts
 from tests.browser import Browser, find_chromium
-from tests.reporting.made_report import make, write
+from tests.reporting.made_report import CONFIG, make, write
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """The folder of a finished run; not to be changed."""
+    folder = tmp_path_factory.mktemp("finished")
+    make(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def artifacts(finished):
+    return read_artifacts(CONFIG, *(finished / n for n in ("results", "benchmarks", "logs")))
 
 
 @pytest.fixture(scope="session")
@@ -16,14 +32,10 @@ def browser(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def report(tmp_path_factory):
-    """A report with every kind of block in it, of a run that lost an artifact and a job."""
-    folder = tmp_path_factory.mktemp("browsed")
-    make(folder)
-    lost = "train/shop/small/random/sasrec/1"
-    (folder / "results" / lost / "training_curve.parquet").unlink()
-    log = folder / "logs" / lost.replace("train", "train_backbone", 1)
-    log.parent.mkdir(parents=True)
-    log.with_suffix(".log").write_text("epoch 1\nthe loss is nan at epoch 2; lower lr.\n")
+def report(finished, tmp_path_factory):
+    """A report with every kind of block in it, of a run that lost an artifact."""
+    folder = tmp_path_factory.mktemp("browsed") / "run"
+    shutil.copytree(finished, folder)
+    (folder / "results/train/shop/small/random/sasrec/1/training_curve.parquet").unlink()
     assert write(folder) == 0
-    return folder / "results" / "report" / "report.html"
+    return folder / "results/report/report.html"

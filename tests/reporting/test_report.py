@@ -7,50 +7,29 @@ import polars as pl
 import pytest
 
 from ace_steps.io.tables import RUN
-from ace_steps.reporting.artifacts import Artifacts
-from ace_steps.reporting.page import figures_of, markdown
+from ace_steps.reporting.page import FIGURE_KINDS, Figure, markdown
 from ace_steps.reporting.report import build
-from tests.reporting.made_grid import paper_artifacts, paper_config
+from tests.reporting.made_report import draw_nothing
+
+ENTRY, KINDS = pl.col("refinement_entry"), set(FIGURE_KINDS)
+LOST = {
+    "a refinement that failed altogether": (ENTRY == "whitening", KINDS),
+    "the baseline": (ENTRY == "random", KINDS - {"slices"}),
+    "the first seed": (pl.col("seed") == 1, KINDS - {"grid", "grid_test", "geometry", "curves"}),
+}
 
 
-@pytest.fixture(scope="module")
-def whole():
-    return paper_artifacts(paper_config(("beauty",), ("smollm2",), ("sasrec",)))
-
-
-def without(artifacts: Artifacts, is_lost: pl.Expr) -> Artifacts:
-    """The artifacts of the runs that were not lost."""
-    runs = artifacts.runs.filter(~is_lost)
-    kept = {
-        name: getattr(artifacts, name).join(runs, on=RUN, how="semi")
-        for name in ("metrics", "curves")
-    }
-    return replace(artifacts, runs=runs, **kept)
-
-
-def kinds_of(artifacts: Artifacts) -> set[str]:
-    page = build(artifacts)
-    text = markdown(page, "").replace("the loss is nan", "")
+@pytest.mark.parametrize(("is_lost", "kinds"), LOST.values(), ids=LOST)
+def test_what_is_lost_leaves_every_figure_of_the_others(artifacts, monkeypatch, is_lost, kinds):
+    draw_nothing(monkeypatch)
+    second_seed = [
+        pl.concat([table, table.with_columns(pl.lit(2, table.schema["seed"]).alias("seed"))])
+        for table in (artifacts.runs, artifacts.metrics, artifacts.curves)
+    ]
+    runs = second_seed[0].filter(~is_lost)
+    metrics, curves = (table.join(runs, on=RUN, how="semi") for table in second_seed[1:])
+    page = build(replace(artifacts, runs=runs, metrics=metrics, curves=curves))
+    assert {figure.file.split("/")[0] for figure in page.blocks(Figure)} == kinds
+    text = markdown(page, "")
     assert not re.search(r"\b(nan|NaN|None)\b", text)
-    return {figure.file.split("/")[0] for figure in figures_of(page)}
-
-
-def test_a_refinement_that_failed_altogether_leaves_every_figure_of_the_others(whole):
-    lost = without(whole, pl.col("refinement_entry") == "llmemb")
-    figures = {"data", "spectra", "grid", "grid_test", "geometry", "differences", "slices"}
-    figures |= {"curves", "cost"}
-    assert kinds_of(lost) == figures
-
-
-def test_a_first_seed_that_failed_leaves_the_scores_of_the_others(whole):
-    found = kinds_of(without(whole, pl.col("seed") == 1))
-    assert {"data", "spectra", "slices", "cost"} <= found
-    assert not found & {"grid", "grid_test", "geometry", "curves"}
-
-
-def test_without_the_baseline_gains_are_not_drawn_but_scores_are_told(whole):
-    lost = without(whole, pl.col("refinement_entry") == "random")
-    assert "slices" not in kinds_of(lost)
-    text = markdown(build(lost), "")
     assert "Test scores by slice" in text
-    assert "change against random init" not in text

@@ -1,57 +1,44 @@
-"""What the report claims of the refinement that validation prefers."""
+"""What the report claims of the refinement that validation prefers, and what it marks."""
 
-from types import SimpleNamespace
+from dataclasses import replace
 
 import polars as pl
 import pytest
 
-from ace_steps.reporting.scores import Setup, preferred_verdict
+from ace_steps.reporting.scores import best_and_second, preferred_verdict, setups
+from tests.reporting.made_report import CONFIG
 
-CONFIG = {"selection": {"metric": "ndcg", "cutoff": 10}, "statistics": {"alpha": 0.05}}
-SETUP = {"dataset": "shop", "encoder": "small", "backbone_entry": "sasrec"}
+ALPHA = CONFIG["statistics"]["alpha"]
+CLAIMS = {  # difference and corrected p of ace against random on all test targets, by metric
+    "is significantly better than random init": {"recall": (0.1, 0.01), "ndcg": (0.1, 0.04)},
+    "is significantly worse than random init": {"recall": (-0.1, 0.01)},
+    "shows no significant difference from": {"recall": (0.1, ALPHA), "ndcg": (0.1, 0.5)},
+    "(Recall@20 better, NDCG@20 no signif": {"recall": (0.1, 0.01), "ndcg": (0.1, 0.5)},
+    "was not tested against random init": {},
+}
 
 
-def verdict_of(best: str, **comparisons: tuple[float, float]) -> str:
-    """With (difference, corrected p) of ace against random by metric, and the preferred entry."""
-    entries = ["random", "ace"]
-    points = pl.DataFrame(
-        [
-            {"refinement_entry": e, "refinement": e, "backbone": "sasrec", "is_chosen": True}
-            for e in entries
-        ]
-    )
-    means = points.with_columns(
-        split=pl.lit("valid"), metric=pl.lit("ndcg"), cutoff=10, deviation=0.0, n_seeds=1,
-        mean=(pl.col("refinement_entry") == best).cast(pl.Float64),
-    )  # fmt: skip
-    setup = Setup(*SETUP.values(), points, means, means, "random")
-    pair = {"refinement_a": "ace", "refinement_b": "random"}
+@pytest.mark.parametrize(("claim", "outcomes"), CLAIMS.items())
+def test_no_more_is_claimed_than_the_tests_support(artifacts, claim, outcomes):
+    is_pair = (pl.col("refinement_b") == "random") & (pl.col("refinement_a") == "ace")
+    is_pair &= pl.col("slice") == "all"
     rows = [
-        SETUP | pair | {"slice": name, "metric": metric, "cutoff": 20, "difference": d, "p_holm": p}
-        for metric, (d, p) in comparisons.items()
-        for name in ("all", "tail_items")
+        artifacts.comparisons.filter(is_pair)
+        .head(1)
+        .with_columns(metric=pl.lit(name), difference=d, p_holm=p)
+        for name, (d, p) in outcomes.items()
     ]
-    rows += [SETUP | pair | {"refinement_b": "svd", "slice": "all", "metric": "mrr", "cutoff": 20}]
-    compared = pl.DataFrame(rows, schema_overrides={"difference": pl.Float64, "p_holm": pl.Float64})
-    for column in ("difference", "p_holm"):
-        if column not in compared.columns:
-            compared = compared.with_columns(pl.lit(0.0).alias(column))
-    return preferred_verdict(SimpleNamespace(config=CONFIG, comparisons=compared), setup)
+    others = artifacts.comparisons.filter(~is_pair)
+    (setup,) = setups(artifacts.runs, artifacts.metrics, CONFIG)
+    made = replace(artifacts, comparisons=pl.concat([*rows, others], how="vertical_relaxed"))
+    assert claim in preferred_verdict(made, setup)
 
 
-@pytest.mark.parametrize(
-    ("comparisons", "claim"),
-    [
-        ({"recall": (0.1, 0.05), "ndcg": (0.1, 0.5)}, "no significant difference from random init"),
-        ({"recall": (0.1, 0.01), "ndcg": (0.1, 0.04)}, "is significantly better than random init"),
-        ({"recall": (-0.1, 0.01)}, "is significantly worse than random init"),
-        ({"recall": (0.1, 0.01), "ndcg": (0.1, 0.5)}, "Recall@20 better, NDCG@20 no significant"),
-        ({}, "was not tested against random init"),
-    ],
-)
-def test_no_more_is_claimed_than_the_tests_support(comparisons, claim):
-    assert claim in verdict_of("ace", **comparisons)
+def test_a_preferred_baseline_is_not_compared_with_itself(artifacts):
+    (setup,) = setups(artifacts.runs.filter(refinement="random"), artifacts.metrics, CONFIG)
+    assert preferred_verdict(artifacts, setup) == "is the baseline itself"
 
 
-def test_a_preferred_baseline_is_not_compared_with_itself():
-    assert verdict_of("random", recall=(0.1, 0.01)) == "is the baseline itself"
+def test_what_is_printed_equal_is_marked_equal():
+    assert best_and_second([0.12341, None, 0.1, 0.12344]) == {"0.1234": "best", "0.1000": "second"}
+    assert best_and_second([0.5, 0.5]) == {}

@@ -1,7 +1,8 @@
-"""write_report on one run of everything: the page, the Markdown, the summary, the figures."""
+"""write_report: page, Markdown, summary and figures; what is missing, and what is refused."""
 
 import math
 import re
+import shutil
 from urllib.parse import unquote
 
 import polars as pl
@@ -9,7 +10,8 @@ import pytest
 
 from ace_steps.io.parquet import read_table
 from ace_steps.io.tables import RANKS
-from tests.reporting.made_report import N_USERS, Page, make, text_of, write
+from tests.reporting.made_report import N_USERS, Page, draw_nothing, make, text_of, write
+from tests.reporting.made_results import made_config
 
 
 @pytest.fixture(scope="module")
@@ -21,136 +23,194 @@ def written(tmp_path_factory):
     return folder
 
 
-def test_the_page_asks_nothing_of_any_other(written):
-    page = Page(text_of(written, "report.html"))
+@pytest.fixture
+def folder(written, tmp_path):
+    """A copy of it to change."""
+    return shutil.copytree(written, tmp_path / "run")
+
+
+def test_the_page_asks_nothing_of_any_other_and_its_references_lead_somewhere(written):
+    text = text_of(written, "report.html")
+    page = Page(text)
     assert page.links
     assert [link for link in page.links if not link.startswith(("#", "data:"))] == []
-    text = text_of(written, "report.html")
-    assert set(re.findall(r"https?://[^\"' <>)]+", text)) <= {
-        "http://www.w3.org/2000/svg",
-        "http://www.w3.org/1999/xlink",
-    }
+    assert set(re.findall(r"https?://[^\"' <>)]+", text)) <= {"http://www.w3.org/2000/svg"}
     assert "@import" not in text
     assert not re.findall(r"url\((?!#)", text)
-
-
-def test_every_figure_is_described_in_words(written):
-    page = Page(text_of(written, "report.html"))
-    assert (
-        len(page.images) == 8
-    )  # data, spectra, grid, grid on test, geometry, slices, curves, cost
-    assert all(len(alt.split()) > 8 for alt in page.images)
-
-
-def test_no_id_is_used_twice_and_every_reference_leads_somewhere(written):
-    page = Page(text_of(written, "report.html"))
     assert len(page.ids) == len(set(page.ids))
     assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
 
 
-def test_page_markdown_and_summary_agree_on_the_chosen_point(written):
+def test_page_markdown_and_summary_agree_on_the_chosen_grid_point(written):
     (row,) = re.findall(r'<tr class="is-chosen">.*?</tr>', text_of(written, "report.html"), re.S)
     assert "ace (λ = 5)" in row
     assert "ace (λ = 5) (chosen)" in text_of(written, "report.md")
-    assert "ace (λ = 5)" in text_of(written, "summary.txt")
-    assert "ace (λ = 50)" not in text_of(written, "summary.txt")
-
-
-def test_the_main_table_holds_what_counting_the_ranks_gives(written):
-    (folder,) = (written / "results" / "rank").glob("shop/small/random/sasrec/1")
-    table = read_table(folder / "ranks.parquet", RANKS).filter(pl.col("split") == "test")
-    ranks = table["rank"].to_list()
-    n_found = sum(rank <= 20 for rank in ranks)
-    gain = sum(1 / math.log2(rank + 1) for rank in ranks if rank <= 10)
-    line = text_of(written, "summary.txt").splitlines()[3].replace("*", "").split()
-    assert line[:2] == ["random", "init"]
-    assert float(line[4]) == pytest.approx(n_found / N_USERS, abs=5e-5)
-    assert float(line[5]) == pytest.approx(gain / N_USERS, abs=5e-5)
-
-
-def test_changes_are_against_the_baseline_of_the_same_column(written):
-    lines = text_of(written, "summary.txt").splitlines()[3:6]
-    scores = {line.split()[0]: line.replace("*", "").split()[-4:] for line in lines}
-    ratio = float(scores["whitening"][0]) / float(scores["random"][0]) - 1
-    (row,) = re.findall(
-        r"^\| whitening \|.*$", text_of(written, "report.md").split("## 2.")[0], re.M
-    )
-    shown = float(re.findall(r"\(([+\u2212].*?) %\)", row)[1].replace("\u2212", "-"))
-    assert shown == pytest.approx(100 * ratio, abs=0.2)
-
-
-def test_page_and_markdown_show_the_same_tables(written):
-    page, markdown = text_of(written, "report.html"), text_of(written, "report.md")
-    captions = re.findall(r"<b>(Table \d+)\.</b>", page)
-    assert captions == re.findall(r"(Table \d+)\.", markdown)
-    assert page.count("<tr") == len(re.findall(r"^\|(?! :?-)", markdown, re.M))
-
-
-def test_the_summary_is_a_small_table_that_ends_with_the_report(written):
     lines = text_of(written, "summary.txt").splitlines()
     assert [line.split()[0] for line in lines[3:6]] == ["random", "whitening", "ace"]
+    assert "ace (λ = 5)" in lines[5]
     assert lines[-1].startswith("Report: ")
-    assert lines[-1].endswith("report.html")
     assert max(map(len, lines[:6])) < 100
 
 
-def test_every_table_and_figure_names_its_source(written):
-    page = text_of(written, "report.html")
-    assert page.count('<p class="source">Source: <code>') == len(
-        re.findall(r"<b>(?:Table|Figure) \d+\.</b>", page)
+def test_the_main_table_holds_what_counting_the_ranks_gives(written):
+    path = written / "results/rank/shop/small/random/sasrec/1/ranks.parquet"
+    ranks = read_table(path, RANKS).filter(pl.col("split") == "test")["rank"].to_list()
+    recall = sum(rank <= 20 for rank in ranks) / N_USERS
+    ndcg = sum(1 / math.log2(rank + 1) for rank in ranks if rank <= 10) / N_USERS
+    lines = text_of(written, "summary.txt").splitlines()[3:6]
+    scores = {line.split()[0]: line.replace("*", "").split()[-4:] for line in lines}
+    assert [float(each) for each in scores["random"][1:3]] == pytest.approx(
+        [recall, ndcg], abs=5e-5
     )
+    ratio = float(scores["whitening"][0]) / float(scores["random"][0]) - 1
+    result = text_of(written, "report.md").split("## 2.")[0]
+    (row,) = re.findall(r"^\| whitening \|.*$", result, re.M)
+    change = float(re.findall(r"\(([+\u2212].*?) %\)", row)[1].replace("\u2212", "-"))
+    assert change == pytest.approx(100 * ratio, abs=0.2)
 
 
-def test_figures_are_files_too_and_the_markdown_shows_them(written):
-    report = written / "results" / "report"
-    setup = "shop/small/sasrec.svg"
-    for name in ("data/shop.svg", "spectra/shop/small.svg", f"grid/{setup}", f"curves/{setup}"):
-        assert f"](figures/{name})" in text_of(written, "report.md")
-        text = (report / "figures" / name).read_text()
-        assert "<title" in text
+def test_page_and_markdown_show_the_same_tables_and_figures_with_their_sources(written):
+    page, markdown = text_of(written, "report.html"), text_of(written, "report.md")
+    captions = re.findall(r"<b>((?:Table|Figure) \d+)\.</b>", page)
+    assert captions == re.findall(r"((?:Table|Figure) \d+)\.", markdown)
+    assert page.count('<p class="source">Source: <code>') == len(captions)
+    assert page.count("<tr") == len(re.findall(r"^\|(?! :?-)", markdown, re.M))
 
 
-def test_the_numbers_of_a_figure_lie_beside_it_and_in_the_page(written):
-    folder = written / "results" / "report" / "figures"
+def test_figures_and_their_numbers_are_files_and_in_the_page(written):
+    folder = written / "results/report/figures"
     images = sorted(folder.rglob("*.svg"))
+    assert {path.relative_to(folder).parts[0] for path in images} == {
+        *("data", "spectra", "grid", "grid_test", "geometry", "differences", "slices", "curves"),
+        "cost",
+    }
     assert [path.with_suffix(".csv") for path in images] == sorted(folder.rglob("*.csv"))
     page = Page(text_of(written, "report.html"))
+    assert len(page.images) == len(images)
+    assert all(len(alt.split()) > 8 for alt in page.images)
     embedded = [link.partition(",")[2] for link in page.links if link.startswith("data:text/csv")]
-    beside = [path.with_suffix(".csv").read_text() for path in images]
-    assert sorted(map(unquote, embedded)) == sorted(beside)
-    assert all(len(text.splitlines()) > 1 for text in beside)
-
-
-def test_a_figure_of_an_earlier_configuration_does_not_stay(tmp_path):
-    make(tmp_path)
-    assert write(tmp_path) == 0
-    folder = tmp_path / "results/report/figures"
-    first = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    killed = folder / ".grid.part" / "shop" / "small" / "old.svg"  # as kill -9 leaves it
-    killed.parent.mkdir(parents=True)
-    for path in (killed, folder / "grid" / "gone.svg"):
-        path.write_text("<svg/>")
-    assert write(tmp_path) == 0
-    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == first
+    numbers = [path.with_suffix(".csv").read_text() for path in images]
+    assert sorted(map(unquote, embedded)) == sorted(numbers)
+    assert all(len(text.splitlines()) > 1 for text in numbers)
+    for path in images:
+        assert f"](figures/{path.relative_to(folder)})" in text_of(written, "report.md")
 
 
 def test_test_scores_are_drawn_apart_and_said_to_play_no_part(written):
-    report = written / "results/report/figures"
-    test = (report / "grid_test/shop/small/sasrec.csv").read_text()
-    assert ",test," in test
-    assert ",valid," not in test
-    assert ",test," not in (report / "grid/shop/small/sasrec.csv").read_text()
+    figures = written / "results/report/figures"
+    on_test = (figures / "grid_test/shop/small/sasrec.csv").read_text()
+    assert ",test," in on_test
+    assert ",valid," not in on_test
+    assert ",test," not in (figures / "grid/shop/small/sasrec.csv").read_text()
     assert "this curve played no part in the choice" in text_of(written, "report.html")
 
 
-def test_the_same_inputs_give_the_same_bytes(written, tmp_path):
-    make(tmp_path)
-    assert write(tmp_path) == 0
-    for name in ("report.html", "report.md"):
-        assert text_of(tmp_path, name) == text_of(written, name)
+def test_the_same_inputs_give_the_same_files_and_no_figure_of_an_earlier_configuration_stays(
+    written, folder
+):
+    figures = folder / "results/report/figures"
+    killed = figures / ".grid.part/shop/small/old.svg"  # as kill -9 leaves it
+    killed.parent.mkdir(parents=True)
+    for path in (killed, figures / "grid/gone.svg"):
+        path.write_text("<svg/>")
+    assert write(folder) == 0
+    before, after = (
+        {
+            path.relative_to(each): path.read_bytes()
+            for path in (each / "results/report").rglob("*.*")
+            if path.name != "summary.txt"  # names the folder
+        }
+        for each in (written, folder)
+    )
+    assert after == before
 
 
 def test_no_path_of_this_machine_and_no_missing_value_is_shown(written):
     for name in ("report.html", "report.md"):
         assert str(written) not in text_of(written, name)
         assert not re.search(r"\b(None|nan|NaN)\b", text_of(written, name).split("<script>")[0])
+
+
+def test_encoders_seeds_and_a_backbone_grid_each_have_their_place(tmp_path, monkeypatch):
+    draw_nothing(monkeypatch)
+    config = made_config([0, 5], [1, 2], ("random",))
+    config["encoders"]["large"] = config["encoders"]["small"]
+    config["backbones"]["sasrec"]["training"]["lr"] = [0.0005, 0.001]
+    config["datasets"]["shop"]["template"] = "<script>alert(1)</script> {title}"
+    make(tmp_path, config, {"random": 0.3, 0: 0.5, 5: 0.8})
+    assert write(tmp_path, config) == 0
+    text = text_of(tmp_path, "report.html")
+    page = Page(text)
+    assert len(page.ids) == len(set(page.ids))
+    for pair in ("shop-small", "shop-large"):
+        assert f"geometry-{pair}" in page.ids
+        assert f"scores-{pair}-sasrec" in page.ids
+    assert "± 0.0" in text
+    assert "<script>alert" not in text
+    assert "&lt;script&gt;alert" in text
+    summary = text_of(tmp_path, "summary.txt")
+    assert summary.count("ace (λ = 5)") == 2
+    assert re.search(r"lr = 0.0005|lr = 0.001", summary)
+
+
+def test_without_a_grid_and_without_a_baseline_nothing_is_compared(tmp_path, monkeypatch):
+    draw_nothing(monkeypatch)
+    config = made_config([5], [1], ("whitening",))
+    config["refinements"]["ace"]["lambda"] = 5
+    make(tmp_path, config, {"whitening": 0.3, "ace": 0.8})
+    assert write(tmp_path, config) == 0
+    page = text_of(tmp_path, "report.html")
+    assert "No entry holds a grid" in page
+    assert "change against" not in page
+    assert "Gain over" not in page
+    assert list((tmp_path / "results/report/figures/grid").iterdir()) == []
+
+
+def test_everything_optional_may_be_missing_and_what_is_missing_is_said(folder):
+    for stage in ("preprocess", "embed", "refine", "train"):
+        for file in (folder / "results" / stage).rglob("*.parquet"):
+            file.unlink()
+    shutil.rmtree(folder / "benchmarks")
+    lost = "train/shop/small/random/sasrec/1"
+    log = (folder / "logs" / lost.replace("train", "train_backbone", 1)).with_suffix(".log")
+    log.parent.mkdir(parents=True)
+    log.write_text("epoch 1\nthe loss is nan at epoch 2; lower lr.\n")
+    wider = made_config([0, 5, 50, 500], [1], ("random", "whitening"))
+    assert write(folder, wider) == 0
+    page = text_of(folder, "report.html")
+    assert "1 run without a result." in page
+    for name in (
+        *("preprocess/shop/data_report.parquet", "embed/shop/small/item_vectors.parquet"),
+        *("refine/shop/small/random/spectrum.parquet", f"{lost}/training_curve.parquet"),
+    ):
+        assert f">results/{name}</th>" in page
+    assert "the loss is nan at epoch 2; lower lr." in page
+    assert "benchmark files, benchmarks/&lt;rule&gt;/&lt;identity&gt;.tsv" in page
+    assert "ace (λ = 5)" in page
+
+
+SPECTRUM = "results/refine/shop/small/random/spectrum.parquet"
+BENCHMARK = "benchmarks/rank_targets/shop/small/random/sasrec/1.tsv"
+REFUSED = {  # a file, what it holds (None: it is gone), what is said
+    "a damaged table": (SPECTRUM, b"PAR1", f"{SPECTRUM}: not a readable Parquet file"),
+    "no metrics": ("results/report/metrics.parquet", None, "metrics.parquet: no such file."),
+    "no benchmark": (BENCHMARK, b"a\tb\n1\t2\n", f"{BENCHMARK}: not a benchmark file of Snakemake"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_read_is_refused_and_nothing_is_written(
+    folder, capfd, name, content, message
+):
+    (folder / "results/report/report.html").unlink()
+    (folder / name).unlink()
+    if content:
+        (folder / name).write_bytes(content)
+    assert write(folder) == 2
+    assert message in capfd.readouterr().err
+    assert not (folder / "results/report/report.html").exists()
+
+
+def test_runs_of_another_configuration_are_refused(written, capfd):
+    assert write(written, made_config([7], [1])) == 2
+    assert "holds no run of this configuration; run collect_metrics" in capfd.readouterr().err

@@ -120,6 +120,7 @@ rule write_tables:
         runtime=growing_minutes(30),
     params:
         code=code("write_tables"),
+        assets=assets("reporting/results.*.jinja", "reporting/comparisons.*.jinja"),
         others=sha256_file(PUBLISHED),
         published=lambda wildcards, output: PUBLISHED,
         tables=lambda wildcards, output: Path(output[0]).parent,

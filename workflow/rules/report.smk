@@ -37,7 +37,7 @@ rule write_report:
         runtime=growing_minutes(30),
     params:
         code=code("write_report"),
-        assets=assets("reporting/*.jinja", "reporting/*.css", "reporting/*.js"),
+        assets=assets("reporting/report.*.jinja", "reporting/*.css", "reporting/*.js"),
         results=lambda wildcards, output: Path(output.report).parents[1],
         benchmarks=path("<benchmarks>"),
         logs=path("<logs>"),
