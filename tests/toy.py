@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ace_steps.embed.toy import (
+from ace_steps.embed.registry import (
     TOY_DIM,
     TOY_MAX_TOKENS,
     save_byte_tokenizer,
