@@ -16,7 +16,6 @@ from ace_steps.embed.fused import Cores, Prefix, encode_prefix, states_of
 from ace_steps.embed.models import Encoder
 from ace_steps.embed.settings import EncoderSettings
 from ace_steps.embed.store import Batch, Embedded, VectorStore, embed_new, finished
-from ace_steps.embed.texts import check_tokens
 from ace_steps.embed.tokens import Tokens, token_budget_batches, tokenize
 from ace_steps.errors import InputError
 
@@ -39,7 +38,7 @@ def embed_texts(
     """One vector per text, out of the store or the model.
 
     The texts of a bucket share batches with each other alone: their vectors do not depend on which
-    other buckets are embedded here. ``texts * dim * 4`` bytes, twice while they are finished.
+    other buckets are embedded here. ``texts * dim * 4`` bytes, twice while they are scaled.
 
     Args:
         texts: As ``distinct_texts`` gives them.
@@ -152,7 +151,7 @@ def _at(states: Tensor, positions: Tensor) -> Tensor:
 
 
 def _checked_tokens(texts: pl.DataFrame, encoder: Encoder, settings: EncoderSettings) -> Tokens:
-    """Token ids of every text, all of which the model knows."""
+    """Token ids of every text, at least one each, all of which the model knows."""
     tokens = tokenize(
         encoder.tokenizer,
         texts["text"].to_list(),
@@ -160,7 +159,13 @@ def _checked_tokens(texts: pl.DataFrame, encoder: Encoder, settings: EncoderSett
         max_tokens=settings.max_tokens,
         append_eos=settings.append_eos,
     )
-    check_tokens(tokens.lengths, texts)
+    blank = np.flatnonzero(tokens.lengths == 0)
+    if len(blank):
+        item, text = texts[["item_id", "text"]].row(int(blank[0]))
+        raise InputError(
+            f"item '{item}': its text {text!r} has no token, nor have {len(blank) - 1} others; "
+            "set a prompt or another item text."
+        )
     highest = int(tokens.ids.max(initial=0))
     if highest >= encoder.n_ids:
         raise InputError(

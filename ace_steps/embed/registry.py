@@ -20,7 +20,7 @@ from ace_steps.io.fetch import Source, look_up, obtain, read_registry
 from ace_steps.io.files import write_json
 from ace_steps.settings import Count, Settings
 
-SOURCE_NOTE = "ace_source.json"  # what a fetched folder is and whence
+SOURCE_NOTE = "ace_source.json"  # what a fetched folder is, and its source
 HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]  # no pickle, no code
 TOY_DIM = 16
 TOY_MAX_TOKENS = 512

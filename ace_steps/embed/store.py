@@ -44,7 +44,6 @@ WITHOUT = (  # what the key has by its values, and what refuses a folder before 
 )
 NAME_DIGITS = 32
 KEY = "text_sha256"
-LIBRARIES = ("torch", "transformers")  # that compute it
 DECIDING = (  # settings that a pooled vector depends on
     *("prompt", "pooling", "layer", "dtype", "max_tokens", "append_eos"),
     "batch_tokens",  # which texts share a batch, and so the last digits
@@ -60,9 +59,8 @@ def store_key(model_sha256: str, settings: EncoderSettings, device: str) -> str:
         device: Its type, e.g. ``cpu``: another kind of device rounds in another way.
     """
     parts = {name: getattr(settings, name) for name in DECIDING}
-    parts |= {name: version(name) for name in LIBRARIES}
-    parts |= {"code": code_digest(*CODE, without=WITHOUT)}
-    parts |= {"model": model_sha256, "device": device}
+    parts |= {name: version(name) for name in ("torch", "transformers")}
+    parts |= {"code": code_digest(*CODE, without=WITHOUT), "model": model_sha256, "device": device}
     return folder_name(parts)
 
 

@@ -71,17 +71,6 @@ def texts_of_shard(texts: pl.DataFrame, shard: Shard) -> pl.DataFrame:
     return texts.filter(owner == shard.number - 1)
 
 
-def check_tokens(lengths: np.ndarray, texts: pl.DataFrame) -> None:
-    """Raise an InputError that names the first text without a token, and their number."""
-    blank = np.flatnonzero(lengths == 0)
-    if len(blank):
-        raise InputError(
-            f"item '{texts['item_id'][int(blank[0])]}': its text "
-            f"{texts['text'][int(blank[0])]!r} has no token, nor have {len(blank) - 1} others; "
-            "set a prompt or another item text."
-        )
-
-
 def check_vectors(vectors: np.ndarray, rows: np.ndarray, texts: pl.DataFrame) -> None:
     """Raise an InputError that names the item of the first vector that is zero or not finite.
 

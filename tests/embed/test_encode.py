@@ -59,19 +59,17 @@ def test_half_precision_states_are_summed_in_float32():
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("pooling", POOLINGS)
-@pytest.mark.parametrize(("dtype", "least"), [("float32", 0.9999), ("bfloat16", 0.999)])
-def test_a_text_has_the_same_vector_whatever_its_batch(request, model, pooling, dtype, least):
-    settings = encoder_settings(pooling=pooling, dtype=dtype, batch_tokens=2000)
+def test_a_text_has_the_same_vector_whatever_its_batch(request, model, pooling):
+    settings = encoder_settings(pooling=pooling, batch_tokens=2000)
     encoder = load_encoder(request.getfixturevalue(model), settings, CPU)
     mixed, sizes = matrix_of(encoder, settings, TEXTS)
     assert max(sizes) > 10
     alone = np.concatenate([matrix_of(encoder, settings, [text])[0] for text in TEXTS])
-    cosines = functional.cosine_similarity(torch.tensor(mixed), torch.tensor(alone))
-    assert cosines.min() > least
+    np.testing.assert_allclose(mixed, alone, atol=1e-4)
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("layer", [-1, 1, 0, -3])
+@pytest.mark.parametrize("layer", [-1, 1, -3])
 def test_the_layer_is_the_models_own(request, model, layer):
     settings = encoder_settings(layer=layer)
     folder = request.getfixturevalue(model)
@@ -82,13 +80,6 @@ def test_the_layer_is_the_models_own(request, model, layer):
         with torch.no_grad():
             states = plain(input_ids=ids, output_hidden_states=True).hidden_states[layer]
         np.testing.assert_allclose(row, states[0].double().mean(dim=0), rtol=1e-4, atol=1e-5)
-
-
-def test_the_same_call_gives_the_same_bytes(decoder_folder):
-    settings = encoder_settings(dtype="bfloat16")
-    encoder = load_encoder(decoder_folder, settings, CPU)
-    one, other = (matrix_of(encoder, settings, TEXTS)[0] for _ in range(2))
-    assert one.tobytes() == other.tobytes()
 
 
 @pytest.fixture

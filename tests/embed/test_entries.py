@@ -31,7 +31,7 @@ from ace_steps.embed.settings import (
 from ace_steps.errors import InputError
 from ace_steps.settings import parse
 from tests.conftest import ROOT
-from tests.embed.conftest import MEAN, NORMALIZE, POOLING, TRANSFORMER, write_files
+from tests.embed.test_model_files import MEAN, NORMALIZE, POOLING, TRANSFORMER, write_files
 
 REGISTRY = ROOT / "data/encoders.yaml"
 COMMIT = "0123456789ab" + "0" * 28

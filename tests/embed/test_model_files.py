@@ -7,9 +7,22 @@ import pytest
 
 from ace_steps.embed.model_files import DEFAULTS, check_folder, derive, excludes_prompt, folder_dim
 from ace_steps.errors import InputError
-from tests.embed.conftest import MEAN, NORMALIZE, POOLING, TRANSFORMER, write_files
 
+TRANSFORMER = {"path": "", "type": "sentence_transformers.models.Transformer"}
+POOLING = {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}
+NORMALIZE = {"path": "2_Normalize", "type": "sentence_transformers.models.Normalize"}
+MEAN = {"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
 POOLED = {"modules": [TRANSFORMER, POOLING]}
+
+
+def write_files(folder, **files):
+    """Small files of a model, by name; ``1_Pooling/config.json`` is called ``pooling``."""
+    (folder / "1_Pooling").mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        place = "1_Pooling/config.json" if name == "pooling" else f"{name}.json"
+        text = content if isinstance(content, str) else json.dumps(content)
+        (folder / place).write_text(text)
+    return folder
 
 
 @pytest.mark.parametrize("key", DEFAULTS)

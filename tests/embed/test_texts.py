@@ -6,7 +6,6 @@ import pytest
 
 from ace_steps.embed.texts import (
     Shard,
-    check_tokens,
     check_vectors,
     distinct_texts,
     n_buckets,
@@ -73,12 +72,6 @@ def test_a_shard_is_read_as_it_is_written():
 def test_a_shard_that_cannot_be_is_refused(text):
     with pytest.raises(InputError, match="expected N-of-M with 1 <= N <= M"):
         Shard.parse(text)
-
-
-def test_a_text_without_tokens_is_refused_with_its_item():
-    texts = distinct_texts(items_of([""]))
-    with pytest.raises(InputError, match="item 'id1': its text '' has no token, nor have 0 others"):
-        check_tokens(np.array([0]), texts)
 
 
 def test_a_useless_vector_is_refused_with_the_item_of_its_row():

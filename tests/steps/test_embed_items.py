@@ -16,9 +16,10 @@ from ace_steps.embed.store import VectorStore
 from ace_steps.io.parquet import read_provenance
 from ace_steps.io.vectors import read_vectors
 from ace_steps.steps import merge_vectors
-from tests.embed.conftest import POOLING, SETTINGS, TRANSFORMER, write_files
+from tests.embed.conftest import SETTINGS
+from tests.embed.test_model_files import POOLING, TRANSFORMER, write_files
 from tests.steps.made_items import EMBED_TEXTS, write_damaged_items, write_items
-from tests.toy import TOY_WIDTH
+from tests.toy import TOY_DIM
 
 LEFT_OUT = dict.fromkeys(["prompt", "pooling", "max_tokens", "append_eos", "normalize"])
 
@@ -88,7 +89,7 @@ def test_the_file_tells_how_it_was_made(embed, tmp_path):
         "max_tokens": 256,
         "normalized": True,
         "append_eos": False,
-        "dim": TOY_WIDTH,
+        "dim": TOY_DIM,
         "device": "cpu",
         "shard": "1-of-1",
         "n_texts": 4,
