@@ -30,7 +30,6 @@ POOLINGS = {"cls": "first", "mean": "mean", "weightedmean": "weighted_mean", "la
 OLD_POOLING = "pooling_mode_"  # keys such as pooling_mode_cls_token, before version 6
 OF_DOCUMENTS = ("document", "passage", "corpus")  # in the order of encode_document
 DIMS = ("word_embed_proj_dim", "hidden_size", "n_embd", "dim", "d_model")  # by architecture
-NO_LIMIT = 10**9  # what a tokenizer_config.json without a limit holds is far larger
 WAY_OUT = "give pooling and normalize in the configuration to use the model without it"
 
 DEFAULT = "default"  # origin of a value that no file has
@@ -183,15 +182,16 @@ def _append_eos(folder: Path) -> tuple[bool, str] | None:
 def _max_tokens(folder: Path) -> tuple[int, str]:
     """The length that sentence-transformers cuts texts to, at most what the model can take."""
     length, config = _read(folder / LENGTHS).max_seq_length, _language_model(folder)
-    longest = _read(folder / TOKENIZER_CONFIG).model_max_length
-    limits = [
+    longest = _read(folder / TOKENIZER_CONFIG).model_max_length  # 1e30 where there is no limit
+    lengths = [
+        (length, LENGTHS) if length else (DEFAULTS["max_tokens"], DEFAULT),
         (config.max_position_embeddings, f"{CONFIG}, max_position_embeddings"),
         (config.n_positions, f"{CONFIG}, n_positions"),
         (longest, f"{TOKENIZER_CONFIG}, model_max_length"),
     ]
-    lengths = [(length, LENGTHS) if length else (DEFAULTS["max_tokens"], DEFAULT)]
-    lengths += [(int(n), origin) for n, origin in limits if n is not None and 0 < n < NO_LIMIT]
-    return min(lengths, key=lambda pair: pair[0])
+    known = [(n, origin) for n, origin in lengths if n is not None and n > 0]
+    least, origin = min(known, key=lambda pair: pair[0])
+    return int(least), origin
 
 
 def _modules(folder: Path) -> list[_Module]:

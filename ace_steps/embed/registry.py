@@ -44,7 +44,7 @@ class Hub(Settings):
 class Preset(Settings):
     """What a model's authors ask for, and where they say so; what is null is in the model's files.
 
-    An API pools itself, and appends its own end token.
+    An API pools by itself, and has no key for that or for an end token.
     """
 
     prompt: Prompt | None = None
@@ -73,9 +73,10 @@ class PublicEncoder(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _with_dim(cls, entry: dict[str, Any]) -> dict[str, Any]:
-        api = entry.get("api")
-        return entry | {"api": api | {"dim": entry["dim"]}} if isinstance(api, dict) else entry
+    def _with_dim(cls, entry: Any) -> Any:
+        if isinstance(entry, dict) and isinstance(entry.get("api"), dict):
+            return entry | {"api": entry["api"] | {"dim": entry.get("dim")}}
+        return entry
 
     @model_validator(mode="after")
     def _one_origin(self) -> "PublicEncoder":

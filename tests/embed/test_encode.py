@@ -151,6 +151,7 @@ def test_batches_are_those_of_all_texts_less_the_known_ones(decoder_folder):
     encoder = load_encoder(decoder_folder, settings, CPU)
     tokens = tokenize(encoder.tokenizer, TEXTS, prompt="{text}", max_tokens=256)
     whole = list(encode(encoder, tokens, settings, np.zeros(len(TEXTS), bool)))
+    assert tokens.lengths[whole[0][0]].max() == tokens.lengths.max()  # a lack of memory shows first
     is_known = np.zeros(len(TEXTS), bool)
     is_known[whole[0][0]] = True
     rest = list(encode(encoder, tokens, settings, is_known))
@@ -271,6 +272,14 @@ def test_where_a_later_bucket_fails_the_earlier_one_is_kept(decoder_folder, tmp_
     matrix = np.empty((4, encoder.dim), np.float32)
     is_known = VectorStore(tmp_path / "store").load(texts["text_sha256"], matrix)
     np.testing.assert_array_equal(is_known, [True, True, False, False])
+
+
+def test_a_tokenizer_of_another_model_is_refused(decoder_folder, tmp_path):
+    encoder = load_encoder(decoder_folder, encoder_settings(), CPU)
+    with pytest.raises(InputError, match="they do not belong together"):
+        embed_texts(
+            texts_of(["a"]), replace(encoder, n_ids=5), encoder_settings(), VectorStore(tmp_path)
+        )
 
 
 def test_a_budget_that_was_too_large_for_one_bucket_is_not_tried_on_the_next(

@@ -204,14 +204,6 @@ def test_a_store_embeds_only_texts_it_lacks_and_changes_no_byte(embed, tmp_path,
     assert n_new(embed(more=store, pooling="last")[1]) == 5
 
 
-def test_a_store_gives_every_length_and_scale_of_one_vector(embed, tmp_path, store):
-    embed(name="fresh.parquet", truncate_dim=5)
-    embed(more=store, normalize=False)
-    code, log = embed(name="kept.parquet", more=store, truncate_dim=5)
-    assert code == n_new(log) == 0
-    assert (tmp_path / "kept.parquet").read_bytes() == (tmp_path / "fresh.parquet").read_bytes()
-
-
 def test_a_damaged_store_is_an_error_that_names_the_file(embed, tmp_path, store):
     embed(more=store)
     path = next((tmp_path / "store").rglob("*.parquet"))
