@@ -6,7 +6,6 @@ The files are those of sentence-transformers (``modules.json``, ``1_Pooling/conf
 form is an InputError.
 """
 
-import json
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -64,6 +63,7 @@ class _Content(BaseModel):
     d_model: int | None = None
     max_position_embeddings: int | None = None
     n_positions: int | None = None
+    weight_map: dict[str, str] | None = None
     text_config: "_Content | None" = None  # of a model that has several parts
 
 
@@ -122,8 +122,7 @@ def check_folder(folder: Path) -> list[str]:
         reason = f"; {pickles[0]} is a pickle, which is not read: convert it" if pickles else ""
         lines.append(f"{folder}: expected weights in .safetensors or .gguf, got none{reason}")
     for index in sorted(folder.glob("*.safetensors.index.json")):
-        listed = json.loads(index.read_text(encoding="utf-8")).get("weight_map", {})
-        missing = sorted(set(listed.values()) - weights)
+        missing = sorted(set((_read(index).weight_map or {}).values()) - weights)
         if missing:
             lines.append(f"{folder}: {index.name} names {len(missing)} missing files: {missing[0]}")
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):

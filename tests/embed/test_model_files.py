@@ -214,6 +214,9 @@ def test_weights_in_several_files_must_all_be_there(copied):
     assert "model-2.safetensors" in line
     shutil.copy(copied / "model.safetensors", copied / "model-2.safetensors")
     assert check_folder(copied) == []
+    (copied / "model.safetensors.index.json").write_text("{")
+    with pytest.raises(InputError, match=r"index\.json: "):
+        check_folder(copied)
 
 
 def test_one_gguf_file_is_enough_and_two_are_too_many(tmp_path):

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from ace_steps.embed.models import load_encoder, model_facts
 from ace_steps.errors import InputError
@@ -42,8 +43,6 @@ def test_weights_have_the_dtype_that_is_asked_for(decoder_folder):
 
 
 def test_a_folder_that_lacks_something_is_refused_before_it_is_loaded(copied):
-    from safetensors.torch import load_file
-
     torch.save(load_file(copied / "model.safetensors"), copied / "pytorch_model.bin")
     (copied / "model.safetensors").unlink()
     (copied / "tokenizer.json").unlink()
@@ -60,13 +59,25 @@ def test_a_damaged_file_is_refused_in_one_line(copied, tmp_path):
     assert f"{tmp_path}: not readable" in refusal(tmp_path)
 
 
-def test_missing_weights_are_never_replaced_by_random_ones(copied):
-    from safetensors.torch import load_file, save_file
+def without_weights(source, folder, part):
+    """A copy of a model that lacks the weights with a part in their names."""
+    shutil.copytree(source, folder)
+    weights = load_file(folder / "model.safetensors")
+    kept = {name: value for name, value in weights.items() if part not in name}
+    assert len(kept) < len(weights)
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
 
-    weights = load_file(copied / "model.safetensors")
-    lacking = {name: value for name, value in weights.items() if "mlp.up_proj" not in name}
-    save_file(lacking, copied / "model.safetensors", metadata={"format": "pt"})
-    assert "lacks 2 weights, e.g. layers.0.mlp.up_proj.weight" in refusal(copied)
+
+def test_missing_weights_are_never_replaced_by_random_ones(decoder_folder, tmp_path):
+    folder = without_weights(decoder_folder, tmp_path / "lacking", "mlp.up_proj")
+    assert "lacks 2 weights, e.g. layers.0.mlp.up_proj.weight" in refusal(folder)
+
+
+def test_a_pooler_is_not_needed(reader_folder, tmp_path):
+    assert load_encoder(
+        without_weights(reader_folder, tmp_path / "without", "pooler"), encoder_settings(), CPU
+    )
 
 
 def test_code_in_the_folder_does_not_run_unless_it_is_trusted(copied):
