@@ -105,7 +105,11 @@ def folder_dim(folder: Path) -> int | None:
 
 
 def check_folder(folder: Path) -> list[str]:
-    """What a model's folder lacks to be loaded, a line each; empty where nothing is missing."""
+    """What a model's folder lacks to be loaded, a line each; empty where nothing is missing.
+
+    Raises:
+        InputError: an index of weights cannot be read.
+    """
     if not folder.is_dir():
         kind = "a file" if folder.exists() else "none"
         return [f"{folder}: expected a model's folder, got {kind}"]

@@ -8,7 +8,7 @@ import pytest
 
 from ace_steps.embed import store
 from ace_steps.embed.settings import EncoderSettings
-from ace_steps.embed.store import CODE, WITHOUT, Embedded, finished, store_key
+from ace_steps.embed.store import CODE, WITHOUT, Embedded, VectorStore, finished, store_key
 from ace_steps.errors import InputError
 from ace_steps.io.code_digest import code_parts
 from tests.embed.conftest import encoder_settings
@@ -60,6 +60,23 @@ def test_the_key_has_the_code_that_computes_a_vector_and_no_other():
     modules = {part.partition(":")[0] for part in parts}
     assert not modules & {"settings", "model_files", "texts", "api", "entries"}
     assert "store:store_key" not in parts
+
+
+def test_a_file_that_another_job_gathers_meanwhile_is_no_damage(tmp_path, monkeypatch):
+    other, hashes = VectorStore(tmp_path), pl.Series(["a" * 64, "b" * 64])
+    for row in range(2):
+        other.add(hashes[row : row + 1], np.full((1, 3), row, np.float32))
+    open_parquet = store.open_parquet
+
+    def gathered_before(path):
+        other.gather()
+        return open_parquet(path)
+
+    monkeypatch.setattr(store, "open_parquet", gathered_before)
+    matrix = np.empty((2, 3), np.float32)
+    assert not VectorStore(tmp_path).load(hashes, matrix).any()
+    assert VectorStore(tmp_path).load(hashes, matrix).all()
+    np.testing.assert_array_equal(matrix[:, 0], [0, 1])
 
 
 def vectors_of(rows, **changes):
