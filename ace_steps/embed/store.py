@@ -8,7 +8,6 @@ The last digits of a vector may depend on the texts that shared its batch: where
 another number of shards filled the store first, they may differ from those of an empty store.
 """
 
-import hashlib
 import json
 import logging
 import time
@@ -110,13 +109,11 @@ class VectorStore:
 
     def add(self, hashes: pl.Series, vectors: np.ndarray) -> None:
         """Keep vectors (batch, dim) from now on."""
-        order = hashes.arg_sort()
-        keys = hashes.gather(order)
-        name = hashlib.sha256("".join(keys).encode()).hexdigest()[:NAME_DIGITS]
+        name = sha256_text("".join(hashes))[:NAME_DIGITS]
         path = self._folder / f"{name}.parquet"
         note = Provenance(step="embed_items")
         with vector_writer(path, "text_vectors", vectors.shape[1], np.float32, note) as writer:
-            writer.write({KEY: keys.to_arrow()}, vectors[order.to_numpy()])
+            writer.write({KEY: hashes.to_arrow()}, vectors)
         self._added.append(path)
 
     def gather(self) -> None:

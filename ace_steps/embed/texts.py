@@ -48,7 +48,7 @@ def distinct_texts(items: pl.DataFrame) -> pl.DataFrame:
     _check_utf8(items)
     texts = (
         items.sort("item")
-        .unique("text_sha256", keep="first", maintain_order=True)
+        .unique("text_sha256", keep="first")
         .select("text_sha256", "text", "item_id")
         .sort("text_sha256")
     )

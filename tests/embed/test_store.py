@@ -8,10 +8,20 @@ import pytest
 
 from ace_steps.embed import store
 from ace_steps.embed.settings import EncoderSettings
-from ace_steps.embed.store import CODE, WITHOUT, Embedded, VectorStore, finished, store_key
+from ace_steps.embed.store import (
+    CODE,
+    WITHOUT,
+    Embedded,
+    VectorStore,
+    embed_new,
+    finished,
+    store_key,
+)
+from ace_steps.embed.texts import distinct_texts
 from ace_steps.errors import InputError
 from ace_steps.io.code_digest import code_parts
 from tests.embed.conftest import encoder_settings
+from tests.embed.test_texts import items_of
 
 
 def key(model="m", device="cpu", **changes):
@@ -77,6 +87,24 @@ def test_a_file_that_another_job_gathers_meanwhile_is_no_damage(tmp_path, monkey
     assert not VectorStore(tmp_path).load(hashes, matrix).any()
     assert VectorStore(tmp_path).load(hashes, matrix).all()
     np.testing.assert_array_equal(matrix[:, 0], [0, 1])
+
+
+def test_a_useless_vector_is_not_kept_and_those_before_it_are(tmp_path):
+    texts = distinct_texts(items_of(["x", "y", "z"]))
+    batches = [
+        (np.array([0]), np.ones((1, 2), np.float32)),
+        (np.array([1, 2]), np.array([[1.0, 1.0], [0.0, np.nan]], np.float32)),
+    ]
+    sizes, is_cut = np.ones(3, np.int64), np.zeros(3, bool)
+    with pytest.raises(InputError, match=f"item '{texts['item_id'][2]}': the model's vector"):
+        embed_new(
+            *(texts, sizes, is_cut),
+            dim=2,
+            store=VectorStore(tmp_path),
+            batches=lambda is_known: iter(batches),
+        )
+    is_known = VectorStore(tmp_path).load(texts["text_sha256"], np.empty((3, 2), np.float32))
+    np.testing.assert_array_equal(is_known, [True, False, False])
 
 
 def vectors_of(rows, **changes):
