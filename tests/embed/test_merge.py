@@ -59,7 +59,7 @@ def merged(items, shards):
 @pytest.mark.parametrize("chunk_rows", [1, 7, 10_000])
 def test_every_item_gets_the_vector_of_its_text_in_order(items, shards, monkeypatch, chunk_rows):
     monkeypatch.setattr(merge, "CHUNK_ROWS", chunk_rows)
-    pieces = merged(items, shards[::-1])
+    pieces = merged(items.reverse(), shards[::-1])
     assert np.concatenate([piece.index for piece in pieces]).tolist() == list(range(1, 51))
     assert pl.concat([piece.ids for piece in pieces]).equals(items["item_id"])
     matrix = np.concatenate([piece.matrix for piece in pieces])
