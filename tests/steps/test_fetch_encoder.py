@@ -148,11 +148,14 @@ def test_a_repository_without_a_network_is_taken_from_where_its_files_were_put(f
     assert f"put the repository's files into {kept}" in log
     (kept / "1_Pooling").mkdir(parents=True)
     (kept / "1_Pooling/config.json").write_text("{}")
+    (kept / ".cache").mkdir()
+    (kept / ".cache/of-the-library").write_text("")
     assert fetch("own--model", *hub)[0] == 0
     folder = tmp_path / "out/model"
     note = json.loads((folder / "ace_source.json").read_text())
     assert note == {"source": REPO, "revision": f"{REPO}@{REVISION}", "license": None}
     assert (folder / "1_Pooling/config.json").read_text() == "{}"
+    assert not (folder / ".cache").exists()
     assert fetch("hub")[0] == 0
     note = json.loads((folder / "ace_source.json").read_text())
     assert note == {"source": "hub", "revision": f"{REPO}@{REVISION}", "license": "MIT"}
