@@ -2,6 +2,7 @@
 
 import copy
 import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -198,12 +199,14 @@ def test_a_failure_of_one_core_is_raised_when_all_have_ended():
     def vectors_of(share):
         if 7 in share:
             raise torch.OutOfMemoryError("no memory")
+        time.sleep(0.1)
         ended.append(share.tolist())
         return as_vectors(share)
 
-    with Cores(2) as cores, pytest.raises(torch.OutOfMemoryError, match="no memory"):
-        cores.compute(vectors_of, ROWS, ENOUGH)
-    assert ended == [[0, 4]]
+    with Cores(2) as cores:
+        with pytest.raises(torch.OutOfMemoryError, match="no memory"):
+            cores.compute(vectors_of, ROWS, ENOUGH)
+        assert ended == [[0, 4]]
 
 
 SAME = "The item is called "  # the toy tokenizer makes a token of each byte
