@@ -86,14 +86,10 @@ def ways_of(options: argparse.Namespace, device: torch.device) -> tuple[list[Way
     ways, encoder, flops = [], None, 0
     for dtype in ("float32", "bfloat16"):
         budgets = [settings_of(dtype, budget) for budget in options.batch_tokens]
-        encoder, plain = (
-            load_encoder(options.model, budgets[0], device),
-            load_model(options.model, budgets[0]),
-        )
-        unfused, flops = (
-            replace(encoder, model=plain.to(device), is_fused=False),
-            flops_per_token(plain),
-        )
+        encoder = load_encoder(options.model, budgets[0], device)
+        plain = load_model(options.model, budgets[0])
+        flops = flops_per_token(plain)
+        unfused = replace(encoder, model=plain.to(device), is_fused=False)
         ways += [plain_loop(unfused, dtype)] if dtype == "float32" else []
         ways += [by_tokens(OURS, encoder, settings) for settings in budgets]
         if device.type == "cpu":

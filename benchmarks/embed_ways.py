@@ -12,7 +12,6 @@ from transformers import PreTrainedModel
 
 from ace_steps.embed.encode import encode
 from ace_steps.embed.models import DTYPES, Encoder
-from ace_steps.embed.pooling import finish
 from ace_steps.embed.settings import EncoderSettings
 from ace_steps.embed.tokens import tokenize
 
@@ -65,7 +64,7 @@ def by_tokens(kind: str, encoder: Encoder, settings: EncoderSettings) -> Way:
         pooled = np.empty((len(texts), encoder.dim), np.float32)
         for rows, vectors in encode(encoder, tokens, settings, np.zeros(len(texts), bool)):
             pooled[rows] = vectors
-        return finish(torch.from_numpy(pooled), truncate_dim=None, normalize=True).numpy()
+        return functional.normalize(torch.from_numpy(pooled), dim=1).numpy()
 
     return Way(kind, settings.dtype, f"{settings.batch_tokens} tokens", embed)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ace_steps.embed.toy import (
+from ace_steps.embed.registry import (
     TOY_DIM,
     TOY_MAX_TOKENS,
     save_byte_tokenizer,
@@ -12,19 +12,17 @@ from ace_steps.embed.toy import (
     save_toy_encoder,
 )
 
-__all__ = ["TOY_WIDTH", "save_as_gguf", "save_toy_encoder", "save_toy_reader"]
-
-TOY_WIDTH = TOY_DIM
+__all__ = ["TOY_DIM", "save_as_gguf", "save_toy_encoder", "save_toy_reader"]
 
 
 def save_toy_reader(folder: Path) -> None:
-    """Save a two-layer bidirectional encoder of width 16 and its tokenizer, as a folder."""
+    """Save a two-layer bidirectional encoder of dimension 16 and its tokenizer, as a folder."""
     from transformers import BertConfig, BertModel
 
     shape = BertConfig(
         vocab_size=save_byte_tokenizer(folder),
-        hidden_size=TOY_WIDTH,
-        intermediate_size=2 * TOY_WIDTH,
+        hidden_size=TOY_DIM,
+        intermediate_size=2 * TOY_DIM,
         num_hidden_layers=2,
         num_attention_heads=2,
         max_position_embeddings=TOY_MAX_TOKENS,

@@ -10,20 +10,19 @@ from typing import TypeVar
 import numpy as np
 import polars as pl
 import torch
+from torch import Tensor
 
 from ace_steps.embed.fused import Cores, Prefix, encode_prefix, states_of
 from ace_steps.embed.models import Encoder
-from ace_steps.embed.pooling import POOLINGS
 from ace_steps.embed.settings import EncoderSettings
 from ace_steps.embed.store import Batch, Embedded, VectorStore, embed_new, finished
-from ace_steps.embed.texts import check_tokens
 from ace_steps.embed.tokens import Tokens, token_budget_batches, tokenize
 from ace_steps.errors import InputError
 
 log = logging.getLogger(__name__)
 
 Piece = TypeVar("Piece")
-Computed = np.ndarray | torch.Tensor  # vectors, or what a GPU may still be computing
+Computed = np.ndarray | Tensor  # vectors, or what a GPU may still be computing
 
 
 @dataclass
@@ -39,7 +38,7 @@ def embed_texts(
     """One vector per text, out of the store or the model.
 
     The texts of a bucket share batches with each other alone: their vectors do not depend on which
-    other buckets are embedded here. ``texts * dim * 4`` bytes, twice while they are finished.
+    other buckets are embedded here. ``texts * dim * 4`` bytes, twice while they are scaled.
 
     Args:
         texts: As ``distinct_texts`` gives them.
@@ -110,13 +109,79 @@ def encode(
     return _fetched_late(batches) if encoder.device.type == "cuda" else batches
 
 
+def mean(states: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the real tokens."""
+    return _weighted(states, mask.float())
+
+
+def weighted_mean(states: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the real tokens, the first weighing 1, the second 2, and so on.
+
+    A decoder's later states have read more of the text (SGPT, Muennighoff 2022, arXiv:2202.08904).
+    """
+    return _weighted(states, mask.cumsum(dim=1) * mask.float())
+
+
+def last(states: Tensor, mask: Tensor) -> Tensor:
+    """State of the last real token, the only one of a decoder that has read the whole text."""
+    positions = torch.arange(mask.shape[1], device=mask.device)
+    return _at(states, (positions * mask).argmax(dim=1))
+
+
+def first(states: Tensor, mask: Tensor) -> Tensor:
+    """State of the first real token, an encoder's [CLS]."""
+    return _at(states, mask.int().argmax(dim=1))
+
+
+# From states (batch, tokens, dim) of any float dtype and a mask (batch, tokens), True for a real
+# token and False for padding on either side, to (batch, dim) float32. Each row has a real token.
+POOLINGS = {"mean": mean, "weighted_mean": weighted_mean, "last": last, "first": first}
+
+
+def _weighted(states: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean over the tokens, multiplied and summed in float32; (batch, dim)."""
+    sums = torch.bmm(weights.unsqueeze(1), states.float()).squeeze(1)
+    return sums / weights.sum(dim=1, keepdim=True)
+
+
+def _at(states: Tensor, positions: Tensor) -> Tensor:
+    """The state at one position of each row, (batch, dim) float32."""
+    rows = torch.arange(len(states), device=states.device)
+    return states[rows, positions].float()
+
+
+def _checked_tokens(texts: pl.DataFrame, encoder: Encoder, settings: EncoderSettings) -> Tokens:
+    """Token ids of every text, at least one each, all of which the model knows."""
+    tokens = tokenize(
+        encoder.tokenizer,
+        texts["text"].to_list(),
+        prompt=settings.prompt,
+        max_tokens=settings.max_tokens,
+        append_eos=settings.append_eos,
+    )
+    blank = np.flatnonzero(tokens.lengths == 0)
+    if len(blank):
+        item, text = texts[["item_id", "text"]].row(int(blank[0]))
+        raise InputError(
+            f"item '{item}': its text {text!r} has no token, nor have {len(blank) - 1} others; "
+            "set a prompt or another item text."
+        )
+    highest = int(tokens.ids.max(initial=0))
+    if highest >= encoder.n_ids:
+        raise InputError(
+            f"the tokenizer gives the id {highest}, but the model knows {encoder.n_ids} ids; "
+            "they do not belong together."
+        )
+    return tokens
+
+
 def _fetched_late(batches: Iterator[tuple[np.ndarray, Computed]]) -> Iterator[Batch]:
     """Each batch, fetched from its device once the next one has been sent there."""
     held = None
-    for rows, vectors in batches:
+    for batch in batches:
         if held is not None:
             yield held[0], held[1].cpu().numpy()
-        held = rows, vectors
+        held = batch
     if held is not None:
         yield held[0], held[1].cpu().numpy()
 
@@ -176,14 +241,14 @@ def _vectors(
     return pooled if pooled.is_cuda else pooled.numpy()
 
 
-def _sent(part: np.ndarray, device: torch.device) -> torch.Tensor:
+def _sent(part: np.ndarray, device: torch.device) -> Tensor:
     """A tensor on the device; its way to a GPU starts in pinned memory and is not waited for."""
     tensor = torch.from_numpy(part)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 def _smaller_budget(refusal: RuntimeError, budget: int, lengths: np.ndarray) -> int:
-    """Half the tokens of the batch that did not fit; any other failure goes on its way."""
+    """Half the tokens of the batch that did not fit; any other failure is raised again."""
     is_memory = isinstance(refusal, torch.OutOfMemoryError) or "allocate memory" in str(refusal)
     if not is_memory:
         raise refusal
@@ -197,22 +262,3 @@ def _smaller_budget(refusal: RuntimeError, budget: int, lengths: np.ndarray) -> 
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return smaller
-
-
-def _checked_tokens(texts: pl.DataFrame, encoder: Encoder, settings: EncoderSettings) -> Tokens:
-    """Token ids of every text, all of which the model knows."""
-    tokens = tokenize(
-        encoder.tokenizer,
-        texts["text"].to_list(),
-        prompt=settings.prompt,
-        max_tokens=settings.max_tokens,
-        append_eos=settings.append_eos,
-    )
-    check_tokens(tokens.lengths, texts)
-    highest = int(tokens.ids.max(initial=0))
-    if highest >= encoder.n_ids:
-        raise InputError(
-            f"the tokenizer gives the id {highest}, but the model knows {encoder.n_ids} ids; "
-            "they do not belong together."
-        )
-    return tokens

@@ -1,39 +1,30 @@
 """What an entry of ``encoders`` stands for: its kind, its folder, its resolved settings.
 
-What it leaves out is taken from the registry's preset of its ``source``, else from the model's own
-files, else it has its default. A dry run imports this module: no torch, no polars.
+A key that the entry leaves out has the value of the registry's preset of its ``source``, else of
+the model's own files, else its default. A dry run imports this module: no torch, no polars.
 """
 
 from pathlib import Path
 
 from ace_steps.embed import model_files
-from ace_steps.embed.model_files import Value
-from ace_steps.embed.registry import PublicEncoder, public_encoder
+from ace_steps.embed.model_files import DEFAULT
+from ace_steps.embed.registry import Preset, PublicEncoder, public_encoder
 from ace_steps.embed.settings import (
     DERIVED,
     ORIGINS,
     TEXT,
-    ApiConnection,
     ApiEncoderSettings,
     EncoderSettings,
     EntrySettings,
     HubSettings,
     LocalEncoderSettings,
     PrecomputedSettings,
-    Preset,
 )
 from ace_steps.errors import InputError
 from ace_steps.io.files import own_path
 
 LOCAL, API, PRECOMPUTED = "local", "api", "vectors"  # kinds
-STATED, REGISTRY, DEFAULT = "configuration", "registry", "default"  # origins beside file names
-DEFAULTS = {  # where neither the registry nor a file says more
-    "prompt": TEXT,
-    "pooling": "mean",
-    "max_tokens": 256,
-    "append_eos": False,
-    "normalize": True,
-}
+STATED, REGISTRY = "configuration", "registry"  # origins beside file names and the default
 OF_AN_API = ("prompt", "max_tokens", "normalize")  # keys that may be left out with an API too
 
 Origins = dict[str, str]
@@ -91,17 +82,27 @@ def fill_in(
         preset: What the registry says of it, if anything.
         folder: As for ``resolve_encoder``.
     """
-    values, origins = _stated_or_preset(settings, preset, DERIVED)
-    if folder is not None:
-        for key, (value, origin) in _from_files(folder, set(DERIVED) - set(values)).items():
-            values[key], origins[key] = value, origin
-        _check_prompt(folder, str(values["prompt"]), origins)
-    order = {key: origins[key] for key in DERIVED if key in origins}
-    return settings.model_copy(update=values), order
+    values, origins = {}, {}
+    for key in DERIVED:
+        if getattr(settings, key) is not None:
+            origins[key] = STATED
+        elif getattr(preset, key, None) is not None:
+            values[key], origins[key] = getattr(preset, key), REGISTRY
+        elif folder is not None:
+            values[key], origins[key] = model_files.derive(key, folder)
+    resolved = settings.model_copy(update=values)
+    is_from_file = origins.get("pooling") not in (None, STATED, REGISTRY)
+    if is_from_file and resolved.prompt != TEXT and model_files.excludes_prompt(folder):
+        raise InputError(
+            f"{folder / origins['pooling']}: include_prompt is false, which is not computed here, "
+            f"and the prompt is '{resolved.prompt}' ({origins['prompt']}); give pooling in the "
+            "configuration to pool its states too, or prompt: '{text}'"
+        )
+    return resolved, origins
 
 
 def trace(origins: Origins, known: Origins) -> Origins:
-    """The origins that a step found, with those that were known before it ran.
+    """The origins that a step finds, with those that were known before it ran.
 
     Args:
         origins: As ``fill_in`` gives them; to a step all that it is given is stated.
@@ -150,14 +151,36 @@ def model_folder(settings: EntrySettings, registry: Path) -> str | None:
         return None
     if settings.path:
         return own_path(settings.path)
-    hub = _hub_of(settings, registry)
+    hub = unlisted_hub(settings, registry)
     return f"<resources>/encoders/{folder_name(hub) if hub else settings.source}/model"
 
 
 def unlisted_hub(settings: EntrySettings, registry: Path) -> HubSettings | None:
-    """The repository of a local entry that the registry does not list at that commit, if any."""
-    is_fetched = isinstance(settings, LocalEncoderSettings) and not settings.path
-    return _hub_of(settings, registry) if is_fetched else None
+    """The repository of a local entry that the registry does not list at that commit, if any.
+
+    Raises:
+        InputError: no such public model, or one that has no such commit.
+    """
+    if not isinstance(settings, LocalEncoderSettings) or settings.path:
+        return None
+    if settings.hub:
+        return settings.hub
+    public = public_encoder(settings.source, registry)
+    if public.hub is None:
+        if settings.revision:
+            raise InputError(
+                f"revision: '{settings.source}' has no revisions, as it comes from no repository; "
+                "leave it out"
+            )
+        return None
+    revision = settings.revision or public.hub.revision
+    if revision is None:
+        raise InputError(
+            f"revision: no commit of '{settings.source}' is known here; give the 40 hexadecimal "
+            f"digits of one from {public.homepage}/commits/main"
+        )
+    is_listed = revision == public.hub.revision
+    return None if is_listed else HubSettings(repo=public.hub.repo, revision=revision)
 
 
 def folder_name(hub: HubSettings) -> str:
@@ -181,85 +204,22 @@ def step_settings(settings: EntrySettings, origins: Origins) -> dict:
     if isinstance(settings, ApiEncoderSettings):
         tokenizer = settings.api.tokenizer
         content["api"]["tokenizer"] = tokenizer and own_path(tokenizer)
-        return content | {"taken_from": origins}
-    for key in (*ORIGINS, "revision"):
-        del content[key]
+    else:
+        content = {k: v for k, v in content.items() if k not in (*ORIGINS, "revision")}
     return content | {"taken_from": origins}
-
-
-def _hub_of(settings: LocalEncoderSettings, registry: Path) -> HubSettings | None:
-    """The repository that a local entry is fetched from; None where the registry says it all."""
-    if settings.hub:
-        return settings.hub
-    public = public_encoder(settings.source, registry)
-    if public.hub is None:
-        if settings.revision:
-            raise InputError(
-                f"revision: '{settings.source}' has no revisions, as it comes from no repository; "
-                "leave it out"
-            )
-        return None
-    if settings.revision is None and public.hub.revision is None:
-        raise InputError(
-            f"revision: no commit of '{settings.source}' is known here; give the 40 hexadecimal "
-            f"digits of one from {public.homepage}/commits/main"
-        )
-    if settings.revision in (None, public.hub.revision):
-        return None
-    return HubSettings(repo=public.hub.repo, revision=settings.revision)
-
-
-def _stated_or_preset(
-    settings: EncoderSettings, preset: Preset | None, keys: tuple[str, ...]
-) -> tuple[dict[str, object], Origins]:
-    """The values that the entry states, else those of the registry, and where each is from."""
-    values, origins = {}, {}
-    for origin, source in ((REGISTRY, preset), (STATED, settings)):
-        for key in keys:
-            if getattr(source, key, None) is not None:
-                values[key], origins[key] = getattr(source, key), origin
-    return values, origins
-
-
-def _from_files(folder: Path, keys: set[str]) -> dict[str, Value]:
-    """The values of the keys, from the model's files or the defaults; other files stay unread."""
-    values = model_files.modules_of(folder) if keys & {"pooling", "normalize"} else {}
-    if "prompt" in keys:
-        values["prompt"] = model_files.prompt_of(folder)
-    if "append_eos" in keys:
-        values["append_eos"] = model_files.append_eos_of(folder)
-    values = {key: values.get(key) or (DEFAULTS[key], DEFAULT) for key in keys}
-    if "max_tokens" in keys:  # at most what the model can take
-        length = model_files.max_tokens_of(folder) or values["max_tokens"]
-        limit = model_files.token_limit(folder) or length
-        values["max_tokens"] = limit if limit[0] < length[0] else length
-    return values
-
-
-def _check_prompt(folder: Path, prompt: str, origins: Origins) -> None:
-    """Refuse a pooling without the prompt's states, where there is a prompt."""
-    pooling = origins["pooling"]
-    if pooling in (STATED, REGISTRY, DEFAULT) or prompt == TEXT:
-        return
-    if model_files.excludes_prompt(folder / pooling):
-        raise InputError(
-            f"{folder / pooling}: include_prompt is false, which is not computed here, "
-            f"and the prompt is '{prompt}' ({origins['prompt']}); give pooling in the "
-            "configuration to pool its states too, or prompt: '{text}'"
-        )
 
 
 def _of_api(
     settings: LocalEncoderSettings, public: PublicEncoder
 ) -> tuple[ApiEncoderSettings, Origins]:
     """The settings of a public model that only an API has."""
+    shared = ("source", "truncate_dim", *OF_AN_API)
     for name, field in type(settings).model_fields.items():
-        is_shared = name in ("source", "truncate_dim", *OF_AN_API)
-        if not is_shared and getattr(settings, name) != field.default:
+        if name not in shared and getattr(settings, name) != field.default:
             raise InputError(
                 f"{name}: '{settings.source}' is behind an API, which has no {name}; leave it out"
             )
-    values, origins = _stated_or_preset(settings, public.preset, OF_AN_API)
-    api = ApiConnection(**public.api.as_json(), dim=public.dim)
-    resolved = ApiEncoderSettings(api=api, truncate_dim=settings.truncate_dim, **values)
+    filled, origins = fill_in(settings, public.preset, None)
+    values = {key: getattr(filled, key) for key in OF_AN_API if key in origins}
+    resolved = ApiEncoderSettings(api=public.api, truncate_dim=settings.truncate_dim, **values)
     return resolved, {key: origins.get(key, DEFAULT) for key in OF_AN_API}

@@ -207,7 +207,7 @@ def _rms_norm(x: Tensor, norm: nn.Module) -> Tensor:
 
 
 class Cores:
-    """The cores that torch may use: they meet once a batch, not once a matrix product."""
+    """The cores that torch may use; they wait for each other once a batch, not once a product."""
 
     def __init__(self, n_cores: int) -> None:
         self._n_cores = n_cores
@@ -232,7 +232,7 @@ class Cores:
             n_tokens: Tokens of the batch, with padding.
 
         Raises:
-            Exception: what the first failing share raised, once no share computes any more.
+            Exception: of the first share that fails, once no share computes any more.
         """
         if self._n_cores == 1 or min(len(rows), n_tokens // SHARE_TOKENS) < self._n_cores:
             return vectors_of(rows)
@@ -276,7 +276,7 @@ def encode_prefix(model: PreTrainedModel, tokens: Tokens, layer: int) -> Prefix 
     Args:
         model: A causal model with fused layers: there every token costs the same.
         tokens: Of all texts, none without tokens.
-        layer: Whose states are wanted.
+        layer: Whose states are encoded.
     """
     n_tokens = common_tokens(tokens) if len(tokens.lengths) > 1 else 0
     if n_tokens < LEAST_PREFIX:

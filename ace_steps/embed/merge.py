@@ -12,7 +12,6 @@ import polars as pl
 from ace_steps.embed.texts import Shard, distinct_texts
 from ace_steps.errors import InputError
 from ace_steps.io.parquet import read_provenance
-from ace_steps.io.provenance import Provenance
 from ace_steps.io.vectors import Vectors, iter_vectors
 
 CHUNK_ROWS = 16_384
@@ -22,8 +21,8 @@ JOINED = {  # counts of the shards to that of the whole
     "n_truncated": sum,
     "n_tokens_longest": max,
 }
-CANNOT_RESERVE = (errno.EINVAL, errno.EOPNOTSUPP)  # what some file systems answer
 OF_ONE_SHARD = (*JOINED, "shard", "device")
+CANNOT_RESERVE = (errno.EINVAL, errno.EOPNOTSUPP)  # what some file systems answer
 
 
 def merged_facts(shards: list[Path]) -> tuple[dict, dict]:
@@ -33,7 +32,16 @@ def merged_facts(shards: list[Path]) -> tuple[dict, dict]:
         InputError: a shard is missing or given twice, or two shards were made differently.
     """
     notes = [read_provenance(path) for path in shards]
-    _check_complete(shards, notes)
+    for path, note in zip(shards, notes, strict=True):
+        if "shard" not in note.facts:
+            raise InputError(f"{path}: no shard of text vectors; embed_items writes one.")
+    given = [note.facts["shard"] for note in notes]
+    count = Shard.parse(given[0]).count
+    if sorted(given) != sorted(str(Shard(number, count)) for number in range(1, count + 1)):
+        raise InputError(
+            f"--shards: expected each shard from 1-of-{count} to {count}-of-{count} once, "
+            f"got {', '.join(given)}"
+        )
     shared = [{k: v for k, v in note.facts.items() if k not in OF_ONE_SHARD} for note in notes]
     first = {**notes[0].settings, **shared[0]}
     for path, note, facts in zip(shards, notes, shared, strict=True):
@@ -63,7 +71,7 @@ def vectors_of_items(
         scratch_folder: Where the temporary file goes.
 
     Raises:
-        InputError: a text has no vector, or a vector no item.
+        InputError: a text has no vector or several, or a vector no item.
         OSError: the disk is full.
     """
     items = items.sort("item")
@@ -75,13 +83,17 @@ def vectors_of_items(
             rows = _rows_of(pl.DataFrame({"text_sha256": piece.ids}), texts)
             if rows.null_count():
                 raise InputError(
-                    f"{path}: holds {rows.null_count()} vectors of texts that no item has, e.g. of "
-                    f"the text with SHA-256 {piece.ids.filter(rows.is_null())[0]}; it was made "
-                    "from other items, delete it and embed again."
+                    f"{path}: holds {rows.null_count()} vectors of texts that no item has; it was "
+                    "made from other items, delete it and embed again."
                 )
             matrix[rows.to_numpy()] = piece.matrix
             np.add.at(counts, rows.to_numpy(), 1)
-    _check_each_once(counts, texts)
+    unlike = texts.filter(pl.Series(counts != 1))["item_id"]
+    if len(unlike):
+        raise InputError(
+            f"expected one vector of each of {len(texts)} texts, but {len(unlike)} have none or "
+            f"several in the shards, e.g. that of item '{unlike[0]}'; embed them again."
+        )
     for start in range(0, len(items), CHUNK_ROWS):
         chunk = items[start : start + CHUNK_ROWS]
         rows = _rows_of(chunk, texts).to_numpy()
@@ -109,36 +121,3 @@ def scratch_matrix(n_rows: int, dim: int, folder: Path) -> np.ndarray:
 
 def _rows_of(keys: pl.DataFrame, texts: pl.DataFrame) -> pl.Series:
     return keys.join(texts, on="text_sha256", how="left", maintain_order="left")["row"]
-
-
-def _check_each_once(counts: np.ndarray, texts: pl.DataFrame) -> None:
-    missing = texts.filter(pl.Series(counts == 0))["item_id"]
-    if len(missing):
-        examples = ", ".join(f"'{item}'" for item in missing[:3])
-        raise InputError(
-            f"{len(missing)} of {len(texts)} texts have no vector in any shard, e.g. those of the "
-            f"items {examples}; embed them again."
-        )
-    repeated = texts.filter(pl.Series(counts > 1))["item_id"]
-    if len(repeated):
-        raise InputError(
-            f"{len(repeated)} texts have a vector in several shards, e.g. that of the item "
-            f"'{repeated[0]}'."
-        )
-
-
-def _check_complete(shards: list[Path], notes: list[Provenance]) -> None:
-    for path, note in zip(shards, notes, strict=True):
-        if "shard" not in note.facts:
-            raise InputError(f"{path}: no shard of text vectors; embed_items writes one.")
-    given = [Shard.parse(note.facts["shard"]) for note in notes]
-    expected = {Shard(number, given[0].count) for number in range(1, given[0].count + 1)}
-    for shard in given:
-        if given.count(shard) > 1:
-            raise InputError(f"the shard {shard} is given {given.count(shard)} times.")
-    if set(given) != expected:
-        unlike = sorted(str(shard) for shard in expected.symmetric_difference(given))
-        raise InputError(
-            f"{len(given)} shards given ({', '.join(map(str, given))}), which are not the "
-            f"{given[0].count} of a whole; look at {', '.join(unlike[:5])}."
-        )

@@ -15,6 +15,7 @@ import transformers
 from safetensors import SafetensorError
 
 from ace_steps.embed.fused import fuse_layers
+from ace_steps.embed.model_files import check_folder
 from ace_steps.embed.registry import SOURCE_NOTE
 from ace_steps.embed.settings import EncoderSettings
 from ace_steps.errors import InputError
@@ -40,8 +41,7 @@ class Encoder:
         is_fused: Whether its layers are those of ``ace_steps.embed.fused``, which several threads
             may use at once.
         device: Where it computes.
-        is_causal: True where no state depends on later tokens, so that padding on the right needs
-            no mask.
+        is_causal: Whether no state depends on later tokens: padding on the right needs no mask.
         pad: Token id that fills short rows.
         dim: Entries of one state.
         n_ids: Token ids that the model knows.
@@ -71,14 +71,38 @@ def load_encoder(folder: Path, settings: EncoderSettings, device: torch.device) 
         InputError: no such folder, no tokenizer, no readable weights, code where it is not
             trusted, or settings beyond what the model has.
     """
-    options = _loading_options(folder, trust_remote_code=settings.trust_remote_code)
-    with _one_line(folder, "no usable tokenizer"):
+    with _reading(folder, settings) as options:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **options)
     if not tokenizer.is_fast or not len(tokenizer):
         raise InputError(f"{folder}: expected tokenizer.json or a GGUF file, got no fast tokenizer")
     model = load_model(folder, settings)
     _check_shape(model.config, tokenizer.model_max_length, settings, folder)
     return encoder_of(tokenizer, model, device)
+
+
+def load_model(folder: Path, settings: EncoderSettings) -> transformers.PreTrainedModel:
+    """The model alone, on the CPU in evaluation mode, its layers as transformers computes them.
+
+    Raises:
+        InputError: as for ``load_encoder``.
+    """
+    with _reading(folder, settings) as options:
+        # Dense weights out of a GGUF file: its packed ones are multiplied far more slowly.
+        unpacking = transformers.GgufConfig(dequantize=True) if "gguf_file" in options else None
+        model, loading = transformers.AutoModel.from_pretrained(
+            folder,
+            dtype=DTYPES[settings.dtype],
+            use_safetensors=True,
+            quantization_config=unpacking,
+            output_loading_info=True,
+            **options,
+        )
+    # Weights that the files lack would be random; the pooler's are never used.
+    missing = sorted(name for name in loading["missing_keys"] if "pooler" not in name)
+    if missing:
+        raise InputError(f"{folder}: lacks {len(missing)} weights, e.g. {missing[0]}.")
+    model.config.use_cache = False
+    return model.eval()
 
 
 def encoder_of(
@@ -96,10 +120,9 @@ def encoder_of(
     # Every attention layer must say that it is causal; where none says anything, False is safe.
     flags = [module.is_causal for module in model.modules() if hasattr(module, "is_causal")]
     is_fused = device.type == "cpu" and fuse_layers(model) > 0
-    model = model.to(device)
     return Encoder(
         tokenizer=tokenizer,
-        model=model,
+        model=model.to(device),
         is_fused=is_fused,
         device=device,
         is_causal=bool(flags) and all(flags),
@@ -115,32 +138,6 @@ def settings_on(device: torch.device, settings: EncoderSettings) -> EncoderSetti
     if dtype != settings.dtype:
         log.info("no %s on this %s; computing in float32", settings.dtype, device.type)
     return settings.model_copy(update={"dtype": dtype})
-
-
-def load_model(folder: Path, settings: EncoderSettings) -> transformers.PreTrainedModel:
-    """The model alone, on the CPU in evaluation mode, its layers as transformers computes them.
-
-    Raises:
-        InputError: as for ``load_encoder``.
-    """
-    options = _loading_options(folder, trust_remote_code=settings.trust_remote_code)
-    # Dense weights out of a GGUF file: its packed ones are multiplied far more slowly.
-    unpacking = transformers.GgufConfig(dequantize=True) if "gguf_file" in options else None
-    with _one_line(folder, "no usable model"):
-        model, loading = transformers.AutoModel.from_pretrained(
-            folder,
-            dtype=DTYPES[settings.dtype],
-            use_safetensors=True,
-            quantization_config=unpacking,
-            output_loading_info=True,
-            **options,
-        )
-    # Weights that the files lack would be random; the pooler's are never used.
-    missing = sorted(name for name in loading["missing_keys"] if "pooler" not in name)
-    if missing:
-        raise InputError(f"{folder}: lacks {len(missing)} weights, e.g. {missing[0]}.")
-    model.config.use_cache = False
-    return model.eval()
 
 
 def model_facts(folder: Path) -> dict[str, str | None]:
@@ -163,30 +160,24 @@ def model_facts(folder: Path) -> dict[str, str | None]:
     }
 
 
-def _loading_options(folder: Path, *, trust_remote_code: bool) -> dict:
-    """Arguments of every ``from_pretrained`` call: offline, and the GGUF file's name if any."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: expected a model's folder, got none")
-    options = {"local_files_only": True, "trust_remote_code": trust_remote_code}
-    gguf = sorted(path.name for path in folder.glob("*.gguf"))
-    if not gguf or any(folder.glob("*.safetensors")):
-        return options
-    if len(gguf) > 1:
-        raise InputError(f"{folder}: expected one GGUF file, got {', '.join(gguf)}")
-    return {**options, "gguf_file": gguf[0]}
-
-
 @contextmanager
-def _one_line(folder: Path, what: str) -> Iterator[None]:
-    """Transformers quiet, and its refusals as one line."""
+def _reading(folder: Path, settings: EncoderSettings) -> Iterator[dict]:
+    """The arguments of a ``from_pretrained`` call; transformers quiet, its refusals one line."""
+    if lines := check_folder(folder):
+        raise InputError("; ".join(lines))
+    options = {"local_files_only": True, "trust_remote_code": settings.trust_remote_code}
+    if not any(folder.glob("*.safetensors")):
+        options["gguf_file"] = next(folder.glob("*.gguf")).name
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     try:
         with redirect_stderr(io.StringIO()):  # the GGUF reader's bars listen to no setting
-            yield
+            yield options
     except UNREADABLE as refusal:
         reason = " ".join(str(refusal).split())
-        raise InputError(f"{folder}: {what} ({type(refusal).__name__}: {reason[:300]})") from None
+        raise InputError(
+            f"{folder}: not readable ({type(refusal).__name__}: {reason[:300]})"
+        ) from None
 
 
 def _check_shape(
@@ -198,14 +189,12 @@ def _check_shape(
     shape = config.get_text_config()
     n_layers, dim = shape.num_hidden_layers, shape.hidden_size
     longest = min(longest, getattr(shape, "max_position_embeddings", longest))
-    if settings.max_tokens > longest:
-        raise InputError(
-            f"max_tokens = {settings.max_tokens}, but {folder} encodes at most {longest}."
-        )
-    if not -n_layers - 1 <= settings.layer <= n_layers:
-        raise InputError(
-            f"layer = {settings.layer}, but {folder} has the layers 0 (its input) to "
-            f"{n_layers}, or -1 (the last) back to {-n_layers - 1}."
-        )
-    if settings.truncate_dim is not None and settings.truncate_dim > dim:
-        raise InputError(f"truncate_dim = {settings.truncate_dim}, but {folder} has dim {dim}.")
+    limits = {
+        "max_tokens": (1, longest),
+        "layer": (-n_layers - 1, n_layers),
+        "truncate_dim": (1, dim),
+    }
+    for key, (least, most) in limits.items():
+        value = getattr(settings, key)
+        if value is not None and not least <= value <= most:
+            raise InputError(f"{key}: expected {least} to {most} with {folder}, got {value}")

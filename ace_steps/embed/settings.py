@@ -9,13 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from ace_steps.settings import Count, NonNegative, Positive, Settings
 
 TEXT = "{text}"  # where an item's text goes in a prompt
-DERIVED = (
-    "prompt",
-    "pooling",
-    "max_tokens",
-    "append_eos",
-    "normalize",
-)  # null: filled in by entries
+DERIVED = ("prompt", "pooling", "max_tokens", "append_eos", "normalize")  # null: see entries
 ORIGINS = ("source", "path", "hub")  # keys of which one names a model that runs here
 AS_THE_MODEL = "null takes it from the registry or the model's own files"
 LONGEST_API_TEXT = 8191  # tokens, of OpenAI's models
@@ -60,16 +54,6 @@ class HubSettings(Settings):
         description="Commit, all 40 hexadecimal digits, in quotes: a branch may hold other "
         "weights tomorrow."
     )
-
-
-class Preset(Settings):
-    """What the registry knows of an encoder; a key that is null comes from the model's files."""
-
-    prompt: Prompt | None = Field(None, description="For an item's text, with {text} in it.")
-    pooling: Pooling | None = Field(None, description="Null behind an API, which pools itself.")
-    max_tokens: Count | None = Field(None, description="Longest text in tokens.")
-    append_eos: bool | None = Field(None, description="Whether an end token is appended.")
-    normalize: bool | None = Field(None, description="Whether vectors are scaled to length 1.")
 
 
 class _ModelOrigin(Settings):
@@ -151,20 +135,23 @@ class EncoderSettings(Settings):
     def facts(self) -> dict:
         """What a file of vectors tells of them."""
         return {
-            **{name: getattr(self, name) for name in ("pooling", "dtype", "max_tokens")},
+            "pooling": self.pooling,
+            "dtype": self.dtype,
+            "max_tokens": self.max_tokens,
             "append_eos": self.append_eos,
             "normalized": self.normalize,
         }
 
 
 class _StepSettings(Settings):
-    """Settings as a step gets them: what was known before it ran, and where from."""
+    """Settings as a step gets them.
 
-    taken_from: dict[str, str] = Field(
-        {},
-        description="Where each setting that may be left out was taken from, as far as it is "
-        "known; the configuration states the others.",
-    )
+    Attributes:
+        taken_from: Where each setting that may be left out was taken from, as far as it is known
+            before the step runs; the configuration states the others.
+    """
+
+    taken_from: dict[str, str] = Field({})
 
 
 class EmbedItemsSettings(EncoderSettings, _StepSettings):

@@ -1,14 +1,13 @@
 """Vectors that were made before, by the hash of their text: no text is embedded twice.
 
 A store is a folder of ``text_vectors`` files for one way of making vectors. Every batch becomes a
-file as soon as it is done, so that a job that was killed loses one batch; a job that ends gathers
+file as soon as it is made, so that a job that was killed loses one batch; a job that ends gathers
 its files into one. Vectors are kept as pooled, whole and unscaled, whatever is made of them later.
 
 The last digits of a vector may depend on the texts that shared its batch: where another data set or
 another number of shards filled the store first, they may differ from those of an empty store.
 """
 
-import hashlib
 import json
 import logging
 import time
@@ -38,10 +37,12 @@ CODE = (  # what decides what a vector is
     "ace_steps.embed.models:load_encoder",
     "ace_steps.embed.tokens:tokenize",
 )
-VALUES = ("ace_steps.embed.settings",)  # not their code: the key has the values that it gives
+WITHOUT = (  # what the key has by its values, and what refuses a folder before anything is made
+    "ace_steps.embed.settings",
+    "ace_steps.embed.model_files",
+)
 NAME_DIGITS = 32
 KEY = "text_sha256"
-LIBRARIES = ("torch", "transformers")  # that compute it
 DECIDING = (  # settings that a pooled vector depends on
     *("prompt", "pooling", "layer", "dtype", "max_tokens", "append_eos"),
     "batch_tokens",  # which texts share a batch, and so the last digits
@@ -57,9 +58,8 @@ def store_key(model_sha256: str, settings: EncoderSettings, device: str) -> str:
         device: Its type, e.g. ``cpu``: another kind of device rounds in another way.
     """
     parts = {name: getattr(settings, name) for name in DECIDING}
-    parts |= {name: version(name) for name in LIBRARIES}
-    parts |= {"code": code_digest(*CODE, without=VALUES)}
-    parts |= {"model": model_sha256, "device": device}
+    parts |= {name: version(name) for name in ("torch", "transformers")}
+    parts |= {"code": code_digest(*CODE, without=WITHOUT), "model": model_sha256, "device": device}
     return folder_name(parts)
 
 
@@ -109,13 +109,11 @@ class VectorStore:
 
     def add(self, hashes: pl.Series, vectors: np.ndarray) -> None:
         """Keep vectors (batch, dim) from now on."""
-        order = hashes.arg_sort()
-        keys = hashes.gather(order)
-        name = hashlib.sha256("".join(keys).encode()).hexdigest()[:NAME_DIGITS]
+        name = sha256_text("".join(hashes))[:NAME_DIGITS]
         path = self._folder / f"{name}.parquet"
         note = Provenance(step="embed_items")
         with vector_writer(path, "text_vectors", vectors.shape[1], np.float32, note) as writer:
-            writer.write({KEY: keys.to_arrow()}, vectors[order.to_numpy()])
+            writer.write({KEY: hashes.to_arrow()}, vectors)
         self._added.append(path)
 
     def gather(self) -> None:
@@ -147,9 +145,13 @@ class Embedded:
 
     def counts(self) -> dict:
         """What the file should tell; the same whether or not the vectors were in the store."""
-        names = ("n_tokens", "n_truncated", "n_tokens_longest")
-        counts = {name: getattr(self, name) for name in names}
-        return {"dim": self.matrix.shape[1], "n_texts": len(self.matrix), **counts}
+        return {
+            "dim": self.matrix.shape[1],
+            "n_texts": len(self.matrix),
+            "n_tokens": self.n_tokens,
+            "n_truncated": self.n_truncated,
+            "n_tokens_longest": self.n_tokens_longest,
+        }
 
     def __str__(self) -> str:
         rate = self.new_tokens / self.seconds if self.seconds else 0.0
@@ -169,7 +171,7 @@ def embed_new(
     store: VectorStore,
     batches: Callable[[np.ndarray], Iterator[Batch]],
 ) -> Embedded:
-    """One vector per text as its maker gives it: out of the store, or new and then in the store.
+    """One vector per text, out of the store, or new and then added to the store.
 
     Args:
         texts: As ``distinct_texts`` gives them.
@@ -211,16 +213,17 @@ def embed_new(
 def finished(
     embedded: Embedded, texts: pl.DataFrame, settings: EncoderSettings | ApiEncoderSettings
 ) -> Embedded:
-    """The same vectors cut and scaled as the settings say.
+    """The vectors cut to ``truncate_dim``, then scaled to unit length if the settings say so.
 
     Raises:
         InputError: a vector is zero or not finite then.
     """
     import torch  # not needed by an estimate
 
-    from ace_steps.embed.pooling import finish
-
-    kept = {"truncate_dim": settings.truncate_dim, "normalize": settings.normalize}
-    matrix = finish(torch.from_numpy(embedded.matrix), **kept).numpy()
+    vectors = torch.from_numpy(embedded.matrix)[:, : settings.truncate_dim]
+    if settings.normalize:  # a zero row stays zero, so that it is refused
+        least = torch.finfo(vectors.dtype).tiny
+        vectors = torch.nn.functional.normalize(vectors, dim=1, eps=least)
+    matrix = vectors.numpy()
     check_vectors(matrix, np.arange(len(texts)), texts)
     return replace(embedded, matrix=matrix)

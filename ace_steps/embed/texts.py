@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from ace_steps.errors import InputError
 
@@ -49,7 +48,7 @@ def distinct_texts(items: pl.DataFrame) -> pl.DataFrame:
     _check_utf8(items)
     texts = (
         items.sort("item")
-        .unique("text_sha256", keep="first", maintain_order=True)
+        .unique("text_sha256", keep="first")
         .select("text_sha256", "text", "item_id")
         .sort("text_sha256")
     )
@@ -70,17 +69,6 @@ def texts_of_shard(texts: pl.DataFrame, shard: Shard) -> pl.DataFrame:
     """
     owner = pl.col("bucket") * shard.count // n_buckets(len(texts))
     return texts.filter(owner == shard.number - 1)
-
-
-def check_tokens(lengths: np.ndarray, texts: pl.DataFrame) -> None:
-    """Raise an InputError that names the first text without a token, and their number."""
-    blank = np.flatnonzero(lengths == 0)
-    if len(blank):
-        raise InputError(
-            f"item '{texts['item_id'][int(blank[0])]}': its text "
-            f"{texts['text'][int(blank[0])]!r} has no token, nor have {len(blank) - 1} others; "
-            "set a prompt or another item text."
-        )
 
 
 def check_vectors(vectors: np.ndarray, rows: np.ndarray, texts: pl.DataFrame) -> None:
@@ -114,15 +102,8 @@ def first_defect(vectors: np.ndarray) -> tuple[int, str] | None:
 
 def _check_utf8(items: pl.DataFrame) -> None:
     """Parquet says that a column is UTF-8, but nothing on the way here has looked."""
-    try:
-        items["text"].to_arrow(compat_level=pl.CompatLevel.oldest()).validate(full=True)
-    except pa.ArrowInvalid:
-        for item, text in zip(items["item_id"], items["text"].cast(pl.Binary), strict=True):
-            try:
-                text.decode("utf-8")
-            except UnicodeDecodeError as fault:
-                raise InputError(
-                    f"item '{item}': its text is not UTF-8 (byte {text[fault.start]:#04x} at "
-                    f"{fault.start}, after {text[: fault.start].decode()[-20:]!r})."
-                ) from None
-        raise
+    for item, text in zip(items["item_id"], items["text"].cast(pl.Binary), strict=True):
+        try:
+            text.decode("utf-8")
+        except UnicodeDecodeError as fault:
+            raise InputError(f"item '{item}': its text is not UTF-8 ({fault})") from None

@@ -58,7 +58,7 @@ def tokenize(
     A text that is too long loses its end, never the prompt or the special tokens around it.
 
     Args:
-        tokenizer: A fast tokenizer, which knows the characters of each token.
+        tokenizer: A fast tokenizer: it knows the characters of each token.
         texts: One without any token gets an empty row.
         prompt: Has ``{text}`` where the text goes.
         max_tokens: Largest length of a row.

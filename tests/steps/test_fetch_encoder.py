@@ -8,10 +8,10 @@ import zipfile
 
 import pytest
 import yaml
+from huggingface_hub.utils import filter_repo_objects
 
 from ace_steps.embed.entries import resolve_encoder
 from ace_steps.embed.model_files import check_folder
-from ace_steps.embed.models import model_facts
 from ace_steps.embed.registry import HUB_FILES, PublicEncoder
 from ace_steps.embed.settings import LocalEncoderSettings
 from ace_steps.io.fetch import read_registry
@@ -28,19 +28,21 @@ COMMON = {
     "dim": 2,
     "preset": {"pooling": "mean", "prompt": "{text}", "max_tokens": 8, "reference": "nobody"},
 }
+API = {"base_url": "https://example.org", "model": "m"}
 
 
 def write_registry(folder, digest):
     source = {"wheel": "tiny==1", "sha256": digest}
     members = {"tiny/config.json": "config.json"}
-    revision = "0" * 40
     entries = {
         "tiny": {"archive": {"source": source, "members": members}},
         "nested": {"archive": {"source": source, "nested": "model.zip", "members": members}},
         "outside": {"archive": {"source": source, "members": {"tiny/config.json": "../x"}}},
         "lacking": {"archive": {"source": source, "members": {"tiny/gone": "gone"}}},
-        "hub": {"hub": {"repo": "own/model", "revision": revision}},
-        "unpinned": {"hub": {"repo": "own/model", "revision": None}},
+        "damaged": {"archive": {"source": {**source, "sha256": "0" * 64}, "members": members}},
+        "hub": {"hub": {"repo": REPO, "revision": REVISION}},
+        "unpinned": {"hub": {"repo": REPO, "revision": None}},
+        "behind": {"api": API},
         "tiny-toy": {"made": "toy"},
     }
     entries = {name: {**COMMON, **entry} for name, entry in entries.items()}
@@ -60,67 +62,48 @@ def fetch(tmp_path, capsys):
         wheel.write(tmp_path / "model.zip", "model.zip")
     write_registry(tmp_path, sha256_file(downloads / "tiny-1.whl"))
 
-    def run(source):
+    def run(source, *more):
         registry = ["--registry", str(tmp_path / "encoders.yaml")]
         places = ["--output", str(tmp_path / "out/model"), "--downloads", str(downloads)]
-        code = main(["--source", source, *registry, *places])
+        code = main(["--source", source, *registry, *places, *more])
         return code, capsys.readouterr().err
 
     return run
 
 
 @pytest.mark.parametrize(("source", "origin"), [("tiny", "wheel"), ("nested", "nested")])
-def test_the_folder_holds_the_members_and_a_note(fetch, tmp_path, source, origin):
+def test_the_folder_holds_the_members_and_a_note_and_replaces_an_old_one(
+    fetch, tmp_path, source, origin
+):
+    folder = tmp_path / "out/model"
+    folder.mkdir(parents=True)
+    (folder / "old.bin").write_text("old")
     code, log = fetch(source)
     assert code == 0
     assert "Tiny from tiny==1" in log
-    folder = tmp_path / "out/model"
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]
     assert {path.name for path in folder.iterdir()} == {"config.json", "ace_source.json"}
     assert json.loads((folder / "config.json").read_text()) == {"from": origin}
     note = json.loads((folder / "ace_source.json").read_text())
     assert note == {"source": source, "revision": "tiny==1", "license": "MIT"}
 
 
-def test_a_folder_that_is_there_is_replaced_as_a_whole(fetch, tmp_path):
-    (tmp_path / "out/model").mkdir(parents=True)
-    (tmp_path / "out/model/old.bin").write_text("old")
-    assert fetch("tiny")[0] == 0
-    assert not (tmp_path / "out/model/old.bin").exists()
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["model"]
-
-
-def test_an_unknown_source_is_refused_with_the_nearest_name(fetch):
-    code, log = fetch("tinny")
-    assert code == 2
-    assert "unknown source 'tinny'; did you mean 'tiny'?" in log
-
-
-def test_a_wrong_checksum_leaves_no_folder(fetch, tmp_path):
-    (tmp_path / "downloads/tiny-1.whl").write_bytes(b"something else")
-    code, log = fetch("tiny")
-    assert code == 2
-    assert "wrong checksum" in log
-    assert not list((tmp_path / "out").iterdir())
-
-
 @pytest.mark.parametrize(
     ("source", "text"),
-    [("lacking", "unknown member 'tiny/gone'"), ("outside", "refused to write '../x'")],
+    [
+        ("tinny", "unknown source 'tinny'; did you mean 'tiny'?"),
+        ("damaged", "wrong checksum"),
+        ("lacking", "unknown member 'tiny/gone'"),
+        ("outside", "refused to write '../x'"),
+        ("unpinned", "'unpinned': no commit is known here; give a revision"),
+        ("behind", "is behind an API; there is nothing to fetch"),
+    ],
 )
-def test_members_that_cannot_be_taken_leave_no_folder(fetch, tmp_path, source, text):
+def test_what_cannot_be_fetched_is_refused_and_leaves_no_folder(fetch, tmp_path, source, text):
     code, log = fetch(source)
     assert code == 2
     assert text in log
-    assert not list((tmp_path / "out").iterdir())
-
-
-def test_the_hub_without_a_network_is_one_line_that_says_what_to_do(fetch, tmp_path):
-    code, log = fetch("hub")
-    assert code == 2
-    assert "own/model at 000000000000: the hub cannot be reached" in log
-    assert "put the repository's files into" in log
-    assert len(log.strip().splitlines()) == 1
-    assert not list((tmp_path / "out").iterdir())
+    assert not list(tmp_path.glob("out/*"))
 
 
 BROKEN = {
@@ -137,12 +120,12 @@ def test_a_hub_that_breaks_is_one_line_that_says_what_to_do(tmp_path, broken, re
     command += ["--output", str(tmp_path / "out/model"), "--downloads", str(tmp_path / "kept")]
     with broken() as environment:
         online = {**os.environ, "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path), **environment}
-        done = subprocess.run(command, cwd=ROOT, env=online, capture_output=True, text=True)
-    assert done.returncode == 2, done.stderr
-    line = done.stderr.strip().splitlines()[-1]
-    assert f"own/model at 000000000000: the hub cannot be reached ({reason}" in line
-    assert "put the repository's files into" in line
-    assert "Traceback" not in done.stderr
+        process = subprocess.run(command, cwd=ROOT, env=online, capture_output=True, text=True)
+    assert process.returncode == 2, process.stderr
+    line = process.stderr.strip().splitlines()[-1]
+    assert f"own/model at 000000000000: cannot be had from the hub ({reason}" in line
+    assert f"put the repository's files into {tmp_path}" in line
+    assert "Traceback" not in process.stderr
     assert not list((tmp_path / "out").iterdir())
 
 
@@ -153,14 +136,54 @@ def test_a_refusal_of_the_library_that_carries_large_files_is_the_same_line(fetc
     monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
     code, log = fetch("hub")
     assert code == 2
-    assert "cannot be reached (RuntimeError: Data processing error: CAS service error)" in log
+    assert "the hub (RuntimeError: Data processing error: CAS service error)" in log
     assert len(log.strip().splitlines()) == 1
 
 
+def test_a_repository_without_a_network_is_taken_from_where_its_files_were_put(fetch, tmp_path):
+    hub = ("--hub", json.dumps({"repo": REPO, "revision": REVISION}))
+    kept = tmp_path / "downloads/hub/own--model-000000000000"
+    code, log = fetch("own--model", *hub)
+    assert code == 2
+    assert f"put the repository's files into {kept}" in log
+    (kept / "1_Pooling").mkdir(parents=True)
+    (kept / "1_Pooling/config.json").write_text("{}")
+    (kept / ".cache").mkdir()
+    (kept / ".cache/of-the-library").write_text("")
+    assert fetch("own--model", *hub)[0] == 0
+    folder = tmp_path / "out/model"
+    note = json.loads((folder / "ace_source.json").read_text())
+    assert note == {"source": REPO, "revision": f"{REPO}@{REVISION}", "license": None}
+    assert (folder / "1_Pooling/config.json").read_text() == "{}"
+    assert not (folder / ".cache").exists()
+    assert fetch("hub")[0] == 0
+    note = json.loads((folder / "ace_source.json").read_text())
+    assert note == {"source": "hub", "revision": f"{REPO}@{REVISION}", "license": "MIT"}
+
+
+def test_small_files_in_folders_are_fetched_and_code_and_pickles_are_not():
+    listed = ["modules.json", "1_Pooling/config.json", "custom_st.py", "model.safetensors", "a.bin"]
+    taken = list(filter_repo_objects(listed, allow_patterns=HUB_FILES))
+    assert taken == ["modules.json", "1_Pooling/config.json", "model.safetensors"]
+
+
+def test_only_a_whole_commit_is_taken(fetch):
+    code, log = fetch("x", "--hub", json.dumps({"repo": REPO, "revision": "main"}))
+    assert code == 2
+    assert "revision: expected" in log
+
+
+def test_the_toy_encoder_is_made_on_the_spot_and_is_always_the_same(fetch, tmp_path):
+    assert fetch("tiny-toy")[0] == 0
+    assert check_folder(tmp_path / "out/model") == []
+    files = {path.name: path.read_bytes() for path in (tmp_path / "out/model").iterdir()}
+    assert json.loads(files.pop("ace_source.json"))["revision"] == "made: toy"
+    save_toy_encoder(tmp_path / "made")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "made").iterdir()} == files
+
+
 ENTRIES = read_registry(ROOT / "data/encoders.yaml", PublicEncoder)
-
-
-PRESETS = {  # dimension of each, as its config.json or its maker's documentation says
+DIMS = {  # as its config.json or its maker's documentation says
     "smollm2-135m": 576,
     "all-minilm-l6-v2": 384,
     "qwen3-embedding-0.6b": 1024,
@@ -174,86 +197,17 @@ PRESETS = {  # dimension of each, as its config.json or its maker's documentatio
 }
 
 
-def test_the_registry_has_every_preset():
-    assert {name: entry.dim for name, entry in ENTRIES.items()} == PRESETS
+def test_the_registry_has_every_encoder_with_its_dimension():
+    assert {name: entry.dim for name, entry in ENTRIES.items()} == DIMS
 
 
-def test_the_toy_encoder_is_made_on_the_spot_and_is_always_the_same(fetch, tmp_path):
-    assert fetch("tiny-toy")[0] == 0
-    first = {path.name: path.read_bytes() for path in (tmp_path / "out/model").iterdir()}
-    assert fetch("tiny-toy")[0] == 0
-    again = {path.name: path.read_bytes() for path in (tmp_path / "out/model").iterdir()}
-    assert first == again
-    assert json.loads(first.pop("ace_source.json"))["revision"] == "made: toy"
-    save_toy_encoder(tmp_path / "made")
-    made = {path.name: path.read_bytes() for path in (tmp_path / "made").iterdir()}
-    assert made == first
-    assert check_folder(tmp_path / "out/model") == []
-
-
-def test_a_repository_without_a_commit_is_not_fetched(fetch):
-    code, log = fetch("unpinned")
-    assert code == 2
-    assert "'unpinned': no commit is known here; give a revision" in log
-
-
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", DIMS)
 def test_every_preset_can_be_followed(name):
-    preset = ENTRIES[name].preset
     entry = LocalEncoderSettings(source=name)
     settings, origins = resolve_encoder(entry, ROOT / "data/encoders.yaml", None)
-    assert settings.prompt == preset.prompt
-    assert settings.max_tokens == preset.max_tokens
-    assert set(origins.values()) == {"registry"}
+    preset = ENTRIES[name].preset.model_dump(exclude_none=True, exclude={"reference"})
+    assert {key: getattr(settings, key) for key in preset} == preset
+    assert origins == dict.fromkeys(preset, "registry")
     if ENTRIES[name].api:
-        assert settings.api.dim == ENTRIES[name].dim
+        assert settings.api.dim == DIMS[name]
         assert settings.api.max_request_tokens >= settings.max_tokens
-    else:
-        assert settings.pooling == preset.pooling
-    assert preset.reference
-
-
-def test_a_repository_at_a_commit_needs_no_entry(tmp_path, capsys):
-    hub = json.dumps({"repo": "own/model", "revision": "0" * 40})
-    places = ["--output", str(tmp_path / "out/model"), "--downloads", str(tmp_path)]
-    kept = tmp_path / "hub/own--model-000000000000"
-    assert main(["--source", "own--model", "--hub", hub, *places]) == 2
-    assert f"put the repository's files into {kept}" in capsys.readouterr().err
-    kept.mkdir(parents=True)
-    (kept / "config.json").write_text("{}")
-    (kept / "1_Pooling").mkdir()
-    (kept / "1_Pooling/config.json").write_text('{"pooling_mode_cls_token": true}')
-    assert main(["--source", "own--model", "--hub", hub, *places]) == 0
-    note = json.loads((tmp_path / "out/model/ace_source.json").read_text())
-    assert note == {"source": "own/model", "revision": f"own/model@{'0' * 40}", "license": None}
-    assert (tmp_path / "out/model/config.json").read_text() == "{}"
-    pooling = tmp_path / "out/model/1_Pooling/config.json"
-    before = model_facts(tmp_path / "out/model")["model_sha256"]
-    pooling.unlink()
-    assert model_facts(tmp_path / "out/model")["model_sha256"] != before
-
-
-def test_small_files_in_folders_are_fetched_and_code_is_not():
-    from huggingface_hub.utils import filter_repo_objects
-
-    listed = ["modules.json", "1_Pooling/config.json", "custom_st.py", "model.safetensors", "a.bin"]
-    taken = list(filter_repo_objects(listed, allow_patterns=HUB_FILES))
-    assert taken == ["modules.json", "1_Pooling/config.json", "model.safetensors"]
-
-
-def test_only_a_whole_commit_is_taken(tmp_path, capsys):
-    places = ["--output", str(tmp_path / "out/model"), "--downloads", str(tmp_path)]
-    for revision, text in (
-        ("main", "revision: expected"),
-        (None, "revision: expected a string"),
-    ):
-        hub = json.dumps({"repo": "own/model", "revision": revision})
-        assert main(["--source", "x", "--hub", hub, *places]) == 2
-        assert text in capsys.readouterr().err
-
-
-def test_a_model_behind_an_api_is_not_fetched(tmp_path, capsys):
-    places = ["--output", str(tmp_path / "out/model"), "--downloads", str(tmp_path)]
-    registry = ["--registry", str(ROOT / "data/encoders.yaml")]
-    assert main(["--source", "text-embedding-3-small", *places, *registry]) == 2
-    assert "is behind an API; there is nothing to fetch" in capsys.readouterr().err
