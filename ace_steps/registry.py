@@ -29,10 +29,14 @@ class Entry(NamedTuple):
 READERS = {
     "table": Entry("ace_steps.preprocess.read_table", "TableSettings", "read"),
     "recbole": Entry("ace_steps.preprocess.read_recbole", "RecboleSettings", "read"),
-    "amazon_2014": Entry("ace_steps.preprocess.read_amazon_2014", "Amazon2014Settings", "read"),
-    "amazon_2023": Entry("ace_steps.preprocess.read_amazon_2023", "Amazon2023Settings", "read"),
+    "amazon_2014": Entry(
+        "ace_steps.preprocess.read_reviews", "Amazon2014Settings", "read_amazon_2014"
+    ),
+    "amazon_2023": Entry(
+        "ace_steps.preprocess.read_reviews", "Amazon2023Settings", "read_amazon_2023"
+    ),
     "movielens": Entry("ace_steps.preprocess.read_movielens", "MovielensSettings", "read"),
-    "yelp": Entry("ace_steps.preprocess.read_yelp", "YelpSettings", "read"),
+    "yelp": Entry("ace_steps.preprocess.read_reviews", "YelpSettings", "read_yelp"),
 }
 REFINEMENTS = {
     "random": Entry("ace_steps.refine.random_init", "RandomSettings", "random"),

@@ -18,7 +18,6 @@ from polars.exceptions import PolarsError
 
 from ace_steps.errors import InputError
 from ace_steps.preprocess.raw_data import (
-    NUMBERS,
     RawData,
     checked_events,
     checked_items,
@@ -46,24 +45,18 @@ class MovielensSettings(DatasetSettings):
     """MovieLens 100K, 1M, 10M, 20M, 25M or latest, in GroupLens' own files."""
 
     reader: Literal["movielens"] = "movielens"
-
-
-def catalog_columns(_items: Path | None, _settings: MovielensSettings) -> list[str]:
-    """Text columns of the catalog, the same for every file of the format."""
-    return ["title", "genres"]
+    catalog_fields = ("title", "genres")
 
 
 def read(interactions: Path, items: Path, _settings: MovielensSettings) -> RawData:
     """The log of a ratings file and the catalog of its movies file."""
     first = "".join(lines(interactions, n_rows=1)["line"])
     if first.startswith("userId"):
-        events = read_delimited(interactions, LOG, separator=",", quote='"', numbers=NUMBERS)
+        events = read_delimited(interactions, LOG, separator=",", quote='"')
     elif "::" in first or "\t" in first:
         separator, names = (":", DOUBLE_COLON) if "::" in first else ("\t", TAB)
         columns = {name: name for name in TAB}
-        events = read_delimited(
-            interactions, columns, separator=separator, names=names, numbers=NUMBERS
-        )
+        events = read_delimited(interactions, columns, separator=separator, names=names)
     else:
         raise InputError(f"{interactions}: no MovieLens log begins with '{first[:60]}'.")
     first_line = 2 if first.startswith("userId") else 1

@@ -9,12 +9,10 @@ from typing import Literal
 
 from ace_steps.errors import InputError
 from ace_steps.preprocess.raw_data import (
-    NUMBERS,
     RawData,
     checked_events,
     checked_items,
     header,
-    lines,
     read_delimited,
     require_columns,
 )
@@ -31,20 +29,13 @@ class RecboleSettings(DatasetSettings):
     reader: Literal["recbole"] = "recbole"
 
 
-def catalog_columns(items: Path | None, _settings: RecboleSettings) -> list[str] | None:
-    """Text columns of the .item file; None where there is none to look at.
+def catalog_columns(items: Path, _settings: RecboleSettings) -> list[str]:
+    """Text columns of the .item file.
 
     Raises:
         InputError: not readable, or no such header.
     """
-    if items is None:
-        return None
     return [name for name in _fields(items, ["item_id"]).values() if name != "item_id"]
-
-
-def n_catalog_rows(path: Path) -> int:
-    """Rows of an .item file: at most as many items are left of it."""
-    return max(0, len(lines(path)) - 1)
 
 
 def check_log(interactions: Path, _settings: RecboleSettings) -> list[Mistake]:
@@ -57,7 +48,7 @@ def read(interactions: Path, items: Path, _settings: RecboleSettings | None = No
     """The log of the .inter file and the catalog of the .item file."""
     fields = _fields(interactions, EVENT_FIELDS)
     fields = {raw: name for raw, name in fields.items() if name in (*EVENT_FIELDS, "rating")}
-    events = read_delimited(interactions, fields, separator="\t", numbers=NUMBERS)
+    events = read_delimited(interactions, fields, separator="\t")
     catalog = read_delimited(items, _fields(items, ["item_id"]), separator="\t")
     events = checked_events(events, interactions, first_line=2)
     return RawData(events, checked_items(catalog, items))
