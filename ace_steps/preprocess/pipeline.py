@@ -50,41 +50,22 @@ def build_dataset(raw: RawData, settings: DatasetSettings, name: str) -> Dataset
         InputError: nothing is left, items lack a text row, a text is blank, the split is empty.
     """
     statistics: Statistics = {}
-    events, catalog = _in_scope(raw, settings, statistics), raw.items
+    catalog = raw.items
+    events = raw.events.rename({"user_id": "user", "item_id": "item"})
+    events = _in_scope(events, catalog["item_id"], settings, statistics)
     del raw  # the ids as text are most of the memory
-    ids = {kind: events[f"{kind}_id"].unique().sort() for kind in ("user", "item")}
-    events = events.select(
-        *(
-            pl.col(f"{k}_id").cast(pl.Enum(ids[k])).to_physical().cast(pl.Int32).alias(k)
-            for k in ids
-        ),
-        "timestamp",
-    )
+    user_ids, item_ids = events["user"].unique().sort(), events["item"].unique().sort()
+    events = events.select(_codes("user", user_ids), _codes("item", item_ids), "timestamp")
     events = _filtered(events, settings, statistics)
     events = _split(events, settings, statistics)
-    users, events = _numbered("user", events, ids["user"], first=0)
-    items, events = _numbered("item", events, ids["item"], first=1)
+    users, events = _numbered("user", events, user_ids, first=0)
+    items, events = _numbered("item", events, item_ids, first=1)
     events = events.with_columns(position=pl.int_range(pl.len(), dtype=pl.Int32).over("user"))
-    missing = items.join(catalog, on="item_id", how="anti", maintain_order="left")["item_id"]
-    if len(missing):
-        raise InputError(
-            f"{len(missing)} items of the log have no row in the items file, e.g. "
-            f"{', '.join(missing[:N_EXAMPLES])}; set missing_items to 'drop' to leave them out."
-        )
-    catalog = catalog.join(items, on="item_id", how="semi")
-    texts, text_counts = write_texts(catalog, name, settings)
     train = events.filter(pl.col("split") == "train")["item"].to_numpy()
     train_counts = np.bincount(train, minlength=len(items) + 1)[1:]
-    items = items.join(texts, on="item_id", how="left", maintain_order="left")
-    items = items.with_columns(
-        text_sha256=pl.Series([sha256(text.encode()).hexdigest() for text in items["text"]]),
-        train_count=pl.Series(train_counts, dtype=pl.Int32),
-    )
     _describe(events, train_counts, statistics)
-    lengths = items["text"].str.len_chars()
-    statistics |= text_counts
-    statistics["duplicate_texts"] = len(items) - items["text"].n_unique()
-    statistics |= {"text_chars_mean": lengths.mean(), "text_chars_max": lengths.max()}
+    items = _with_texts(items, catalog, name, settings, statistics)
+    items = items.with_columns(train_count=pl.Series(train_counts, dtype=pl.Int32))
     warnings = _deviations(statistics, settings.expected)
     report = pl.DataFrame(
         {"statistic": list(statistics), "value": [float(v) for v in statistics.values()]},
@@ -94,15 +75,17 @@ def build_dataset(raw: RawData, settings: DatasetSettings, name: str) -> Dataset
     return Dataset(events, users, items, report, warnings)
 
 
-def _in_scope(raw: RawData, settings: DatasetSettings, statistics: Statistics) -> pl.DataFrame:
+def _in_scope(
+    events: pl.DataFrame, catalog: pl.Series, settings: DatasetSettings, statistics: Statistics
+) -> pl.DataFrame:
     """The events that rating, time window and catalog leave."""
-    events = raw.events
-    _count(statistics, "raw", events, "user_id", "item_id")
+    n_raw = len(events)
+    _count(statistics, "raw", events)
     if settings.min_rating is not None:
         if events["rating"].null_count():
             raise InputError("min_rating is set, but the log has events without a rating.")
         events = events.filter(pl.col("rating") >= settings.min_rating)
-        _count(statistics, "after_rating", events, "user_id", "item_id")
+        _count(statistics, "after_rating", events)
     if settings.time_start or settings.time_end:
         start, end = (
             datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() if day else None
@@ -110,17 +93,21 @@ def _in_scope(raw: RawData, settings: DatasetSettings, statistics: Statistics) -
         )
         time = pl.col("timestamp")
         events = events.filter((time >= (start or 0)) & (time < (end or float("inf"))))
-        _count(statistics, "after_window", events, "user_id", "item_id")
+        _count(statistics, "after_window", events)
     if settings.missing_items == "drop":
-        item_ids = raw.items.select("item_id")
-        events = events.join(item_ids, on="item_id", how="semi", maintain_order="left")
-        _count(statistics, "after_missing_items", events, "user_id", "item_id")
+        events = events.filter(pl.col("item").is_in(catalog.implode()))
+        _count(statistics, "after_missing_items", events)
     if events.is_empty():
         raise InputError(
             f"no events are left after the rating and time filters and the items without a row; "
-            f"the log has {len(raw.events)}."
+            f"the log has {n_raw}."
         )
-    return events.drop("rating")
+    return events
+
+
+def _codes(kind: str, ids: pl.Series) -> pl.Expr:
+    """A column of raw ids as their indices in the sorted ids."""
+    return pl.col(kind).cast(pl.Enum(ids)).to_physical().cast(pl.Int32)
 
 
 def _filtered(
@@ -159,23 +146,21 @@ def _core(events: pl.DataFrame, settings: DatasetSettings) -> pl.DataFrame:
 
 
 def _split(events: pl.DataFrame, settings: DatasetSettings, statistics: Statistics) -> pl.DataFrame:
+    """The events that the split takes, with their split."""
     if settings.split == "leave_one_out":
-        labeled = leave_one_out(events)
+        events = leave_one_out(events)
     else:
-        valid_at, test_at = time_bounds(
-            events["timestamp"].to_numpy(),
-            valid_share=settings.valid_share,
-            test_share=settings.test_share,
-        )
-        labeled = global_time(events, valid_at=valid_at, test_at=test_at)
+        times, shares = events["timestamp"].to_numpy(), (settings.valid_share, settings.test_share)
+        valid_at, test_at = time_bounds(times, valid_share=shares[0], test_share=shares[1])
+        events = global_time(events, valid_at=valid_at, test_at=test_at)
         statistics |= {"split_valid_from": valid_at, "split_test_from": test_at}
-        _count(statistics, "after_split", labeled)
+        _count(statistics, "after_split", events)
     for split in ("train", "valid", "test"):
-        n_events = int((labeled["split"] == split).sum())
+        n_events = int((events["split"] == split).sum())
         if not n_events:
             raise InputError(f"the split '{settings.split}' leaves no {split} events.")
         statistics[f"events_{split}"] = n_events
-    return labeled
+    return events
 
 
 def _numbered(
@@ -188,6 +173,31 @@ def _numbered(
     lookup[codes.to_numpy()] = numbers.to_numpy()
     table = pl.DataFrame({kind: numbers, f"{kind}_id": ids.gather(codes)})
     return table, events.with_columns(pl.Series(kind, lookup[events[kind].to_numpy()]))
+
+
+def _with_texts(
+    items: pl.DataFrame,
+    catalog: pl.DataFrame,
+    name: str,
+    settings: DatasetSettings,
+    statistics: Statistics,
+) -> pl.DataFrame:
+    """The items with their texts and the texts' digests."""
+    missing = items.filter(~pl.col("item_id").is_in(catalog["item_id"].implode()))["item_id"]
+    if len(missing):
+        raise InputError(
+            f"{len(missing)} items of the log have no row in the items file, e.g. "
+            f"{', '.join(missing[:N_EXAMPLES])}; set missing_items to 'drop' to leave them out."
+        )
+    catalog = catalog.join(items, on="item_id", how="semi")
+    texts, counts = write_texts(catalog, name, settings)
+    items = items.join(texts, on="item_id", how="left", maintain_order="left")
+    lengths = items["text"].str.len_chars()
+    statistics |= counts
+    statistics["duplicate_texts"] = len(items) - items["text"].n_unique()
+    statistics |= {"text_chars_mean": lengths.mean(), "text_chars_max": lengths.max()}
+    digests = [sha256(text.encode()).hexdigest() for text in items["text"]]
+    return items.with_columns(text_sha256=pl.Series(digests))
 
 
 # Filters and order
@@ -337,13 +347,11 @@ def global_time(events: pl.DataFrame, *, valid_at: float, test_at: float) -> pl.
 # Statistics of the data report
 
 
-def _count(
-    statistics: Statistics, stage: str, events: pl.DataFrame, user: str = "user", item: str = "item"
-) -> None:
-    """Note the users, items and events after a stage; the columns of ids are named."""
+def _count(statistics: Statistics, stage: str, events: pl.DataFrame) -> None:
+    """Note the users, items and events after a stage."""
     statistics[f"events_{stage}"] = len(events)
-    statistics[f"users_{stage}"] = events[user].n_unique()
-    statistics[f"items_{stage}"] = events[item].n_unique()
+    statistics[f"users_{stage}"] = events["user"].n_unique()
+    statistics[f"items_{stage}"] = events["item"].n_unique()
 
 
 def _describe(events: pl.DataFrame, train_counts: np.ndarray, statistics: Statistics) -> None:
