@@ -14,7 +14,7 @@ from ace_steps.errors import InputError
 from ace_steps.init import guess as guess_module
 from ace_steps.init.columns import times_of
 from ace_steps.init.guess import guess
-from ace_steps.init.heads import read_head
+from ace_steps.init.file_heads import read_head
 from ace_steps.registry import READERS
 from tests.init.shops import FORMATS, N_ITEMS, SHOPS, START_S, draws, iso, plain
 
