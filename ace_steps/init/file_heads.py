@@ -6,6 +6,7 @@ import io
 import json
 import re
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 from polars.exceptions import PolarsError
 
 from ace_steps.errors import InputError
+from ace_steps.init.columns import Column, columns_of
 from ace_steps.preprocess.raw_data import from_arrow, unreadable
 from ace_steps.preprocess.read_table import PARQUET_MAGIC, SEPARATORS
 
@@ -72,6 +74,11 @@ class Head:
     fields: tuple[str, ...] = ()
     table: pl.DataFrame | None = None
     public: tuple[str, str] | None = None
+
+    @cached_property
+    def columns(self) -> list[Column]:
+        """The columns of the table that can have a role."""
+        return columns_of(self.table)
 
     def description(self) -> str:
         """``logs.csv (delimited text, 5,000 rows)``."""

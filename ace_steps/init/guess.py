@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from ace_steps.errors import InputError
-from ace_steps.init.columns import Column, columns_of, name_score
+from ace_steps.init.columns import Column, name_score
 from ace_steps.init.file_heads import LOG, Head, public_pairs, read_head
 from ace_steps.preprocess.pipeline import core
 from ace_steps.preprocess.settings import DatasetSettings
@@ -21,6 +21,7 @@ from ace_steps.preprocess.settings import DatasetSettings
 TABLE_NAME = re.compile(
     r"[^.].*\.(?:(?:csv|tsv|txt|dat|data|item|inter|json|jsonl)(?:\.gz|\.zst)?|parquet|pq)", re.I
 )
+ROLES = ("user", "item", "timestamp", "rating", "item_id")
 MOST_FILES = 50  # of a folder
 MARGIN = 0.5
 MIN_OVERLAP = 0.2  # share of the log's ids that the catalog must have, where it was read whole
@@ -69,9 +70,8 @@ def fit_of(log: Head, catalog: Head) -> Fit | None:
     columns: dict[str, Column] = {}
     others: dict[str, list[str]] = {}
     score = 0.0
-    log_columns, catalog_columns = columns_of(log.table), columns_of(catalog.table)
     are_whole = log.is_whole and catalog.is_whole
-    pairs = [(a, b) for a in log_columns for b in catalog_columns]
+    pairs = [(a, b) for a in log.columns for b in catalog.columns]
     scored = _ranked(pairs, lambda pair: _pair_score(*pair, are_whole=are_whole))
     if not scored:
         return None
@@ -86,18 +86,16 @@ def fit_of(log: Head, catalog: Head) -> Fit | None:
     }
     for role, score_of in scores.items():
         taken = {column.name for key, column in columns.items() if key != "item_id"}
-        scored = _ranked([one for one in log_columns if one.name not in taken], score_of)
+        scored = _ranked([one for one in log.columns if one.name not in taken], score_of)
         if scored:
             best, columns[role] = scored[0]
             others[role] = [column.name for s, column in scored if s > best - MARGIN]
             score += best if role != "rating" else 0
         elif role != "rating":
             return None
-    others = {
-        role: [name for name in dict.fromkeys(names) if name != columns[role].name]
-        for role, names in others.items()
-    }
-    texts = [c.name for c in catalog_columns if c.is_words and c.name != columns["item_id"].name]
+    columns = {role: columns[role] for role in ROLES if role in columns}
+    others = {role: list(dict.fromkeys(names))[1:] for role, names in others.items()}
+    texts = [c.name for c in catalog.columns if c.is_words and c.name != columns["item_id"].name]
     return Fit(log, catalog, score + (0.5 if texts else -0.5), columns, others, texts)
 
 
@@ -242,13 +240,10 @@ def _of_own_tables(fits: list[Fit], unread: list[str]) -> Guess:
             f"{time.times.what}; expected 2024-01-31, 2024-01-31 08:15:00 or seconds since 1970: "
             "write it so and run init again."
         )
-    names = {role: column.name for role, column in best.columns.items()}
-    columns = {key: names[key] for key in ("user", "item", "timestamp")}
-    columns["timestamp_unit"] = time.times.unit
-    columns |= {key: names[key] for key in ("rating", "item_id") if key in names}
+    columns = {role: column.name for role, column in best.columns.items()}
     near = [(fit.log, fit.catalog) for fit in fits if fit.score > best.score - MARGIN]
     doubts = [
-        f"{role}: '{names[role]}' was taken; {_or(map(repr, others))} fits too"
+        f"{role}: '{columns[role]}' was taken; {_or(map(repr, others))} fits too"
         for role, others in best.others.items()
         if others
     ]
@@ -259,7 +254,7 @@ def _of_own_tables(fits: list[Fit], unread: list[str]) -> Guess:
         interactions=best.log.path,
         items=best.catalog.path,
         reader="table",
-        columns=columns,
+        columns=columns | {"timestamp_unit": time.times.unit},
         text_columns=best.texts,
         n_items=best.n_items if best.log.is_whole and best.catalog.is_whole else None,
         has_missing_items=best.n_missing > 0,

@@ -126,8 +126,13 @@ def nameless(folder: Path) -> tuple[Path, Path, dict]:
 SHOPS = {make.__name__: make for make in (german, french, camel_case, nameless)}
 
 
-def plain(folder: Path, log: dict | None = None, catalog: dict | None = None) -> tuple[Path, Path]:
-    """customer, sku, ts (seconds) and sku, title as CSV; columns may be replaced or added."""
+def plain(
+    folder: Path, log: dict | None = None, catalog: dict | None = None, *, empty: bool = False
+) -> tuple[Path, Path]:
+    """customer, sku, ts (seconds) and sku, title as CSV.
+
+    Columns may be added, replaced or, with None, taken out; ``empty``: only title is there before.
+    """
     d = draws()
     events = {
         "customer": [f"u{u}" for u in d["user"]],
@@ -135,8 +140,14 @@ def plain(folder: Path, log: dict | None = None, catalog: dict | None = None) ->
         "ts": d["seconds"],
     }
     items = {"sku": [f"i{i}" for i in range(N_ITEMS)], "title": titles()}
-    pl.DataFrame(events | (log or {})).write_csv(folder / "logs.csv")
-    pl.DataFrame(items | (catalog or {})).write_csv(folder / "products.csv")
+    if empty:
+        events, items = {}, {"title": "lamp"}
+    for name, columns in (
+        ("logs.csv", events | (log or {})),
+        ("products.csv", items | (catalog or {})),
+    ):
+        kept = {name: values for name, values in columns.items() if values is not None}
+        pl.DataFrame(kept).write_csv(folder / name)
     return folder / "logs.csv", folder / "products.csv"
 
 
