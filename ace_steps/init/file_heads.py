@@ -1,14 +1,11 @@
 """The first rows of a file in bounded memory, and which public format they have."""
 
-import ast
 import difflib
 import io
-import json
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -42,6 +39,7 @@ ROWS = {
     r"\d+::.*::.*": ("movielens", CATALOG),
     r"\d+\|(?:[^|]*\|){4}(?:[01]\|){18}[01]": ("movielens", CATALOG),
 }
+JSON_FIELD = r"""["']([A-Za-z_]+)["']\s*:"""  # in JSON, and in the Python literals of Amazon 2014
 # By the fields of JSON objects: those that every line has, and those that no line has.
 OBJECTS = {
     ("amazon_2014", LOG): ({"reviewerID", "asin", "unixReviewTime"}, set()),
@@ -61,7 +59,7 @@ class Head:
     Attributes:
         form: ``delimited text``, ``Parquet``, ``JSON lines``, or ``lines`` of another kind.
         is_whole: Whether that is the whole file.
-        n_rows: Rows (or lines) read, the header not counted.
+        n_rows: Rows (or lines) read, a header not counted.
         fields: Names of the columns, or of the fields of JSON lines.
         table: The columns: text for delimited files, typed for Parquet; None for other forms.
         public: Reader and role of a public format, None where it has none.
@@ -131,10 +129,10 @@ def _text_head(path: Path, content: bytes, is_whole: bool) -> Head:
         raise InputError(f"{path}: empty.")
     lines = [line.rstrip("\r") for line in text.split("\n", N_LINES)[:N_LINES] if line.strip()]
     head = Head(path, LINES, is_whole, text.count("\n") + (not text.endswith("\n")))
-    if lines[0].startswith(("{", "[")):
-        objects = _objects(lines)
-        fields = tuple(objects[0]) if objects else ()
-        return replace(head, form=JSON_LINES, fields=fields, public=_format_of_objects(objects))
+    if lines[0].startswith("{"):
+        fields = [re.findall(JSON_FIELD, line) for line in lines]
+        public = _format_of_objects([set(names) for names in fields])
+        return replace(head, form=JSON_LINES, fields=tuple(fields[0]), public=public)
     public = _format_of_lines(lines)
     if not is_utf8 and public is None:
         raise InputError(
@@ -153,32 +151,15 @@ def _text_head(path: Path, content: bytes, is_whole: bool) -> Head:
             infer_schema=False,
             truncate_ragged_lines=True,
         )
+        table.columns = names
     except PolarsError as refusal:
         raise unreadable(path, refusal) from None
-    table.columns = names
     return Head(path, DELIMITED, is_whole, len(table), tuple(names), table, public)
 
 
-def _objects(lines: list[str]) -> list[dict[str, Any]]:
-    """The leading lines as objects, of JSON or of Python literals; up to the first other line."""
-    objects = []
-    for line in lines:
-        try:
-            value = json.loads(line)
-        except ValueError:
-            try:
-                value = ast.literal_eval(line)
-            except (ValueError, SyntaxError, MemoryError, RecursionError):
-                break
-        if not isinstance(value, dict):
-            break
-        objects.append(value)
-    return objects
-
-
-def _format_of_objects(objects: list[dict[str, Any]]) -> tuple[str, str] | None:
+def _format_of_objects(objects: list[set[str]]) -> tuple[str, str] | None:
     for public, (has, lacks) in OBJECTS.items():
-        if objects and all(has <= set(fields) and not lacks & set(fields) for fields in objects):
+        if all(has <= fields and not lacks & fields for fields in objects):
             return public
     return None
 

@@ -8,13 +8,11 @@
 """
 
 import gzip
-import io
 import zlib
 from pathlib import Path
 from typing import Literal
 
 import polars as pl
-from polars.exceptions import PolarsError
 
 from ace_steps.errors import InputError
 from ace_steps.preprocess.raw_data import (
@@ -23,12 +21,12 @@ from ace_steps.preprocess.raw_data import (
     checked_items,
     lines,
     read_delimited,
-    require_columns,
     unreadable,
 )
 from ace_steps.preprocess.settings import DatasetSettings
 
 LOG = {"userId": "user_id", "movieId": "item_id", "rating": "rating", "timestamp": "timestamp"}
+MOVIES = {"movieId": "item_id", "title": "title", "genres": "genres"}
 TAB = ["user_id", "item_id", "rating", "timestamp"]
 # "1::1193::5::978300760" read with a single colon has an empty field between two values.
 DOUBLE_COLON = ["user_id", "_1", "item_id", "_2", "rating", "_3", "timestamp"]
@@ -66,25 +64,22 @@ def read(interactions: Path, items: Path, _settings: MovielensSettings) -> RawDa
 
 def _catalog(path: Path) -> pl.DataFrame:
     text = _text(path)
-    first = text.partition("\n")[0]
-    if first.startswith("movieId"):
-        try:
-            table = pl.read_csv(io.BytesIO(text.encode()), infer_schema=False)
-        except PolarsError as refusal:
-            raise unreadable(path, refusal) from None
-        require_columns(path, table.columns, ["movieId", "title", "genres"])
+    if text.startswith("movieId"):
+        table = read_delimited(path, MOVIES, separator=",", quote='"')
         genres = pl.col("genres").replace(NO_GENRES, None).str.replace_all("|", ", ", literal=True)
-        return table.select(pl.col("movieId").alias("item_id"), "title", genres)
-    separator, n_fields = ("::", 3) if "::" in first else ("|", 5 + len(GENRES))
-    rows = [line.split(separator) for line in text.splitlines()]
-    for number, row in enumerate(rows, start=1):
-        if len(row) != n_fields and row != [""]:
+        return table.with_columns(genres)
+    separator, n_fields = ("::", 3) if "::" in text.partition("\n")[0] else ("|", 5 + len(GENRES))
+    catalog = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        row = line.split(separator)
+        if line and len(row) != n_fields:
             raise InputError(
                 f"{path}: line {number}: expected {n_fields} fields of a MovieLens catalog between "
                 f"'{separator}', got {len(row)}."
             )
-    schema = dict.fromkeys(("item_id", "title", "genres"), pl.String)
-    catalog = [(*row[:2], _genres(row)) for row in rows if row != [""]]
+        if line:
+            catalog.append((*row[:2], _genres(row)))
+    schema = dict.fromkeys(MOVIES.values(), pl.String)
     return pl.DataFrame(catalog, schema=schema, orient="row")
 
 
@@ -104,7 +99,6 @@ def _text(path: Path) -> str:
     except (OSError, EOFError, zlib.error) as damage:
         raise unreadable(path, damage) from None
     try:
-        text = content.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        text = content.decode("latin-1")
-    return text.replace("\r\n", "\n")
+        return content.decode("latin-1")

@@ -18,7 +18,7 @@ from ace_steps.init.configuration import (
     smaller_dim,
 )
 from ace_steps.init.guess import Guess
-from tests.init.shops import FORMATS, SHOPS, plain
+from tests.init.shops import FORMATS, SHOPS, plain, write_public, write_shop
 
 MOST_LINES = 12
 FILES = ["init", "logs.csv", "products.csv"]
@@ -35,7 +35,7 @@ def lines_that_count(text):
 
 @pytest.mark.parametrize("shop", SHOPS)
 def test_the_file_written_for_a_shop_loads_and_names_its_columns(shop, tmp_path, capsys):
-    log, catalog, expected = SHOPS[shop](tmp_path)
+    log, catalog, expected = write_shop(shop, tmp_path)
     assert main(["init", log.name, catalog.name, "--name", "shop"]) == 0
     assert len(lines_that_count((tmp_path / "shop.yaml").read_text())) <= MOST_LINES
     experiment = load("shop.yaml", with_files=True)
@@ -49,7 +49,7 @@ def test_the_file_written_for_a_shop_loads_and_names_its_columns(shop, tmp_path,
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_file_written_for_a_public_format_loads_without_columns(form, tmp_path):
-    FORMATS[form](tmp_path)
+    write_public(form, tmp_path)
     assert main(["init", "--name", "public"]) == 0
     written = yaml.safe_load((tmp_path / "public.yaml").read_text())["datasets"]["public"]
     assert set(written) == {"interactions", "items", "reader"}
@@ -59,7 +59,7 @@ def test_the_file_written_for_a_public_format_loads_without_columns(form, tmp_pa
 
 @pytest.mark.parametrize("shop", ["german", "nameless"])
 def test_the_comments_state_the_defaults(shop, tmp_path):
-    log, catalog, _ = SHOPS[shop](tmp_path)
+    log, catalog, _ = write_shop(shop, tmp_path)
     main(["init", log.name, catalog.name, "--name", "shop"])
     examples = r"(?!.*(?:models/|vectors\.|repo:|source:))"
     text = (tmp_path / "shop.yaml").read_text()

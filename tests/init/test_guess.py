@@ -15,7 +15,20 @@ from ace_steps.init.columns import times_of
 from ace_steps.init.file_heads import read_head
 from ace_steps.init.guess import guess
 from ace_steps.registry import READERS
-from tests.init.shops import FORMATS, N_ITEMS, SHOPS, START_S, draws, iso, plain
+from tests.init.shops import (
+    FORMATS,
+    ITEMS,
+    N_ITEMS,
+    RATINGS,
+    SECONDS,
+    SHOPS,
+    START_S,
+    USERS,
+    iso,
+    plain,
+    write_public,
+    write_shop,
+)
 
 ROWS = range(600)
 
@@ -30,21 +43,20 @@ def events_of(recognized):
 
 @pytest.mark.parametrize("shop", SHOPS)
 def test_columns_of_unfamiliar_names_are_recognized_in_any_order(shop, tmp_path):
-    log, catalog, expected = SHOPS[shop](tmp_path)
+    log, catalog, expected = write_shop(shop, tmp_path)
     for paths in ([log, catalog], [catalog, log], [tmp_path]):
         recognized = guess(paths)
         assert (recognized.interactions, recognized.items) == (log, catalog)
         assert recognized.columns == expected
         assert recognized.doubts == []
     raw = events_of(recognized)
-    seconds = draws()["seconds"]
-    assert (len(raw.events), len(raw.items)) == (len(seconds), N_ITEMS)
-    assert raw.events["timestamp"].to_list() == pytest.approx(seconds, abs=1)
+    assert (len(raw.events), len(raw.items)) == (len(SECONDS), N_ITEMS)
+    assert raw.events["timestamp"].to_list() == SECONDS
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_public_format_is_recognized_in_a_folder_and_its_reader_takes_the_files(form, tmp_path):
-    log, catalog = FORMATS[form](tmp_path)
+    log, catalog = write_public(form, tmp_path)
     for paths in ([tmp_path], [catalog, log]):
         recognized = guess(paths)
         assert (recognized.interactions, recognized.items) == (log, catalog)
@@ -56,7 +68,7 @@ def test_a_public_format_is_recognized_in_a_folder_and_its_reader_takes_the_file
 
 
 def test_of_several_logs_of_one_format_the_others_are_named(tmp_path):
-    log, _ = FORMATS["movielens_100k"](tmp_path)
+    log, _ = write_public("movielens_100k", tmp_path)
     (tmp_path / "ua.data").write_text("1\t2\t3\t881250949\n" * 9)
     recognized = guess([tmp_path])
     assert recognized.interactions == log
@@ -64,7 +76,7 @@ def test_of_several_logs_of_one_format_the_others_are_named(tmp_path):
 
 
 def test_a_log_of_movielens_beside_another_catalog_is_a_table(tmp_path):
-    log, movies = FORMATS["movielens_latest"](tmp_path)
+    log, movies = write_public("movielens_latest", tmp_path)
     rows = [f"{u},{i},4.0,{START_S + u}" for u in range(20) for i in range(10)]
     log.write_text("\n".join(["userId,movieId,rating,timestamp", *rows]))
     movies.write_text("\n".join(["film,plot", *(f"{i},long story {i}" for i in range(10))]))
@@ -73,8 +85,8 @@ def test_a_log_of_movielens_beside_another_catalog_is_a_table(tmp_path):
     assert (recognized.columns["item"], recognized.columns["item_id"]) == ("movieId", "film")
 
 
-USERS = [f"u{u}" for u in draws()["user"]]
-OTHER_ITEMS = [f"i{i}" for i in reversed(draws()["item"])]
+NAMED = [f"u{u}" for u in USERS]
+OTHER_ITEMS = [f"i{i}" for i in reversed(ITEMS)]
 # Columns of the log beside customer, sku and ts (or instead of them: None), and what they are then.
 ADDED = {
     "a session is no user": ({"sessionId": [i // 4 for i in ROWS]}, "user", "customer"),
@@ -82,26 +94,26 @@ ADDED = {
         {"customer": None, "sessionId": [i // 4 for i in ROWS]},
         *("user", "sessionId"),
     ),
-    "an attribute of the user": ({"customer_name": USERS}, "user", "customer"),
+    "an attribute of the user": ({"customer_name": NAMED}, "user", "customer"),
     "an id of the user": (
-        {"customer": None, "client": USERS, "client_id": USERS},
+        {"customer": None, "client": NAMED, "client_id": NAMED},
         "user",
         "client_id",
     ),
     "an id of the event": ({"order_id": list(ROWS)}, "user", "customer"),
-    "a constant": ({"customer": None, "k0": ["web"] * 600, "k1": USERS}, "user", "k1"),
-    "a second item": ({"customer": None, "k0": OTHER_ITEMS, "k1": USERS}, "user", "k1"),
+    "a constant": ({"customer": None, "k0": ["web"] * 600, "k1": NAMED}, "user", "k1"),
+    "a second item": ({"customer": None, "k0": OTHER_ITEMS, "k1": NAMED}, "user", "k1"),
     "a second date": (
-        {"customer": None, "k0": [iso(START_S + 86_400 * (i % 30)) for i in ROWS], "k1": USERS},
+        {"customer": None, "k0": [iso(START_S + 86_400 * (i % 30)) for i in ROWS], "k1": NAMED},
         *("user", "k1"),
     ),
     "a later change": ({"updated_at": [iso(START_S + i) for i in ROWS]}, "timestamp", "ts"),
     "a date of birth": (
-        {"ts": None, "birthDate": draws()["seconds"], "orderDate": draws()["seconds"]},
+        {"ts": None, "birthDate": SECONDS, "orderDate": SECONDS},
         *("timestamp", "orderDate"),
     ),
-    "a quantity": ({"quantity": draws()["rating"]}, "rating", None),
-    "a rating": ({"stars": draws()["rating"]}, "rating", "stars"),
+    "a quantity": ({"quantity": RATINGS}, "rating", None),
+    "a rating": ({"stars": RATINGS}, "rating", "stars"),
 }
 
 
@@ -126,22 +138,21 @@ def test_of_two_columns_with_the_catalogs_values_the_better_contained_is_the_ite
 
 
 def test_two_columns_that_could_be_the_user_are_both_named(tmp_path):
-    recognized = guess(plain(tmp_path, {"client": [f"v{u}" for u in reversed(draws()["user"])]}))
+    recognized = guess(plain(tmp_path, {"client": [f"v{u}" for u in reversed(USERS)]}))
     taken = recognized.columns["user"]
     left = ({"customer", "client"} - {taken}).pop()
     assert [d for d in recognized.doubts if d.startswith("user:") and repr(left) in d]
 
 
 def test_a_column_of_the_catalog_that_repeats_is_no_item(tmp_path):
-    brands = {"sku": None, "brand": [f"b{i % 5}" for i in draws()["item"]]}
+    brands = {"sku": None, "brand": [f"b{i % 5}" for i in ITEMS]}
     catalog = {"sku": None, "brand": [f"b{i % 5}" for i in range(N_ITEMS)]}
     with pytest.raises(InputError, match="expected a log"):
         guess(plain(tmp_path, brands, catalog))
 
 
 def test_ids_as_whole_floats_meet_ids_as_text(tmp_path):
-    d = draws()
-    log = {"customer": d["user"], "sku": [float(i) for i in d["item"]], "ts": d["seconds"]}
+    log = {"customer": USERS, "sku": [float(i) for i in ITEMS], "ts": SECONDS}
     pl.DataFrame(log).write_parquet(tmp_path / "log.parquet")
     catalog = {"nr": [str(i) for i in range(N_ITEMS)], "title": ["lamp"] * N_ITEMS}
     pl.DataFrame(catalog).write_csv(tmp_path / "items.csv")
@@ -151,7 +162,7 @@ def test_ids_as_whole_floats_meet_ids_as_text(tmp_path):
 
 @pytest.mark.parametrize("per_second", [1, 10**3, 10**6, 10**9])
 def test_the_unit_of_times_is_known_by_their_size(per_second, tmp_path):
-    recognized = guess(plain(tmp_path, {"ts": [s * per_second for s in draws()["seconds"]]}))
+    recognized = guess(plain(tmp_path, {"ts": [s * per_second for s in SECONDS]}))
     units = {1: "seconds", 10**3: "milliseconds", 10**6: "microseconds", 10**9: "nanoseconds"}
     assert recognized.columns["timestamp_unit"] == units[per_second]
     assert recognized.doubts == []
@@ -183,7 +194,7 @@ def test_an_index_without_a_name_is_no_column(tmp_path):
 
 
 def test_columns_of_any_type_of_parquet_may_stand_beside(tmp_path):
-    log, catalog, expected = SHOPS["camel_case"](tmp_path)
+    log, catalog, expected = write_shop("camel_case", tmp_path)
     n = N_ITEMS
     zoned = pa.array([START_S] * n, pa.timestamp("s")).cast(pa.timestamp("s", "+05:30"))
     others = {
@@ -261,7 +272,7 @@ def test_ids_may_be_further_down_than_the_head(tmp_path, monkeypatch):
 
 def test_files_that_are_no_log_and_catalog_are_named_with_what_is_in_them(tmp_path):
     log, catalog = plain(tmp_path)
-    review, _ = FORMATS["yelp"](tmp_path)
+    review, _ = write_public("yelp", tmp_path)
     pl.read_csv(log).drop("ts").write_csv(tmp_path / "timeless.csv")
     for paths, words in (
         ([log], ["logs.csv", "'customer', 'sku', 'ts'", "columns: {user"]),
