@@ -69,7 +69,7 @@ def write_configuration(
 
     Args:
         files: A log and a catalog among others, or one folder; none is the current folder.
-        name: Of the experiment and the dataset, None for one made of the files' place.
+        name: Of the experiment and the dataset, None for one made of the files' folder.
         encoder: As ``encoder_entry`` takes it.
         output: The file to write, None for ``<name>.yaml`` in the current folder.
         force: Overwrite it.

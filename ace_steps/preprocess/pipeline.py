@@ -236,7 +236,7 @@ def chronological(events: pl.DataFrame, *, tie_rule: str, seed: int) -> pl.DataF
 
     Equal times of one user keep the order of the file (``file_order``), or follow a hash of seed,
     user and item (``hashed``), which no order of the file can change. Neither sorts by item: that
-    would put an item's place in the catalog into the held-out items.
+    would put an item's position in the catalog into the held-out items.
     """
     if tie_rule == "hashed":
         keys = tie_hash(events["user"].to_numpy(), events["item"].to_numpy(), seed)

@@ -225,36 +225,46 @@ def checked_events(
     """
     if "rating" not in events.columns:
         events = events.with_columns(rating=pl.lit(None, pl.Float64))
-    required = ("user_id", "item_id", "timestamp")
-    events = events.select(*required, "rating").with_row_index("line", first_line)
     events = events.cast({~cs.numeric() | cs.by_name("user_id", "item_id"): pl.String})
-    events = events.with_columns(pl.when(cs.string() != "").then(cs.string()))
-    events = events.remove(pl.all_horizontal(pl.col(required).is_null()))
-    if events.is_empty():
-        raise InputError(f"{path}: holds no events.")
-
-    def require(name: str, is_right: pl.Expr, expected: str) -> None:
-        row = first_row(events, ~is_right)
-        if row is not None:
-            value = events[name][row]
-            shown = "nothing" if value is None else repr(value)
-            raise InputError(
-                f"{path}: line {events['line'][row]}: '{name}': expected {expected}, got {shown}."
-            )
-
-    for name in required:
-        require(name, pl.col(name).is_not_null(), "a value")
-    time, rating = pl.col("timestamp"), pl.col("rating").cast(pl.Float64, strict=False)
+    time, rating = pl.col("timestamp"), pl.col("rating")
     if unit == "iso":
         seconds = seconds_of(time.cast(pl.String))
         expected = "a time such as 2014-07-23 or 2014-07-23 08:15:00"
     else:
         seconds = time.cast(pl.Float64, strict=False) / PER_SECOND[unit]
         expected = f"a number of {unit} since 1970"
-    is_time = seconds.is_not_null() & seconds.is_finite() & seconds.is_between(0, LATEST_S)
-    require("timestamp", is_time, expected)
-    require("rating", rating.is_not_null() | pl.col("rating").is_null(), "a number")
-    return events.select("user_id", "item_id", seconds, rating)
+    events = events.with_columns(seconds=seconds, number=rating.cast(pl.Float64, strict=False))
+    is_missing = {
+        name: pl.col(name).is_null() | (pl.col(name).cast(pl.String) == "")
+        for name in ("user_id", "item_id", "timestamp")
+    }
+    is_empty_line = pl.all_horizontal(is_missing.values())
+
+    def refuse(name: str, is_wrong: pl.Expr, expected: str) -> None:
+        row = first_row(events, is_wrong & ~is_empty_line)
+        if row is not None:
+            value = events[name][row]
+            raise InputError(
+                f"{path}: line {row + first_line}: '{name}': expected {expected}, "
+                f"got {repr(value) if value else 'nothing'}."
+            )
+
+    for name, condition in is_missing.items():
+        refuse(name, condition, "a value")
+    is_time = pl.col("seconds").is_between(0, LATEST_S).fill_null(False)
+    refuse("timestamp", ~is_time, expected)
+    refuse("rating", pl.col("number").is_null() & (rating.cast(pl.String) != ""), "a number")
+    columns = (
+        "user_id",
+        "item_id",
+        pl.col("seconds").alias("timestamp"),
+        pl.col("number").alias("rating"),
+    )
+    if first_row(events, is_empty_line) is not None:
+        events = events.remove(is_empty_line)
+    if events.is_empty():
+        raise InputError(f"{path}: holds no events.")
+    return events.select(*columns)
 
 
 def checked_items(items: pl.DataFrame, path: Path) -> pl.DataFrame:

@@ -37,7 +37,7 @@ def test_a_plan_knows_the_text_columns_that_the_reader_then_gives(write, reader)
 
 
 def test_recbole_files_keep_file_order_quotes_and_gaps(read):
-    log = "\ufeff" + LOG + "u2\ta\t4\t20\nu1\tb\t3.5\t10\r\nu2\tb\t5\t20\n\n"
+    log = "\ufeff" + LOG.replace("\n", "\r\n") + "u2\ta\t4\t20\nu1\tb\t3.5\t10\r\nu2\tb\t5\t20\n\n"
     raw = read("recbole", log, ITEM + 'a\t12" "Lamp\t3\nb\t\t\nc\tVase\t7\n')
     assert rows(raw.events) == [("u2", "a", 20, 4), ("u1", "b", 10, 3.5), ("u2", "b", 20, 5)]
     assert raw.items.rows() == [("a", '12" "Lamp', "3"), ("b", None, None), ("c", "Vase", "7")]
@@ -149,6 +149,7 @@ BROKEN_LOGS = [
     ("table", 'who,what,when\n"a,b",a,5\nu,a,5,6\n', ["line 3:", "expected 3", "got 4"]),
     ("table", "who,what,when\nu,a,5\nv,a,noon\n", ["line 3:", "'timestamp'", "'noon'"]),
     ("table", "who,what,when\nu,a,2014-07-23\nv,a,noon\n", ["line 3:", "'noon'", "2014-07-23"]),
+    ("table", 'who,what,when\n"",a,5\n', ["line 2:", "'user_id'", "nothing"]),
     ("table", "who what when\nu a 5\n", ["tab, semicolon or comma", "'who what when'"]),
 ]
 BROKEN_CATALOGS = [

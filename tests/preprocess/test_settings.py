@@ -10,7 +10,6 @@ from ace_steps.io.fetch import read_registry
 from ace_steps.preprocess.settings import (
     DatasetSettings,
     PublicDataset,
-    expected_counts,
     public_dataset,
     raw_files,
     step_settings,
@@ -18,7 +17,6 @@ from ace_steps.preprocess.settings import (
 from ace_steps.registry import READERS
 from ace_steps.settings import parse_named
 from tests.conftest import ROOT
-from tests.preprocess.conftest import dataset_settings
 
 REGISTRY = ROOT / "data/datasets.yaml"
 ML_100K = {"users": 943, "items": 1349, "events": 99287}
@@ -70,14 +68,10 @@ def test_a_source_brings_its_reader_and_its_counts():
 
 
 @pytest.mark.parametrize("change", [{"min_rating": 4}, {"max_users": 10}, {"min_user_events": 3}])
-def test_no_counts_are_expected_where_they_do_not_hold(change):
+def test_counts_are_expected_where_they_hold_unless_an_entry_has_its_own(change):
     assert dataset(source="ml-100k", **change).expected is None
-    assert expected_counts("ml-100k", dataset_settings(**change).as_json(), REGISTRY) is None
-
-
-def test_an_entrys_own_counts_come_first():
     own = {"users": 1, "items": 2, "events": 3}
-    assert dataset(source="ml-100k", expected=own).expected.as_json() == own
+    assert dataset(source="ml-100k", expected=own, **change).expected.as_json() == own
 
 
 def test_ones_own_files_are_tables_by_default():
@@ -127,12 +121,7 @@ def test_shares_of_a_global_split_are_a_tenth_each_by_default():
             {**FILES, "split": "global_time", "valid_share": 0.5, "test_share": 0.5},
             ["valid_share and test_share", "below 1", "got 1"],
         ),
-        ({**FILES, "split": "global"}, ["split", "leave_one_out, global_time", "'global'"]),
         ({**FILES, "time_start": "2019-13-01"}, ["time_start", '"2019-01-31"', "2019-13-01"]),
-        ({**FILES, "duplicates": "none"}, ["duplicates", "all, first, last", "none"]),
-        ({**FILES, "min_user_events": 0}, ["min_user_events", ">= 1", "0"]),
-        ({**FILES, "min_user_events": [3, 5]}, ["min_user_events", "integer", "[3, 5]"]),
-        ({**FILES, "min_user_event": 5}, ["min_user_event:", "'min_user_events'"]),
         ({**FILES, "text_columns": ["a", "a"]}, ["text_columns", "once", "'a'"]),
     ],
 )
