@@ -4,6 +4,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
 import polars as pl
 
@@ -93,7 +94,7 @@ def times_of(values: pl.Series) -> Times | None:
         return _numeric_times(numbers)
     if values.dtype in (pl.Date, pl.Datetime):
         values = values.dt.strftime("%Y-%m-%d")
-    if values.dtype != pl.String or not values.str.contains(DATE).mean() >= MOST:
+    if values.dtype != pl.String or (values.str.contains(DATE).mean() or 0) < MOST:
         return None
     plain = values.str.strip_chars()
     unread = plain.filter(pl.select(seconds_of(pl.lit(plain))).to_series().is_null())
@@ -155,7 +156,7 @@ class Column:
         self.filled = n_values / max(1, self.n_rows)
         self.uniqueness = len(self.distinct) / max(1, n_values)
 
-    @property
+    @cached_property
     def may_be_id(self) -> bool:
         """Whether its values are mostly there, and neither fractions nor dates."""
         is_fraction = self.numbers is not None and bool((self.numbers % 1 != 0).any())
@@ -167,7 +168,7 @@ class Column:
         return self.times is not None and not self.times.doubt
 
     @property
-    def is_words(self) -> bool:
+    def has_words(self) -> bool:
         """Whether it holds words."""
         return self.filled > 0 and self.numbers is None and not self.is_date
 

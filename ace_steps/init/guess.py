@@ -95,7 +95,7 @@ def fit_of(log: Head, catalog: Head) -> Fit | None:
             return None
     columns = {role: columns[role] for role in ROLES if role in columns}
     others = {role: list(dict.fromkeys(names))[1:] for role, names in others.items()}
-    texts = [c.name for c in catalog.columns if c.is_words and c.name != columns["item_id"].name]
+    texts = [c.name for c in catalog.columns if c.has_words and c.name != columns["item_id"].name]
     return Fit(log, catalog, score + (0.5 if texts else -0.5), columns, others, texts)
 
 

@@ -63,7 +63,7 @@ def lines(path: Path, n_rows: int | None = None) -> pl.DataFrame:
         table = pl.read_lines(path, n_rows=n_rows, glob=False)
     except (OSError, PolarsError) as damage:
         raise unreadable(path, damage) from None
-    return table.select(pl.col("line").str.strip_prefix(BOM).str.strip_suffix("\r"))
+    return table.select(pl.col("line").str.strip_prefix(BOM))
 
 
 def header(path: Path, separator: str) -> list[str]:
@@ -241,7 +241,7 @@ def checked_events(
     is_empty_line = pl.all_horizontal(is_missing.values())
 
     def refuse(name: str, is_wrong: pl.Expr, expected: str) -> None:
-        row = first_row(events, is_wrong & ~is_empty_line)
+        row = _first_row(events, is_wrong & ~is_empty_line)
         if row is not None:
             value = events[name][row]
             raise InputError(
@@ -260,7 +260,7 @@ def checked_events(
         pl.col("seconds").alias("timestamp"),
         pl.col("number").alias("rating"),
     )
-    if first_row(events, is_empty_line) is not None:
+    if _first_row(events, is_empty_line) is not None:
         events = events.remove(is_empty_line)
     if events.is_empty():
         raise InputError(f"{path}: holds no events.")
@@ -270,7 +270,7 @@ def checked_events(
 def checked_items(items: pl.DataFrame, path: Path) -> pl.DataFrame:
     """The catalog as text with one row an item; lines that are wholly empty are dropped."""
     items = items.cast(pl.String).remove(pl.all_horizontal(pl.all().is_null()))
-    row = first_row(items, pl.col("item_id").is_null() | (pl.col("item_id") == ""))
+    row = _first_row(items, pl.col("item_id").is_null() | (pl.col("item_id") == ""))
     if row is not None:
         raise InputError(f"{path}: item row {row + 1} has no item id.")
     repeated = items.filter(pl.col("item_id").is_duplicated())["item_id"].unique().sort()
@@ -282,6 +282,5 @@ def checked_items(items: pl.DataFrame, path: Path) -> pl.DataFrame:
     return items
 
 
-def first_row(table: pl.DataFrame, condition: pl.Expr) -> int | None:
-    """The first row for which a condition holds."""
+def _first_row(table: pl.DataFrame, condition: pl.Expr) -> int | None:
     return table.select(condition.fill_null(False).arg_true().first()).item()

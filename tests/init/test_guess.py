@@ -112,6 +112,7 @@ ADDED = {
         {"ts": None, "birthDate": SECONDS, "orderDate": SECONDS},
         *("timestamp", "orderDate"),
     ),
+    "an empty column": ({"user_id": [None] * 600}, "user", "customer"),
     "a quantity": ({"quantity": RATINGS}, "rating", None),
     "a rating": ({"stars": RATINGS}, "rating", "stars"),
 }
