@@ -123,8 +123,8 @@ def _refuse_long_line(path: Path, fields: list[str], separator: str) -> None:
     """Refuse the first line that has more fields than there are columns."""
     unquoted = lines(path)["line"].str.replace_all(r'"[^"]*"', "")
     n_fields = unquoted.str.count_matches(separator, literal=True) + 1
-    row = (n_fields > len(fields)).arg_max()
-    if n_fields[row] > len(fields):
+    row = _first_row(n_fields.to_frame(), pl.col("line") > len(fields))
+    if row is not None:
         raise InputError(
             f"{path}: line {row + 1}: expected {len(fields)} fields ({', '.join(fields)}), "
             f"got {n_fields[row]}."
