@@ -216,6 +216,7 @@ def _heads(paths: Sequence[Path]) -> tuple[list[Head], list[str]]:
 def _of_public_format(pairs: list[tuple[Head, Head]]) -> Guess:
     log, catalog = pairs[0]
     reader = log.public[0]
+    forms = (f"'{', '.join(head.fields[:3])}'" for head in pairs[0])
     is_counted = reader == "recbole" and catalog.is_whole  # a row is an item, as it stands
     return Guess(
         log.path,
@@ -225,7 +226,7 @@ def _of_public_format(pairs: list[tuple[Head, Head]]) -> Guess:
         facts=[
             f"log: {log.description()}",
             f"catalog: {catalog.description()}",
-            f"reader: {reader}, by {' and '.join(f'{head.fields[:4]}' for head in (log, catalog))}",
+            f"reader: {reader}, by {' and '.join(forms)}",
         ],
         doubts=_other_files(pairs),
     )
