@@ -116,8 +116,9 @@ def _filtered(
     """The events in order, without duplicates as the settings say, in the k-core, sampled."""
     seed = derive_seed(settings.seed, "ties")
     events = chronological(events, tie_rule=settings.tie_rule, seed=seed)
-    keep = "last" if settings.duplicates == "last" else "first"
-    distinct = without_duplicates(events, keep=keep)
+    pair = pl.col("user").cast(pl.Int64) * 2**31 + pl.col("item")
+    is_last = settings.duplicates == "last"
+    distinct = events.filter(pair.is_last_distinct() if is_last else pair.is_first_distinct())
     statistics["duplicate_events"] = len(events) - len(distinct)
     if settings.duplicates != "all":
         events = distinct
@@ -127,8 +128,10 @@ def _filtered(
     _count(statistics, "after_core", events)
     if settings.max_users is not None:
         generator = np.random.default_rng(derive_seed(settings.seed, "users"))
-        sampled = sample_users(events["user"].to_numpy(), settings.max_users, generator)
-        events = _core(events.filter(sampled), settings)
+        users = events["user"].unique().sort().to_numpy()
+        n_users = min(settings.max_users, len(users))
+        sample = generator.choice(users, n_users, replace=False)
+        events = _core(events.filter(pl.col("user").is_in(sample)), settings)
         _count(statistics, "after_sample", events)
     return events
 
@@ -260,26 +263,6 @@ def _mix(state: np.ndarray) -> np.ndarray:
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return state ^ (state >> np.uint64(31))
-
-
-def without_duplicates(events: pl.DataFrame, *, keep: str) -> pl.DataFrame:
-    """The ``first`` or the ``last`` event of each pair of user and item, of events in order."""
-    pair = pl.col("user").cast(pl.Int64) * 2**31 + pl.col("item")
-    return events.filter(pair.is_first_distinct() if keep == "first" else pair.is_last_distinct())
-
-
-def sample_users(users: np.ndarray, n_users: int, generator: np.random.Generator) -> np.ndarray:
-    """(n_events,) bool: events of ``n_users`` users drawn without replacement, or of all if fewer.
-
-    Args:
-        users: (n_events,) integer user codes.
-        n_users: Users to keep.
-        generator: Source of the draw.
-    """
-    present = np.unique(users)
-    if len(present) <= n_users:
-        return np.ones(len(users), dtype=bool)
-    return np.isin(users, generator.choice(present, n_users, replace=False))
 
 
 # Splits

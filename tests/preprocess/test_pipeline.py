@@ -19,7 +19,6 @@ from ace_steps.preprocess.pipeline import (
     leave_one_out,
     tie_hash,
     time_bounds,
-    without_duplicates,
 )
 from ace_steps.preprocess.raw_data import RawData
 from ace_steps.preprocess.read_recbole import read
@@ -83,12 +82,6 @@ def test_the_tie_hash_is_splitmix64():
     assert mix(0) == 0xE220A8397B1DCDAF  # the published first output of SplitMix64 for seed 0
     hashes = tie_hash(np.array([5, 7]), np.array([2, 3]), 11)
     assert hashes.tolist() == [mix(mix(16) ^ 2), mix(mix(18) ^ 3)]
-
-
-@pytest.mark.parametrize(("keep", "times"), [("first", [1, 2]), ("last", [3, 4])])
-def test_of_repeated_events_the_first_or_the_last_is_kept(keep, times):
-    rows = [(0, 9, 1.0), (0, 8, 2.0), (0, 8, 3.0), (0, 9, 4.0)]
-    assert without_duplicates(log(rows), keep=keep)["timestamp"].to_list() == times
 
 
 def timeline(rows):
@@ -298,6 +291,14 @@ def test_ids_are_dense_and_lead_back_to_the_raw_events_in_file_order(events):
     assert {u: [e[:2] for e in h] for u, h in histories(dataset).items()} == expected
     for _, history in dataset.interactions.group_by("user"):
         assert sorted(history["position"]) == list(range(len(history)))
+
+
+@pytest.mark.parametrize(("keep", "times"), [("first", [1, 2, 5]), ("last", [3, 4, 5])])
+def test_of_repeated_events_the_first_or_the_last_is_kept(keep, times):
+    events = [("u", item, time) for time, item in enumerate("abbac", start=1)]
+    dataset = build(events, duplicates=keep)
+    assert [time for _, time, _ in histories(dataset)["u"]] == times
+    assert report(dataset)["duplicate_events"] == 2
 
 
 def test_a_sample_of_users_keeps_the_core_and_is_drawn_by_seed():
