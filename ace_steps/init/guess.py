@@ -15,7 +15,7 @@ import polars as pl
 from ace_steps.errors import InputError
 from ace_steps.init.columns import Column, name_score
 from ace_steps.init.file_heads import LOG, Head, public_pairs, read_head
-from ace_steps.preprocess.pipeline import core
+from ace_steps.preprocess.pipeline import k_core
 from ace_steps.preprocess.settings import DatasetSettings
 
 TABLE_NAME = re.compile(
@@ -321,12 +321,9 @@ def _short_histories(fit: Fit) -> list[str]:
         DatasetSettings.model_fields[f"min_{role}_events"].default for role in ("user", "item")
     ]
     events = pl.DataFrame({role: fit.columns[role].ids for role in ("user", "item")}).drop_nulls()
-    codes = events.select(pl.all().rank("dense"))
-    users, items = codes["user"].to_numpy(), codes["item"].to_numpy()
-    left = events.filter(core(users, items, min_user=defaults[0], min_item=defaults[1]))
-    (n_users, n_items), (users_left, items_left) = (
-        table.select(pl.all().n_unique()).row(0) for table in (events, left)
-    )
+    left = k_core(events, min_user=defaults[0], min_item=defaults[1])
+    n_users, n_items = events["user"].n_unique(), events["item"].n_unique()
+    users_left, items_left = left["user"].n_unique(), left["item"].n_unique()
     if 2 * users_left >= n_users and 2 * items_left >= n_items:
         return []
     return [

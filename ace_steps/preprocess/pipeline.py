@@ -138,8 +138,7 @@ def _filtered(
 
 def _core(events: pl.DataFrame, settings: DatasetSettings) -> pl.DataFrame:
     min_user, min_item = settings.min_user_events, settings.min_item_events
-    users, items = events["user"].to_numpy(), events["item"].to_numpy()
-    kept = events.filter(core(users, items, min_user=min_user, min_item=min_item))
+    kept = k_core(events, min_user=min_user, min_item=min_item)
     if kept.is_empty():
         raise InputError(
             f"no users and items are left of {len(events)} events: none have at least "
@@ -206,32 +205,17 @@ def _with_texts(
 # Filters and order
 
 
-def core(users: np.ndarray, items: np.ndarray, *, min_user: int, min_item: int) -> np.ndarray:
-    """Which events belong to the largest log where every user and item has enough events.
+def k_core(events: pl.DataFrame, *, min_user: int, min_item: int) -> pl.DataFrame:
+    """The largest log, of these events, where every user and item has enough events.
 
     Rounds of dropping users and items that have too few events, until nothing changes; the result
-    does not depend on the order of the drops.
-
-    Args:
-        users: (n_events,) integer user codes from 0.
-        items: (n_events,) integer item codes from 0.
-        min_user: Events that a user needs.
-        min_item: Events that an item needs.
-
-    Returns:
-        (n_events,) bool; all False where no such log exists.
+    does not depend on the order of the drops, and is empty where no such log exists.
     """
-    kept = np.arange(len(users))
-    while True:
-        user_counts = np.bincount(users[kept])
-        item_counts = np.bincount(items[kept])
-        stays = (user_counts[users[kept]] >= min_user) & (item_counts[items[kept]] >= min_item)
-        if stays.all():
-            break
-        kept = kept[stays]
-    mask = np.zeros(len(users), dtype=bool)
-    mask[kept] = True
-    return mask
+    n_events = None
+    while len(events) != n_events:
+        n_events = len(events)
+        events = events.filter(pl.len().over("user") >= min_user, pl.len().over("item") >= min_item)
+    return events
 
 
 def chronological(events: pl.DataFrame, *, tie_rule: str, seed: int) -> pl.DataFrame:
