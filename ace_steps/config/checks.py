@@ -1,7 +1,7 @@
 """What a plan can know of an experiment before anything is paid for: files, columns, shapes."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +13,7 @@ from ace_steps.embed.settings import ApiEncoderSettings, EntrySettings, LocalEnc
 from ace_steps.errors import InputError
 from ace_steps.io.files import own_path
 from ace_steps.preprocess.item_text import ATTRIBUTES, DATASET, template_fields
-from ace_steps.preprocess.read_table import column_names, n_rows
+from ace_steps.preprocess.read_table import column_names
 from ace_steps.preprocess.settings import ROLES, DatasetSettings
 from ace_steps.registry import READERS
 from ace_steps.settings import Settings
@@ -57,20 +57,20 @@ def _of_dataset(settings: DatasetSettings) -> list[Mistake]:
         with _noted(mistakes, role, settings):
             given = getattr(settings, role)
             paths[role] = Path(own_path(given)) if given else None
-    if settings.catalog_fields is not None:
-        return mistakes + _of_texts(settings.catalog_fields, settings)
     reader = import_module(READERS[settings.reader].module)
-    if paths.get("interactions"):
+    if paths.get("interactions") and hasattr(reader, "check_log"):
         with _noted(mistakes, "interactions", settings):
             mistakes += reader.check_log(paths["interactions"], settings)
-    if paths.get("items"):
+    if "items" in paths:
         with _noted(mistakes, "items", settings):
             mistakes += _of_texts(reader.catalog_columns(paths["items"], settings), settings)
     return mistakes
 
 
-def _of_texts(columns: Sequence[str], settings: DatasetSettings) -> list[Mistake]:
+def _of_texts(columns: list[str] | None, settings: DatasetSettings) -> list[Mistake]:
     """Names in the template and in text_columns that are no column of the catalog."""
+    if columns is None:
+        return []
     mistakes = [
         _no_column("text_columns", name, "the catalog", columns)
         for name in settings.text_columns or []
@@ -151,9 +151,10 @@ def _n_items_at_most(settings: DatasetSettings) -> int | None:
     """The items that a dataset will have, or its catalog's rows; None if not known."""
     if settings.expected:
         return settings.expected.items
-    if settings.items and settings.catalog_fields is None:  # a table: a line of it is an item
+    reader = import_module(READERS[settings.reader].module)
+    if settings.items and hasattr(reader, "n_catalog_rows"):
         with suppress(InputError):  # which is a mistake of the dataset's already
             path = Path(own_path(settings.items))
             if path.stat().st_size <= COUNTED_BYTES:
-                return n_rows(path)
+                return reader.n_catalog_rows(path)
     return None

@@ -34,6 +34,14 @@ from ace_steps.preprocess.raw_data import (
 )
 from ace_steps.preprocess.settings import DatasetSettings
 
+LISTS_2023 = ("categories", "features", "description")
+TEXTS = {
+    "movielens": ("title", "genres"),
+    "amazon_2014": ("title", "price", "brand", "categories", "description"),
+    "amazon_2023": ("title", "store", "price", "main_category", *LISTS_2023),
+    "yelp": ("name", "address", "city", "state", "categories"),
+}
+
 RATINGS = {"userId": "user_id", "movieId": "item_id", "rating": "rating", "timestamp": "timestamp"}
 MOVIES = {"movieId": "item_id", "title": "title", "genres": "genres"}
 RATING_NAMES = ["user_id", "item_id", "rating", "timestamp"]
@@ -47,12 +55,54 @@ GENRES = (
 )
 NO_GENRES = "(no genres listed)"
 
+AMAZON_2014_REVIEW = {
+    "reviewerID": "user_id",
+    "asin": "item_id",
+    "unixReviewTime": "timestamp",
+    "overall": "rating",
+}
+_ASIN = r"""['"]asin['"]\s*:\s*u?['"]([^'"\\]+)['"]"""
+AMAZON_2023_REVIEW = {
+    "user_id": "user_id",
+    "parent_asin": "item_id",
+    "timestamp": "timestamp",
+    "rating": "rating",
+}
+YELP_REVIEW = {
+    "user_id": "user_id",
+    "business_id": "item_id",
+    "date": "timestamp",
+    "stars": "rating",
+}
+
 
 class MovielensSettings(DatasetSettings):
     """MovieLens 100K, 1M, 10M, 20M, 25M or latest, in GroupLens' own files."""
 
     reader: Literal["movielens"] = "movielens"
-    catalog_fields = ("title", "genres")
+
+
+class Amazon2014Settings(DatasetSettings):
+    """Amazon reviews of 2014: 5-core reviews and their metadata."""
+
+    reader: Literal["amazon_2014"] = "amazon_2014"
+
+
+class Amazon2023Settings(DatasetSettings):
+    """Amazon reviews of 2023: reviews and metadata as JSON lines."""
+
+    reader: Literal["amazon_2023"] = "amazon_2023"
+
+
+class YelpSettings(DatasetSettings):
+    """The Yelp Open Dataset: review and business files as JSON lines."""
+
+    reader: Literal["yelp"] = "yelp"
+
+
+def catalog_columns(_items: Path | None, settings: DatasetSettings) -> list[str]:
+    """Text columns of the catalog, the same for every file of a format."""
+    return list(TEXTS[settings.reader])
 
 
 def read_movielens(interactions: Path, items: Path, _settings: MovielensSettings) -> RawData:
@@ -113,54 +163,6 @@ def _text(path: Path) -> str:
         return content.decode("latin-1")
 
 
-AMAZON_2014_REVIEW = {
-    "reviewerID": "user_id",
-    "asin": "item_id",
-    "unixReviewTime": "timestamp",
-    "overall": "rating",
-}
-AMAZON_2014_TEXTS = ("title", "price", "brand", "categories", "description")
-_ASIN = r"""['"]asin['"]\s*:\s*u?['"]([^'"\\]+)['"]"""
-
-AMAZON_2023_REVIEW = {
-    "user_id": "user_id",
-    "parent_asin": "item_id",
-    "timestamp": "timestamp",
-    "rating": "rating",
-}
-AMAZON_2023_LISTS = ("categories", "features", "description")
-AMAZON_2023_TEXTS = ("title", "store", "price", "main_category", *AMAZON_2023_LISTS)
-
-YELP_REVIEW = {
-    "user_id": "user_id",
-    "business_id": "item_id",
-    "date": "timestamp",
-    "stars": "rating",
-}
-YELP_TEXTS = ("name", "address", "city", "state", "categories")
-
-
-class Amazon2014Settings(DatasetSettings):
-    """Amazon reviews of 2014: 5-core reviews and their metadata."""
-
-    reader: Literal["amazon_2014"] = "amazon_2014"
-    catalog_fields = AMAZON_2014_TEXTS
-
-
-class Amazon2023Settings(DatasetSettings):
-    """Amazon reviews of 2023: reviews and metadata as JSON lines."""
-
-    reader: Literal["amazon_2023"] = "amazon_2023"
-    catalog_fields = AMAZON_2023_TEXTS
-
-
-class YelpSettings(DatasetSettings):
-    """The Yelp Open Dataset: review and business files as JSON lines."""
-
-    reader: Literal["yelp"] = "yelp"
-    catalog_fields = YELP_TEXTS
-
-
 def read_amazon_2014(interactions: Path, items: Path, _settings: Amazon2014Settings) -> RawData:
     """The log of a 5-core review file and the catalog of its metadata file."""
     events = read_json_lines(interactions, AMAZON_2014_REVIEW)
@@ -172,8 +174,8 @@ def read_amazon_2023(interactions: Path, items: Path, _settings: Amazon2023Setti
     """The log of a review file and the catalog of its metadata file; an item is a parent_asin."""
     events = read_json_lines(interactions, AMAZON_2023_REVIEW)
     events = checked_events(events, interactions, first_line=1, unit="milliseconds")
-    fields = {"parent_asin": "item_id", **{name: name for name in AMAZON_2023_TEXTS}}
-    catalog = read_json_lines(items, fields, lists=AMAZON_2023_LISTS)
+    fields = {"parent_asin": "item_id", **{name: name for name in TEXTS["amazon_2023"]}}
+    catalog = read_json_lines(items, fields, lists=LISTS_2023)
     return RawData(events, checked_items(catalog, items))
 
 
@@ -181,7 +183,7 @@ def read_yelp(interactions: Path, items: Path, _settings: YelpSettings) -> RawDa
     """The log of the review file and the catalog of the business file; an item is a business."""
     events = read_json_lines(interactions, YELP_REVIEW)
     events = checked_events(events, interactions, first_line=1, unit="iso")
-    fields = {"business_id": "item_id", **{name: name for name in YELP_TEXTS}}
+    fields = {"business_id": "item_id", **{name: name for name in TEXTS["yelp"]}}
     return RawData(events, checked_items(read_json_lines(items, fields), items))
 
 
@@ -195,7 +197,7 @@ def _literals(path: Path, item_ids: pl.Series) -> pl.DataFrame:
     numbered = lines(path).with_row_index("number", 1).filter(pl.col("line") != "")
     numbered = numbered.filter(asin.is_null() | asin.is_in(item_ids.implode()))
     rows = [_row(path, number, line) for number, line in numbered.rows()]
-    schema = dict.fromkeys(("item_id", *AMAZON_2014_TEXTS), pl.String)
+    schema = dict.fromkeys(("item_id", *TEXTS["amazon_2014"]), pl.String)
     catalog = pl.DataFrame(rows, schema=schema, orient="row")
     return catalog.filter(pl.col("item_id").is_in(item_ids.implode()))
 
@@ -210,7 +212,7 @@ def _row(path: Path, number: int, line: str) -> list[str | None]:
         raise InputError(f"{path}: line {number} is not a Python dictionary.")
     require_columns(path, [str(name) for name in fields], ["asin"])
     # Nested lists become one text, each entry once.
-    texts = [", ".join(dict.fromkeys(_leaves(fields.get(name)))) for name in AMAZON_2014_TEXTS]
+    texts = [", ".join(dict.fromkeys(_leaves(fields.get(name)))) for name in TEXTS["amazon_2014"]]
     return [str(fields["asin"]), *(text or None for text in texts)]
 
 

@@ -13,6 +13,7 @@ from ace_steps.preprocess.raw_data import (
     checked_events,
     checked_items,
     header,
+    lines,
     read_delimited,
     require_columns,
 )
@@ -29,13 +30,20 @@ class RecboleSettings(DatasetSettings):
     reader: Literal["recbole"] = "recbole"
 
 
-def catalog_columns(items: Path, _settings: RecboleSettings) -> list[str]:
-    """Text columns of the .item file.
+def catalog_columns(items: Path | None, _settings: RecboleSettings) -> list[str] | None:
+    """Text columns of the .item file; None where there is none to look at.
 
     Raises:
         InputError: not readable, or no such header.
     """
+    if items is None:
+        return None
     return [name for name in _fields(items, ["item_id"]).values() if name != "item_id"]
+
+
+def n_catalog_rows(path: Path) -> int:
+    """Rows of an .item file: at most as many items are left of it."""
+    return max(0, len(lines(path)) - 1)
 
 
 def check_log(interactions: Path, _settings: RecboleSettings) -> list[Mistake]:

@@ -72,12 +72,14 @@ class TableSettings(DatasetSettings):
     columns: Columns = Field(Columns(), description="Which columns hold what.")
 
 
-def catalog_columns(items: Path, settings: TableSettings) -> list[str]:
-    """Text columns of the catalog.
+def catalog_columns(items: Path | None, settings: TableSettings) -> list[str] | None:
+    """Text columns of the catalog; None where there is no file to look at.
 
     Raises:
         InputError: not readable, or its column of ids is missing.
     """
+    if items is None:
+        return None
     names, key = column_names(items), settings.columns.catalog_id()
     if key not in names:
         raise InputError(f"columns.item_id: {_no_column(key, items, names)}")
@@ -124,8 +126,8 @@ def column_names(path: Path) -> list[str]:
     return header(path, _separator(path))
 
 
-def n_rows(path: Path) -> int:
-    """Rows of a table, Parquet or a text with a header line; line breaks in fields count too."""
+def n_catalog_rows(path: Path) -> int:
+    """Rows of a catalog: at most as many items are left of it."""
     if starts_with(path, PARQUET_MAGIC):
         with open_parquet(path) as file:
             return file.metadata.num_rows

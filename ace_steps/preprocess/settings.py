@@ -6,7 +6,7 @@ torch.
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, FiniteFloat, field_validator, model_validator
 
@@ -33,13 +33,8 @@ class DatasetSettings(Settings):
 
     The order of the work: rating threshold, time window, items without a catalog row, order by
     time, duplicates, k-core, sample of users, split, texts.
-
-    Attributes:
-        catalog_fields: Text columns of every catalog of a reader's format; None where a catalog's
-            own header names them, which ``catalog_columns`` of the reader's module then reads.
     """
 
-    catalog_fields: ClassVar[tuple[str, ...] | None] = None
     reader: str
     source: Text | None = Field(
         None,

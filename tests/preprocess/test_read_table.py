@@ -139,4 +139,4 @@ def test_every_column_that_a_log_lacks_is_a_mistake_with_its_key_and_those_it_ha
 
 def test_rows_of_a_table_are_counted_without_its_header(write):
     text, table = write("a,b\n1,2\n3,4\n", parquet(pl.DataFrame({"a": [1, 2, 3]})))
-    assert (read_table.n_rows(text), read_table.n_rows(table)) == (2, 3)
+    assert (read_table.n_catalog_rows(text), read_table.n_catalog_rows(table)) == (2, 3)
