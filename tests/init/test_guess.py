@@ -91,7 +91,7 @@ OTHER_ITEMS = [f"i{i}" for i in reversed(ITEMS)]
 ADDED = {
     "a session is no user": ({"sessionId": [i // 4 for i in ROWS]}, "user", "customer"),
     "unless no column is": (
-        {"customer": None, "sessionId": [i // 4 for i in ROWS]},
+        {"customer": None, "k0": NAMED, "sessionId": [i // 4 for i in ROWS]},
         *("user", "sessionId"),
     ),
     "an attribute of the user": ({"customer_name": NAMED}, "user", "customer"),

@@ -201,13 +201,13 @@ def test_the_committed_toy_is_what_its_rule_writes(tmp_path):
 
 def test_every_number_of_the_report_on_a_log_counted_by_hand():
     events = [
-        *[("u", item, time, 5) for item, time in (("a", 1), ("b", 2), ("c", 2), ("d", 2))],
+        *[("z", item, time, 5) for item, time in (("a", 1), ("b", 2), ("c", 2), ("d", 2))],
         *[("v", item, time, 5) for item, time in (("a", 1), ("a", 3), ("b", 4))],
         ("w", "a", 9, 2),  # rated just well enough
         ("w", "e", 9, 1),  # rated too low
         ("w", "e", 99, 5),  # too late
     ]
-    titles = {"a": "same", "b": "same", "c": "", "d": "long title", "e": "e"}
+    titles = {"a": "same", "b": "same", "c": "", "d": "long title", "e": "e", "f": ""}
     limits = {"min_rating": 2, "time_start": "1970-01-01", "time_end": "1970-01-02"}
     texts = {"blank_text": "placeholder", "max_field_chars": 4}
     statistics = report(build(events, titles, **limits, **texts))
@@ -219,13 +219,13 @@ def test_every_number_of_the_report_on_a_log_counted_by_hand():
         "events_train": 2 + 1 + 2,
         "duplicate_events": 1,  # v has a twice
         "tied_events_share": 3 / 9,
-        "tied_test_targets_share": 0.5,  # u's last shares its time, v's does not
-        # Held out for the test: d of u, never trained on, and b of v, which u is trained on.
+        "tied_test_targets_share": 0.5,  # z's last shares its time, v's does not
+        # Held out for the test: d of z, never trained on, and b of v, which z is trained on.
         "test_targets_unseen_share": 0.5,
-        # For validation: c of u, never trained on, and v's second a.
+        # For validation: c of z, never trained on, and v's second a.
         "valid_targets_unseen_share": 0.5,
         "items_unseen_in_train": 2,
-        "blank_texts": 1,
+        "blank_texts": 1,  # that of f does not count: nobody has it
         "duplicate_texts": 1,
         "shortened_fields": 1,
         "history_length_mean": 3,
