@@ -102,6 +102,7 @@ ADDED = {
     ),
     "an id of the event": ({"order_id": list(ROWS)}, "user", "customer"),
     "a constant": ({"customer": None, "k0": ["web"] * 600, "k1": NAMED}, "user", "k1"),
+    "fractions": ({"customer": None, "k0": [i % 40 / 8 for i in ROWS], "k1": NAMED}, "user", "k1"),
     "a second item": ({"customer": None, "k0": OTHER_ITEMS, "k1": NAMED}, "user", "k1"),
     "a second date": (
         {"customer": None, "k0": [iso(START_S + 86_400 * (i % 30)) for i in ROWS], "k1": NAMED},
@@ -131,8 +132,11 @@ def test_a_log_of_one_user_has_that_user(tmp_path):
     assert (columns["user"], columns["rating"]) == ("user_id", "rating")
 
 
-def test_of_two_columns_with_the_catalogs_values_the_better_contained_is_the_item(tmp_path):
-    log = {"p": [i % 300 for i in ROWS], "q": [7 * (i % 10) for i in ROWS]}
+@pytest.mark.parametrize("other", [[i % 300 for i in ROWS], [i % 5 for i in ROWS]])
+def test_of_two_columns_with_the_catalogs_values_the_one_that_fits_better_is_the_item(
+    other, tmp_path
+):
+    log = {"p": other, "q": [3 * (i % 33) for i in ROWS]}
     log |= {"u": [f"u{i % 60}" for i in ROWS], "t": [START_S + i for i in ROWS]}
     paths = plain(tmp_path, log, {"n": range(100)}, empty=True)
     assert guess(paths).columns["item"] == "q"
@@ -184,14 +188,12 @@ def test_dates_that_no_reader_takes_are_refused_with_an_example(tmp_path, time):
     assert all(part in str(refusal.value) for part in ("'ts'", f"'{time}'", "2024-01-31"))
 
 
-def test_an_index_without_a_name_is_no_column(tmp_path):
-    log, catalog = plain(tmp_path)
-    rows = log.read_text().splitlines()
-    log.write_text("\n".join([f",{rows[0]}", *(f"{i},{row}" for i, row in enumerate(rows[1:]))]))
-    rows = catalog.read_text().splitlines()
-    catalog.write_text("\n".join([f",{rows[0]}", *(f"row,{row}" for row in rows[1:])]))
-    recognized = guess([log, catalog])
-    assert (recognized.columns["user"], recognized.text_columns) == ("customer", ["title"])
+@pytest.mark.parametrize("index", ["", "__index_level_0__"])
+def test_an_index_of_pandas_is_no_column(index, tmp_path):
+    ids = [f"i{i}" for i in range(N_ITEMS)]
+    recognized = guess(plain(tmp_path, catalog={"sku": None, index: ids, "k": ids}))
+    assert (recognized.columns["item_id"], recognized.text_columns) == ("k", ["title"])
+    assert recognized.doubts == []
 
 
 def test_columns_of_any_type_of_parquet_may_stand_beside(tmp_path):
