@@ -117,7 +117,7 @@ def _pair_score(item: Column, item_id: Column, *, are_whole: bool) -> float | No
     coverage = overlap * len(item.distinct) / len(item_id.distinct)
     score = 2 * overlap + 0.5 * coverage + sum(names)
     score += 0.3 * (item.name.casefold() == item_id.name.casefold())
-    return score - 2 * (1 - item_id.uniqueness) - 0.3 * (item_id.uniqueness < 1)
+    return score - 2 * (1 - item_id.uniqueness)
 
 
 def _time_score(column: Column) -> float | None:

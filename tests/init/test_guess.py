@@ -142,6 +142,27 @@ def test_of_two_columns_with_the_catalogs_values_the_one_that_fits_better_is_the
     assert guess(paths).columns["item"] == "q"
 
 
+IDS = [f"i{i}" for i in range(N_ITEMS)]
+
+
+@pytest.mark.parametrize(
+    ("log", "catalog", "expected"),
+    [
+        # Of columns with the same values, the one that has the catalog's name is the item.
+        ({"sku": None, "k": OTHER_ITEMS, "pid": OTHER_ITEMS}, {"pid": IDS}, ("pid", "pid")),
+        # Of columns that hold all of the log's items, the one that repeats none is the id.
+        (
+            {"sku": [f"i{i % 15}" for i in ROWS]},
+            {"k0": [f"i{i // 2}" for i in range(N_ITEMS)], "k1": IDS},
+            ("sku", "k1"),
+        ),
+    ],
+)
+def test_the_item_and_its_id_fit_each_other_best(log, catalog, expected, tmp_path):
+    columns = guess(plain(tmp_path, log, {"sku": None, **catalog})).columns
+    assert (columns["item"], columns["item_id"]) == expected
+
+
 def test_two_columns_that_could_be_the_user_are_both_named(tmp_path):
     recognized = guess(plain(tmp_path, {"client": [f"v{u}" for u in reversed(USERS)]}))
     taken = recognized.columns["user"]
@@ -190,8 +211,7 @@ def test_dates_that_no_reader_takes_are_refused_with_an_example(tmp_path, time):
 
 @pytest.mark.parametrize("index", ["", "__index_level_0__"])
 def test_an_index_of_pandas_is_no_column(index, tmp_path):
-    ids = [f"i{i}" for i in range(N_ITEMS)]
-    recognized = guess(plain(tmp_path, catalog={"sku": None, index: ids, "k": ids}))
+    recognized = guess(plain(tmp_path, catalog={"sku": None, index: IDS, "k": IDS}))
     assert (recognized.columns["item_id"], recognized.text_columns) == ("k", ["title"])
     assert recognized.doubts == []
 
