@@ -109,6 +109,10 @@ ADDED = {
         *("user", "k1"),
     ),
     "a later change": ({"updated_at": [iso(START_S + i) for i in ROWS]}, "timestamp", "ts"),
+    "dates beside numbers": (
+        {"ts": None, "time": list(ROWS), "k0": [iso(START_S + i) for i in ROWS]},
+        *("timestamp", "k0"),
+    ),
     "a date of birth": (
         {"ts": None, "birthDate": SECONDS, "orderDate": SECONDS},
         *("timestamp", "orderDate"),
@@ -297,9 +301,11 @@ def test_files_that_are_no_log_and_catalog_are_named_with_what_is_in_them(tmp_pa
     log, catalog = plain(tmp_path)
     review, _ = write_public("yelp", tmp_path)
     pl.read_csv(log).drop("ts").write_csv(tmp_path / "timeless.csv")
+    (tmp_path / "strange.csv").write_text("sku,title\nz1,lamp\nz2,vase\n")
     for paths, words in (
         ([log], ["logs.csv", "'customer', 'sku', 'ts'", "columns: {user"]),
         ([review], ["yelp log", "'user_id', 'business_id'"]),
+        ([log, tmp_path / "strange.csv"], ["strange.csv", "'sku', 'title'"]),
         ([tmp_path / "timeless.csv", catalog], ["'customer', 'sku'", "'sku', 'title'"]),
     ):
         with pytest.raises(InputError) as refusal:
