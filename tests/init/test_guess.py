@@ -268,7 +268,14 @@ def test_items_without_a_row_or_with_several_are_counted(tmp_path):
 @pytest.mark.parametrize(
     ("columns", "expected"),
     [
-        ({"customer": [f"u{i // 3}" for i in ROWS]}, "leave 0 of 200 users and 0 of 30 items"),
+        # 300 events of 30 users and as many items, and 300 users of one event.
+        (
+            {
+                "customer": [f"u{i % 30}" if i < 300 else f"once{i}" for i in ROWS],
+                "sku": [f"i{i % 30}" for i in ROWS],
+            },
+            "leave 30 of 330 users and 30 of 30 items",
+        ),
         # 300 events of 30 items, 7 or more for each of 40 users, and 300 items of one event.
         (
             {
