@@ -29,10 +29,14 @@ class Entry(NamedTuple):
 READERS = {
     "table": Entry("ace_steps.preprocess.read_table", "TableSettings", "read"),
     "recbole": Entry("ace_steps.preprocess.read_recbole", "RecboleSettings", "read"),
-    "amazon_2014": Entry("ace_steps.preprocess.read_amazon_2014", "Amazon2014Settings", "read"),
-    "amazon_2023": Entry("ace_steps.preprocess.read_amazon_2023", "Amazon2023Settings", "read"),
-    "movielens": Entry("ace_steps.preprocess.read_movielens", "MovielensSettings", "read"),
-    "yelp": Entry("ace_steps.preprocess.read_yelp", "YelpSettings", "read"),
+    "amazon_2014": Entry(
+        "ace_steps.preprocess.read_public", "Amazon2014Settings", "read_amazon_2014"
+    ),
+    "amazon_2023": Entry(
+        "ace_steps.preprocess.read_public", "Amazon2023Settings", "read_amazon_2023"
+    ),
+    "movielens": Entry("ace_steps.preprocess.read_public", "MovielensSettings", "read_movielens"),
+    "yelp": Entry("ace_steps.preprocess.read_public", "YelpSettings", "read_yelp"),
 }
 REFINEMENTS = {
     "random": Entry("ace_steps.refine.baselines", "RandomSettings", "random"),

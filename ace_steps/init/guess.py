@@ -1,46 +1,149 @@
-"""From files to what a configuration says of them, with the reasons and the doubts."""
+"""Which files are the log and the catalog, and which of their columns hold what.
 
-from collections.abc import Iterable, Sequence
+Each column gets a score for each role, by its name and its content. The scores are small hand-set
+weights, so that content can overrule a name and a name decides where content fits several columns.
+A role is in doubt where another column scores less than ``MARGIN`` below the best.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
 from ace_steps.errors import InputError
-from ace_steps.init.columns import (
-    MARGIN,
-    Column,
-    Roles,
-    as_ids,
-    assign,
-    columns_of,
-    name_score,
-    text_columns,
-)
-from ace_steps.init.heads import (
-    DELIMITED,
-    HEAD_BYTES,
-    SEPARATORS,
-    Head,
-    Recognized,
-    best_pairs,
-    read_head,
-    recognize,
-)
-from ace_steps.preprocess.read_table import SEPARATORS as READABLE_SEPARATORS
+from ace_steps.init.columns import Column, name_score
+from ace_steps.init.file_heads import LOG, Head, public_pairs, read_head
+from ace_steps.preprocess.pipeline import k_core
 from ace_steps.preprocess.settings import DatasetSettings
 
-ENDINGS = (".csv", ".tsv", ".txt", ".dat", ".data", ".item", ".inter", ".json", ".jsonl")
-PARQUET_ENDINGS = (".parquet", ".pq")
-COMPRESSIONS = ("", ".gz", ".zst")
-MOST_FILES = 200  # of a folder
-MANY_FILES = 4  # of more than these, only short heads are compared
-SHORT_HEAD = HEAD_BYTES // 16
+TABLE_NAME = re.compile(
+    r"[^.].*\.(?:(?:csv|tsv|txt|dat|data|item|inter|json|jsonl)(?:\.gz|\.zst)?|parquet|pq)", re.I
+)
+ROLES = ("user", "item", "timestamp", "rating", "item_id")
+MOST_FILES = 50  # of a folder
+MARGIN = 0.5
+MIN_OVERLAP = 0.2  # share of the log's ids that the catalog must have, where it was read whole
+N_RATING_VALUES = 101
+LARGEST_RATING = 100
 WAY_OUT = (
     "export one event a row (user, item, time) and one item a row (id, texts) as CSV or Parquet, "
     "or write it by hand: `columns: {user: ..., item: ..., timestamp: ..., item_id: ...}`, keys as "
     "in docs/configuration.md"
 )
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Two tables as log and catalog.
+
+    Attributes:
+        score: How well the files fit; larger is better.
+        columns: By role, the column: user, item, timestamp and perhaps rating of the log, item_id
+            of the catalog.
+        others: By role, names of other columns that fit nearly as well, best first.
+        texts: Columns of the catalog that hold words.
+    """
+
+    log: Head
+    catalog: Head
+    score: float
+    columns: dict[str, Column]
+    others: dict[str, list[str]]
+    texts: list[str]
+
+    @property
+    def n_items(self) -> int:
+        """Items of the log with a row in the catalog, as far as both were read."""
+        item = self.columns["item"]
+        return round(item.share_in(self.columns["item_id"]) * len(item.distinct))
+
+    @property
+    def n_missing(self) -> int:
+        """Items of the log that surely have no row in the catalog."""
+        return len(self.columns["item"].distinct) - self.n_items if self.catalog.is_whole else 0
+
+
+def fit_of(log: Head, catalog: Head) -> Fit | None:
+    """The best columns for the roles, None where the two tables are no log and catalog."""
+    columns: dict[str, Column] = {}
+    others: dict[str, list[str]] = {}
+    score = 0.0
+    are_whole = log.is_whole and catalog.is_whole
+    pairs = [(a, b) for a in log.columns for b in catalog.columns]
+    scored = _ranked(pairs, lambda pair: _pair_score(*pair, are_whole=are_whole))
+    if not scored:
+        return None
+    score, (columns["item"], columns["item_id"]) = scored[0]
+    near = [pair for other, pair in scored if other > score - MARGIN]
+    others["item"] = [item.name for item, _ in near]
+    others["item_id"] = [item_id.name for _, item_id in near]
+    scores: dict[str, Callable[[Column], float | None]] = {
+        "timestamp": _time_score,
+        "user": lambda column: _user_score(column, columns["item_id"]),
+        "rating": _rating_score,
+    }
+    for role, score_of in scores.items():
+        taken = {column.name for key, column in columns.items() if key != "item_id"}
+        scored = _ranked([one for one in log.columns if one.name not in taken], score_of)
+        if scored:
+            best, columns[role] = scored[0]
+            others[role] = [column.name for s, column in scored if s > best - MARGIN]
+            score += best if role != "rating" else 0
+        elif role != "rating":
+            return None
+    columns = {role: columns[role] for role in ROLES if role in columns}
+    others = {role: list(dict.fromkeys(names))[1:] for role, names in others.items()}
+    texts = [c.name for c in catalog.columns if c.has_words and c.name != columns["item_id"].name]
+    return Fit(log, catalog, score + (0.5 if texts else -0.5), columns, others, texts)
+
+
+def _ranked(candidates: list, score_of: Callable) -> list[tuple]:
+    """Score and candidate of those that have a score, best first."""
+    scored = [(score_of(candidate), candidate) for candidate in candidates]
+    return sorted((pair for pair in scored if pair[0] is not None), key=lambda pair: -pair[0])
+
+
+def _pair_score(item: Column, item_id: Column, *, are_whole: bool) -> float | None:
+    """How well a column of the log and one of the catalog are the same items; None: not at all."""
+    if not (item.may_be_id and item_id.may_be_id) or item_id.uniqueness < 0.5:
+        return None
+    names = name_score(item.name, "item"), name_score(item_id.name, "item")
+    overlap = item.share_in(item_id)
+    ids_may_follow = min(names) >= 0.7 and not are_whole  # further down than was read
+    if overlap < MIN_OVERLAP and not ids_may_follow:
+        return None
+    coverage = overlap * len(item.distinct) / len(item_id.distinct)
+    score = 2 * overlap + 0.5 * coverage + sum(names)
+    score += 0.3 * (item.name.casefold() == item_id.name.casefold())
+    return score - 2 * (1 - item_id.uniqueness)
+
+
+def _time_score(column: Column) -> float | None:
+    score = name_score(column.name, "timestamp")
+    if column.times is None or column.filled < 0.5 or (column.times.doubt and score <= 0):
+        return None
+    return score + 1.5 * column.is_date - 0.5 * (column.times.unit is None)
+
+
+def _user_score(column: Column, item_id: Column) -> float | None:
+    if not column.may_be_id:
+        return None
+    score = name_score(column.name, "user")
+    score -= 0.8 * (column.uniqueness > 0.98)  # the id of an event, or free text
+    n_distinct = len(column.distinct)
+    score -= 0.5 * (n_distinct == 1 or (n_distinct <= 12 and column.n_rows > 200))  # a kind
+    return score - column.share_in(item_id) - 2 * (1 - column.filled)
+
+
+def _rating_score(column: Column) -> float | None:
+    """Only a name makes a rating: its numbers could be a quantity."""
+    score, numbers = name_score(column.name, "rating"), column.numbers
+    if score <= 0 or numbers is None or numbers.is_empty():
+        return None
+    is_small = numbers.abs().max() <= LARGEST_RATING and len(column.distinct) <= N_RATING_VALUES
+    return score if is_small else None
 
 
 @dataclass(frozen=True)
@@ -80,209 +183,128 @@ def guess(paths: Sequence[Path]) -> Guess:
             roles that are needed.
     """
     heads, unread = _heads(paths)
-    recognized = [file for file in map(recognize, heads) if file]
-    unread += [f"{head.path}: {head.problem}" for head in heads if head.problem]
-    pairs = best_pairs(recognized)
+    pairs = public_pairs(heads)
     if pairs:
         return _of_public_format(pairs)
     tables = [head for head in heads if head.table is not None and len(head.table)]
-    best = _best_tables(tables)
-    if best is None:
-        raise InputError(_refusal(heads, recognized, unread))
-    return _of_own_tables(*best, unread)
+    fits = [fit_of(a, b) for a in tables for b in tables if a.path != b.path]
+    fits = sorted(filter(None, fits), key=lambda fit: -fit.score)
+    if not fits:
+        raise InputError(_refusal(heads, unread))
+    return _of_own_tables(fits, unread)
 
 
 def _heads(paths: Sequence[Path]) -> tuple[list[Head], list[str]]:
     """The heads of the files, and why files of a folder could not be read."""
-    is_folder = len(paths) == 1 and paths[0].is_dir()
-    for path in paths:
-        if path.is_dir() and not is_folder:
-            raise InputError(f"{path}: expected a file, got a folder; give one folder, or files.")
-    files = _files_of(paths[0]) if is_folder else list(dict.fromkeys(paths))
-    size = HEAD_BYTES if len(files) <= MANY_FILES else SHORT_HEAD
+    if not (len(paths) == 1 and paths[0].is_dir()):
+        return [read_head(path) for path in dict.fromkeys(paths)], []
+    files = [p for p in sorted(paths[0].iterdir()) if TABLE_NAME.fullmatch(p.name) and p.is_file()]
+    if not 0 < len(files) <= MOST_FILES:
+        raise InputError(
+            f"{paths[0]}: expected a log and a catalog among 2 to {MOST_FILES} tables, got "
+            f"{len(files)}; name the two files."
+        )
     heads, unread = [], []
     for path in files:
         try:
-            heads.append(read_head(path, max_bytes=size))
+            heads.append(read_head(path))
         except InputError as refusal:
-            if not is_folder:
-                raise
             unread.append(str(refusal))
     return heads, unread
 
 
-def _files_of(folder: Path) -> list[Path]:
-    """The folder's files whose names end like a table's."""
-    endings = tuple(e + c for e in ENDINGS for c in COMPRESSIONS) + PARQUET_ENDINGS
-    files = sorted(
-        path
-        for path in folder.iterdir()
-        if path.name.lower().endswith(endings) and path.name[0] != "." and path.is_file()
-    )
-    if not files:
-        raise InputError(
-            f"{folder}: expected a log and a catalog, got no file that ends in "
-            f"{', '.join((*ENDINGS, *PARQUET_ENDINGS))}; name the two files."
-        )
-    if len(files) > MOST_FILES:
-        raise InputError(
-            f"{folder}: expected at most {MOST_FILES} files, got {len(files)}; name the two files."
-        )
-    return files
-
-
-def _of_public_format(pairs: list[tuple[Recognized, Recognized]]) -> Guess:
+def _of_public_format(pairs: list[tuple[Head, Head]]) -> Guess:
     log, catalog = pairs[0]
-    has_rows = log.reader == "recbole" and catalog.head.is_whole  # a row an item, as it stands
+    reader = log.public[0]
+    forms = (f"'{', '.join(head.fields[:3])}'" for head in pairs[0])
+    is_counted = reader == "recbole" and catalog.is_whole  # a row is an item, as it stands
     return Guess(
-        log.head.path,
-        catalog.head.path,
-        log.reader,
-        n_items=len(catalog.head.table) if has_rows else None,
+        log.path,
+        catalog.path,
+        reader,
+        n_items=catalog.n_rows if is_counted else None,
         facts=[
-            f"log: {log.head.description()}; {log.why}",
-            f"catalog: {catalog.head.description()}; {catalog.why}",
-            f"reader: {log.reader}, which knows the columns",
+            f"log: {log.description()}",
+            f"catalog: {catalog.description()}",
+            f"reader: {reader}, by {' and '.join(forms)}",
         ],
-        doubts=_other_files([(a.head, b.head) for a, b in pairs], "has the form too"),
+        doubts=_other_files(pairs),
     )
 
 
-def _best_tables(tables: list[Head]) -> tuple[Roles, list[tuple[Head, Head]]] | None:
-    """The columns of the log and the catalog, and the pairs of files that fit, the best first."""
-    columns = {head.path: columns_of(head) for head in tables}
-    fits = []
-    for log in tables:
-        for catalog in tables:
-            are_whole = log.is_whole and catalog.is_whole
-            if log.path != catalog.path:
-                roles = assign(columns[log.path], columns[catalog.path], are_whole=are_whole)
-                fits += [(roles, (log, catalog))] if roles else []
-    if not fits:
-        return None
-    fits.sort(key=lambda fit: -fit[0].score)
-    roles, (log, catalog) = fits[0]
-    near = [pair for other, pair in fits[1:] if other.score > roles.score - MARGIN]
-    if len(tables) > MANY_FILES:
-        log, catalog = read_head(log.path), read_head(catalog.path)
-        are_whole = log.is_whole and catalog.is_whole
-        roles = assign(columns_of(log), columns_of(catalog), are_whole=are_whole) or roles
-    return roles, [(log, catalog), *near]
-
-
-def _of_own_tables(roles: Roles, pairs: list[tuple[Head, Head]], unread: list[str]) -> Guess:
-    log, catalog = pairs[0]
-    _require_readable(log)
-    _require_readable(catalog)
-    times = roles.timestamp.times
-    if not times.is_readable:
+def _of_own_tables(fits: list[Fit], unread: list[str]) -> Guess:
+    best = fits[0]
+    time = best.columns["timestamp"]
+    if time.times.unit is None:
         raise InputError(
-            f"{log.path}: column '{roles.timestamp.name}' seems to be the time, but holds "
-            f"{times.what}; expected 2024-01-31, 2024-01-31 08:15:00 or seconds since 1970: write "
-            "it so and run init again."
+            f"{best.log.path}: column '{time.name}' seems to be the time, but holds "
+            f"{time.times.what}; expected 2024-01-31, 2024-01-31 08:15:00 or seconds since 1970: "
+            "write it so and run init again."
         )
-    columns = {role: getattr(roles, role).name for role in ("user", "item", "timestamp")}
-    columns["timestamp_unit"] = times.unit
-    if roles.rating:
-        columns["rating"] = roles.rating.name
-    columns["item_id"] = roles.item_id.name
-    n_items = round(roles.overlap * len(roles.item.ids))
-    n_missing = len(roles.item.ids) - n_items if catalog.is_whole else 0
-    texts = text_columns(columns_of(catalog), roles.item_id.name)
-    return Guess(
-        interactions=log.path,
-        items=catalog.path,
-        reader="table",
-        columns=columns,
-        text_columns=texts,
-        n_items=n_items if log.is_whole and catalog.is_whole else None,
-        has_missing_items=n_missing > 0,
-        facts=_facts(log, catalog, roles, texts),
-        doubts=[
-            *(
-                f"{role}: '{getattr(roles, role).name}' was taken; {_or(map(repr, names))} fits too"
-                for role, names in roles.others.items()
-            ),
-            *_other_files(pairs, "fits too"),
-            *([f"timestamp: '{roles.timestamp.name}': {times.doubt}"] if times.doubt else []),
-            *_item_doubts(log, catalog, roles, n_missing),
-            *_short_histories(log, roles),
-            *(f"left out: {reason}" for reason in unread),
-        ],
-    )
-
-
-def _require_readable(head: Head) -> None:
-    """Refuse a table that the reader would refuse, while the way out is cheap."""
-    if not head.is_utf8:
-        raise InputError(
-            f"{head.path}: expected UTF-8, got another encoding; convert it, e.g. "
-            f"`iconv -f latin1 -t utf-8`, and run init again."
-        )
-    if head.form != DELIMITED:
-        return
-    read_as = next((s for s in READABLE_SEPARATORS if s in head.lines[0]), None)
-    if read_as != head.separator:
-        raise InputError(
-            f"{head.path}: expected fields between tabs, semicolons or commas, got "
-            f"{SEPARATORS[head.separator]}s in the header '{head.lines[0][:60]}'; write it as CSV."
-        )
-
-
-def _facts(log: Head, catalog: Head, roles: Roles, texts: list[str]) -> list[str]:
-    part = "" if catalog.is_whole else "the part read of "
-    share = f"{roles.overlap:.1%} of them in {part}the catalog's '{roles.item_id.name}'"
-
-    def fact(key: str, column: Column, what: str, of: str = "") -> str:
-        role = "item" if key == "item_id" else key
-        reason = f"name like {'an' if role == 'item' else 'a'} {role}'s"
-        if name_score(column.name, role) <= 0:
-            reason = "by its content alone"
-        return f"{key}: column '{column.name}'{of} ({what}; {reason})"
-
-    facts = [
-        f"log: {log.description()}",
-        f"catalog: {catalog.description()}",
-        "reader: table, your own columns",
-        fact("user", roles.user, _distinct(roles.user)),
-        fact("item", roles.item, f"{_distinct(roles.item)}; {share}"),
-        fact("timestamp", roles.timestamp, roles.timestamp.times.what),
-        fact("item_id", roles.item_id, _distinct(roles.item_id), " of the catalog"),
+    columns = {role: column.name for role, column in best.columns.items()}
+    near = [(fit.log, fit.catalog) for fit in fits if fit.score > best.score - MARGIN]
+    doubts = [
+        f"{role}: '{columns[role]}' was taken; {_or(map(repr, others))} fits too"
+        for role, others in best.others.items()
+        if others
     ]
-    if roles.rating:
-        low, high = roles.rating.numbers.min(), roles.rating.numbers.max()
-        facts.append(fact("rating", roles.rating, f"{low:g} to {high:g}"))
-    else:
+    if time.times.doubt:
+        doubts.append(f"timestamp: '{time.name}': {time.times.doubt}")
+    doubts += [*_other_files(near), *_item_doubts(best), *_short_histories(best)]
+    return Guess(
+        interactions=best.log.path,
+        items=best.catalog.path,
+        reader="table",
+        columns=columns | {"timestamp_unit": time.times.unit},
+        text_columns=best.texts,
+        n_items=best.n_items if best.log.is_whole and best.catalog.is_whole else None,
+        has_missing_items=best.n_missing > 0,
+        facts=_facts(best),
+        doubts=doubts + [f"left out: {reason}" for reason in unread],
+    )
+
+
+def _facts(fit: Fit) -> list[str]:
+    details = {
+        role: f"{len(column.distinct):,} distinct in {column.n_rows:,} rows"
+        for role, column in fit.columns.items()
+    }
+    details["timestamp"] = fit.columns["timestamp"].times.what
+    share = fit.columns["item"].share_in(fit.columns["item_id"])
+    details["item"] += f"; {share:.1%} of them in '{fit.columns['item_id'].name}' of the catalog"
+    facts = [f"log: {fit.log.description()}", f"catalog: {fit.catalog.description()}"]
+    for role, column in fit.columns.items():
+        is_named = name_score(column.name, "item" if role == "item_id" else role) > 0
+        reason = "by its name and content" if is_named else "by its content alone"
+        facts.append(f"{role}: column '{column.name}' ({details[role]}; {reason})")
+    if "rating" not in fit.columns:
         facts.append("rating: none; no name of a column with small numbers says rating")
-    words = ", ".join(texts) or "no column of the catalog holds words"
+    words = ", ".join(fit.texts) or "no column of the catalog holds words"
     return [*facts, f"texts: {words}; unless text_columns says so, every column goes into the text"]
 
 
-def _distinct(column: Column) -> str:
-    return f"{len(column.ids):,} distinct in {column.n_rows:,} rows"
-
-
-def _other_files(pairs: list[tuple[Head, Head]], reason: str) -> list[str]:
-    """Lines that name the files of the other pairs."""
+def _other_files(pairs: list[tuple[Head, Head]]) -> list[str]:
+    """Lines that name the files of the pairs but the first."""
     lines = []
     for key, heads in zip(("interactions", "items"), zip(*pairs, strict=True), strict=True):
         taken, *others = dict.fromkeys(str(head.path) for head in heads)
         if others:
-            lines.append(f"{key}: {taken} was taken; {_or(others)} {reason}")
+            lines.append(f"{key}: {taken} was taken; {_or(others)} fits too")
     return lines
 
 
-def _item_doubts(log: Head, catalog: Head, roles: Roles, n_missing: int) -> list[str]:
+def _item_doubts(fit: Fit) -> list[str]:
     """Lines on items of the log without a row in the catalog, and on items with several."""
     lines = []
-    if n_missing:
-        at_least = "" if log.is_whole else "at least "
+    if fit.n_missing:
+        at_least = "" if fit.log.is_whole else "at least "
         lines.append(
-            f"missing_items: {at_least}{n_missing:,} of the log's {len(roles.item.ids):,} items "
-            "have no row in the catalog; their events are dropped (error would stop instead)"
+            f"missing_items: {at_least}{fit.n_missing:,} of the log's "
+            f"{len(fit.columns['item'].distinct):,} items have no row in the catalog; their events "
+            "are dropped (error would stop instead)"
         )
-    ids = as_ids(catalog.table[roles.item_id.name])
-    repeated = ids.filter(ids.is_duplicated() & ids.is_not_null())
+    ids = fit.columns["item_id"].ids.drop_nulls()
+    repeated = ids.filter(ids.is_duplicated())
     if len(repeated):
         lines.append(
             f"items: {repeated.n_unique():,} ids have several rows, e.g. '{repeated[0]}'; the "
@@ -291,61 +313,37 @@ def _item_doubts(log: Head, catalog: Head, roles: Roles, n_missing: int) -> list
     return lines
 
 
-def _short_histories(log: Head, roles: Roles) -> list[str]:
+def _short_histories(fit: Fit) -> list[str]:
     """A line if the filters of the defaults leave less than half of the users, or of the items."""
-    if not log.is_whole:
+    if not fit.log.is_whole:
         return []
-    fields = DatasetSettings.model_fields
-    least = {role: fields[f"min_{role}_events"].default for role in ("user", "item")}
-    events = pl.DataFrame({role: as_ids(log.table[getattr(roles, role).name]) for role in least})
-    n_users, n_items = events.select(pl.all().n_unique()).row(0)
-    n_events = None
-    while len(events) != n_events:
-        n_events = len(events)
-        events = events.filter(*(pl.len().over(role) >= count for role, count in least.items()))
-    users_left, items_left = events.select(pl.all().n_unique()).row(0)
+    defaults = [
+        DatasetSettings.model_fields[f"min_{role}_events"].default for role in ("user", "item")
+    ]
+    events = pl.DataFrame({role: fit.columns[role].ids for role in ("user", "item")}).drop_nulls()
+    left = k_core(events, min_user=defaults[0], min_item=defaults[1])
+    n_users, n_items = events["user"].n_unique(), events["item"].n_unique()
+    users_left, items_left = left["user"].n_unique(), left["item"].n_unique()
     if 2 * users_left >= n_users and 2 * items_left >= n_items:
         return []
     return [
-        f"min_user_events, min_item_events: {least['user']} and {least['item']} events, the "
-        f"defaults, leave {users_left:,} of {n_users:,} users and {items_left:,} of "
-        f"{n_items:,} items"
+        f"min_user_events, min_item_events: {defaults[0]} and {defaults[1]} events, the defaults, "
+        f"leave {users_left:,} of {n_users:,} users and {items_left:,} of {n_items:,} items"
     ]
 
 
-def _refusal(heads: list[Head], recognized: list[Recognized], unread: list[str]) -> str:
-    """One line for files that are no log and catalog together: what is missing, what is there."""
-    readers = {"interactions": set(), "items": set()}
-    for file in recognized:
-        readers[file.role].add(file.reader)
-    logs, catalogs = (_or(sorted(names)) for names in readers.values())
-    tables = [head for head in heads if head.table is not None]
-    if logs and catalogs:
-        missing = f"no pair of one format: the log is {logs}, the catalog {catalogs}"
-    elif logs:
-        missing = f"no catalog: expected the item file of {logs} too"
-    elif catalogs:
-        missing = f"no log: expected the interaction file of {catalogs} too"
-    elif not tables:
-        missing = "no log and no catalog: expected CSV, TSV, Parquet or a public format"
-    elif len(tables) == 1:
-        missing = "expected two tables, a log and a catalog, got one"
-    else:
-        missing = (
-            "no log with a user, an item and a time whose items are the ids of a catalog; a log "
-            "has no such columns, or its items are not the catalog's"
-        )
-    names_of_roles = {"interactions": "log", "items": "catalog"}
-    forms = {file.head.path: f"{file.reader} {names_of_roles[file.role]}" for file in recognized}
+def _refusal(heads: list[Head], unread: list[str]) -> str:
+    """One line for files that are no log and catalog together: what is expected, what is there."""
     parts = []
     for head in heads:
-        if head.problem and head.path not in forms:
-            continue  # it stands in unread
-        objects = head.objects[0] if head.objects else []
-        names = ", ".join(map(repr, objects if head.table is None else head.table.columns))
-        form = forms.get(head.path, head.form)
-        parts.append(f"{head.path}: {form}{f' with {names}' if names else ''}")
-    return f"{missing}; read: {'; '.join([*parts, *unread])}; {WAY_OUT}."
+        form = head.form
+        if head.public:
+            form = f"{head.public[0]} {'log' if head.public[1] == LOG else 'catalog'}"
+        parts.append(f"{head.path} ({form}: {', '.join(map(repr, head.fields[:12]))})")
+    return (
+        "expected a log with a user, an item and a time, and a catalog whose ids are those items, "
+        f"or both of one public format; got {'; '.join([*parts, *unread])}; {WAY_OUT}."
+    )
 
 
 def _or(names: Iterable[str]) -> str:

@@ -50,41 +50,22 @@ def build_dataset(raw: RawData, settings: DatasetSettings, name: str) -> Dataset
         InputError: nothing is left, items lack a text row, a text is blank, the split is empty.
     """
     statistics: Statistics = {}
-    events, catalog = _in_scope(raw, settings, statistics), raw.items
+    catalog = raw.items
+    events = raw.events.rename({"user_id": "user", "item_id": "item"})
+    events = _in_scope(events, catalog["item_id"], settings, statistics)
     del raw  # the ids as text are most of the memory
-    ids = {kind: events[f"{kind}_id"].unique().sort() for kind in ("user", "item")}
-    events = events.select(
-        *(
-            pl.col(f"{k}_id").cast(pl.Enum(ids[k])).to_physical().cast(pl.Int32).alias(k)
-            for k in ids
-        ),
-        "timestamp",
-    )
+    user_ids, item_ids = events["user"].unique().sort(), events["item"].unique().sort()
+    events = events.select(_codes("user", user_ids), _codes("item", item_ids), "timestamp")
     events = _filtered(events, settings, statistics)
     events = _split(events, settings, statistics)
-    users, events = _numbered("user", events, ids["user"], first=0)
-    items, events = _numbered("item", events, ids["item"], first=1)
+    users, events = _numbered("user", events, user_ids, first=0)
+    items, events = _numbered("item", events, item_ids, first=1)
     events = events.with_columns(position=pl.int_range(pl.len(), dtype=pl.Int32).over("user"))
-    missing = items.join(catalog, on="item_id", how="anti", maintain_order="left")["item_id"]
-    if len(missing):
-        raise InputError(
-            f"{len(missing)} items of the log have no row in the items file, e.g. "
-            f"{', '.join(missing[:N_EXAMPLES])}; set missing_items to 'drop' to leave them out."
-        )
-    catalog = catalog.join(items, on="item_id", how="semi")
-    texts, text_counts = write_texts(catalog, name, settings)
     train = events.filter(pl.col("split") == "train")["item"].to_numpy()
     train_counts = np.bincount(train, minlength=len(items) + 1)[1:]
-    items = items.join(texts, on="item_id", how="left", maintain_order="left")
-    items = items.with_columns(
-        text_sha256=pl.Series([sha256(text.encode()).hexdigest() for text in items["text"]]),
-        train_count=pl.Series(train_counts, dtype=pl.Int32),
-    )
     _describe(events, train_counts, statistics)
-    lengths = items["text"].str.len_chars()
-    statistics |= text_counts
-    statistics["duplicate_texts"] = len(items) - items["text"].n_unique()
-    statistics |= {"text_chars_mean": lengths.mean(), "text_chars_max": lengths.max()}
+    items = _with_texts(items, catalog, name, settings, statistics)
+    items = items.with_columns(train_count=pl.Series(train_counts, dtype=pl.Int32))
     warnings = _deviations(statistics, settings.expected)
     report = pl.DataFrame(
         {"statistic": list(statistics), "value": [float(v) for v in statistics.values()]},
@@ -94,15 +75,17 @@ def build_dataset(raw: RawData, settings: DatasetSettings, name: str) -> Dataset
     return Dataset(events, users, items, report, warnings)
 
 
-def _in_scope(raw: RawData, settings: DatasetSettings, statistics: Statistics) -> pl.DataFrame:
+def _in_scope(
+    events: pl.DataFrame, catalog: pl.Series, settings: DatasetSettings, statistics: Statistics
+) -> pl.DataFrame:
     """The events that rating, time window and catalog leave."""
-    events = raw.events
-    _count(statistics, "raw", events, "user_id", "item_id")
+    n_raw = len(events)
+    _count(statistics, "raw", events)
     if settings.min_rating is not None:
         if events["rating"].null_count():
             raise InputError("min_rating is set, but the log has events without a rating.")
         events = events.filter(pl.col("rating") >= settings.min_rating)
-        _count(statistics, "after_rating", events, "user_id", "item_id")
+        _count(statistics, "after_rating", events)
     if settings.time_start or settings.time_end:
         start, end = (
             datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() if day else None
@@ -110,17 +93,21 @@ def _in_scope(raw: RawData, settings: DatasetSettings, statistics: Statistics) -
         )
         time = pl.col("timestamp")
         events = events.filter((time >= (start or 0)) & (time < (end or float("inf"))))
-        _count(statistics, "after_window", events, "user_id", "item_id")
+        _count(statistics, "after_window", events)
     if settings.missing_items == "drop":
-        item_ids = raw.items.select("item_id")
-        events = events.join(item_ids, on="item_id", how="semi", maintain_order="left")
-        _count(statistics, "after_missing_items", events, "user_id", "item_id")
+        events = events.filter(pl.col("item").is_in(catalog.implode()))
+        _count(statistics, "after_missing_items", events)
     if events.is_empty():
         raise InputError(
             f"no events are left after the rating and time filters and the items without a row; "
-            f"the log has {len(raw.events)}."
+            f"the log has {n_raw}."
         )
-    return events.drop("rating")
+    return events
+
+
+def _codes(kind: str, ids: pl.Series) -> pl.Expr:
+    """A column of raw ids as their indices in the sorted ids."""
+    return pl.col(kind).cast(pl.Enum(ids)).to_physical().cast(pl.Int32)
 
 
 def _filtered(
@@ -129,8 +116,9 @@ def _filtered(
     """The events in order, without duplicates as the settings say, in the k-core, sampled."""
     seed = derive_seed(settings.seed, "ties")
     events = chronological(events, tie_rule=settings.tie_rule, seed=seed)
-    keep = "last" if settings.duplicates == "last" else "first"
-    distinct = without_duplicates(events, keep=keep)
+    pair = pl.col("user").cast(pl.Int64) * 2**31 + pl.col("item")
+    is_last = settings.duplicates == "last"
+    distinct = events.filter(pair.is_last_distinct() if is_last else pair.is_first_distinct())
     statistics["duplicate_events"] = len(events) - len(distinct)
     if settings.duplicates != "all":
         events = distinct
@@ -140,16 +128,17 @@ def _filtered(
     _count(statistics, "after_core", events)
     if settings.max_users is not None:
         generator = np.random.default_rng(derive_seed(settings.seed, "users"))
-        sampled = sample_users(events["user"].to_numpy(), settings.max_users, generator)
-        events = _core(events.filter(sampled), settings)
+        users = events["user"].unique().sort().to_numpy()
+        n_users = min(settings.max_users, len(users))
+        sample = generator.choice(users, n_users, replace=False)
+        events = _core(events.filter(pl.col("user").is_in(sample)), settings)
         _count(statistics, "after_sample", events)
     return events
 
 
 def _core(events: pl.DataFrame, settings: DatasetSettings) -> pl.DataFrame:
     min_user, min_item = settings.min_user_events, settings.min_item_events
-    users, items = events["user"].to_numpy(), events["item"].to_numpy()
-    kept = events.filter(core(users, items, min_user=min_user, min_item=min_item))
+    kept = k_core(events, min_user=min_user, min_item=min_item)
     if kept.is_empty():
         raise InputError(
             f"no users and items are left of {len(events)} events: none have at least "
@@ -159,23 +148,21 @@ def _core(events: pl.DataFrame, settings: DatasetSettings) -> pl.DataFrame:
 
 
 def _split(events: pl.DataFrame, settings: DatasetSettings, statistics: Statistics) -> pl.DataFrame:
+    """The events that the split takes, with their split."""
     if settings.split == "leave_one_out":
-        labeled = leave_one_out(events)
+        events = leave_one_out(events)
     else:
-        valid_at, test_at = time_bounds(
-            events["timestamp"].to_numpy(),
-            valid_share=settings.valid_share,
-            test_share=settings.test_share,
-        )
-        labeled = global_time(events, valid_at=valid_at, test_at=test_at)
+        times, shares = events["timestamp"].to_numpy(), (settings.valid_share, settings.test_share)
+        valid_at, test_at = time_bounds(times, valid_share=shares[0], test_share=shares[1])
+        events = global_time(events, valid_at=valid_at, test_at=test_at)
         statistics |= {"split_valid_from": valid_at, "split_test_from": test_at}
-        _count(statistics, "after_split", labeled)
+        _count(statistics, "after_split", events)
     for split in ("train", "valid", "test"):
-        n_events = int((labeled["split"] == split).sum())
+        n_events = int((events["split"] == split).sum())
         if not n_events:
             raise InputError(f"the split '{settings.split}' leaves no {split} events.")
         statistics[f"events_{split}"] = n_events
-    return labeled
+    return events
 
 
 def _numbered(
@@ -190,35 +177,45 @@ def _numbered(
     return table, events.with_columns(pl.Series(kind, lookup[events[kind].to_numpy()]))
 
 
+def _with_texts(
+    items: pl.DataFrame,
+    catalog: pl.DataFrame,
+    name: str,
+    settings: DatasetSettings,
+    statistics: Statistics,
+) -> pl.DataFrame:
+    """The items with their texts and the texts' digests."""
+    missing = items.filter(~pl.col("item_id").is_in(catalog["item_id"].implode()))["item_id"]
+    if len(missing):
+        raise InputError(
+            f"{len(missing)} items of the log have no row in the items file, e.g. "
+            f"{', '.join(missing[:N_EXAMPLES])}; set missing_items to 'drop' to leave them out."
+        )
+    catalog = catalog.join(items, on="item_id", how="semi")
+    texts, counts = write_texts(catalog, name, settings)
+    items = items.join(texts, on="item_id", how="left", maintain_order="left")
+    lengths = items["text"].str.len_chars()
+    statistics |= counts
+    statistics["duplicate_texts"] = len(items) - items["text"].n_unique()
+    statistics |= {"text_chars_mean": lengths.mean(), "text_chars_max": lengths.max()}
+    digests = [sha256(text.encode()).hexdigest() for text in items["text"]]
+    return items.with_columns(text_sha256=pl.Series(digests))
+
+
 # Filters and order
 
 
-def core(users: np.ndarray, items: np.ndarray, *, min_user: int, min_item: int) -> np.ndarray:
-    """Which events belong to the largest log where every user and item has enough events.
+def k_core(events: pl.DataFrame, *, min_user: int, min_item: int) -> pl.DataFrame:
+    """The largest log, of these events, where every user and item has enough events.
 
     Rounds of dropping users and items that have too few events, until nothing changes; the result
-    does not depend on the order of the drops.
-
-    Args:
-        users: (n_events,) integer user codes from 0.
-        items: (n_events,) integer item codes from 0.
-        min_user: Events that a user needs.
-        min_item: Events that an item needs.
-
-    Returns:
-        (n_events,) bool; all False where no such log exists.
+    does not depend on the order of the drops, and is empty where no such log exists.
     """
-    kept = np.arange(len(users))
-    while True:
-        user_counts = np.bincount(users[kept])
-        item_counts = np.bincount(items[kept])
-        stays = (user_counts[users[kept]] >= min_user) & (item_counts[items[kept]] >= min_item)
-        if stays.all():
-            break
-        kept = kept[stays]
-    mask = np.zeros(len(users), dtype=bool)
-    mask[kept] = True
-    return mask
+    n_events = None
+    while len(events) != n_events:
+        n_events = len(events)
+        events = events.filter(pl.len().over("user") >= min_user, pl.len().over("item") >= min_item)
+    return events
 
 
 def chronological(events: pl.DataFrame, *, tie_rule: str, seed: int) -> pl.DataFrame:
@@ -226,7 +223,7 @@ def chronological(events: pl.DataFrame, *, tie_rule: str, seed: int) -> pl.DataF
 
     Equal times of one user keep the order of the file (``file_order``), or follow a hash of seed,
     user and item (``hashed``), which no order of the file can change. Neither sorts by item: that
-    would put an item's place in the catalog into the held-out items.
+    would put an item's position in the catalog into the held-out items.
     """
     if tie_rule == "hashed":
         keys = tie_hash(events["user"].to_numpy(), events["item"].to_numpy(), seed)
@@ -250,26 +247,6 @@ def _mix(state: np.ndarray) -> np.ndarray:
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return state ^ (state >> np.uint64(31))
-
-
-def without_duplicates(events: pl.DataFrame, *, keep: str) -> pl.DataFrame:
-    """The ``first`` or the ``last`` event of each pair of user and item, of events in order."""
-    pair = pl.col("user").cast(pl.Int64) * 2**31 + pl.col("item")
-    return events.filter(pair.is_first_distinct() if keep == "first" else pair.is_last_distinct())
-
-
-def sample_users(users: np.ndarray, n_users: int, generator: np.random.Generator) -> np.ndarray:
-    """(n_events,) bool: events of ``n_users`` users drawn without replacement, or of all if fewer.
-
-    Args:
-        users: (n_events,) integer user codes.
-        n_users: Users to keep.
-        generator: Source of the draw.
-    """
-    present = np.unique(users)
-    if len(present) <= n_users:
-        return np.ones(len(users), dtype=bool)
-    return np.isin(users, generator.choice(present, n_users, replace=False))
 
 
 # Splits
@@ -337,13 +314,11 @@ def global_time(events: pl.DataFrame, *, valid_at: float, test_at: float) -> pl.
 # Statistics of the data report
 
 
-def _count(
-    statistics: Statistics, stage: str, events: pl.DataFrame, user: str = "user", item: str = "item"
-) -> None:
-    """Note the users, items and events after a stage; the columns of ids are named."""
+def _count(statistics: Statistics, stage: str, events: pl.DataFrame) -> None:
+    """Note the users, items and events after a stage."""
     statistics[f"events_{stage}"] = len(events)
-    statistics[f"users_{stage}"] = events[user].n_unique()
-    statistics[f"items_{stage}"] = events[item].n_unique()
+    statistics[f"users_{stage}"] = events["user"].n_unique()
+    statistics[f"items_{stage}"] = events["item"].n_unique()
 
 
 def _describe(events: pl.DataFrame, train_counts: np.ndarray, statistics: Statistics) -> None:

@@ -7,19 +7,21 @@ of the first wrong line, what was expected and what is there.
 import glob
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+import polars.selectors as cs
+import pyarrow as pa
 from polars.exceptions import PolarsError
 
 from ace_steps.errors import InputError
 
-NUMBERS = ("timestamp", "rating")  # of a log; every other column is text
-LATEST_S = 32_503_680_000.0  # the year 3000: later times are milliseconds, or no times at all
+PER_SECOND = {"seconds": 1, "milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
+LATEST_S = 32_503_680_000.0  # the year 3000: later times are in another unit, or no times at all
 N_EXAMPLES = 3
 BOM = "\ufeff"
-TEXT_LIST = pl.List(pl.String)
 
 
 @dataclass(frozen=True)
@@ -36,23 +38,12 @@ class RawData:
     items: pl.DataFrame
 
 
-def lines(path: Path, n_rows: int | None = None) -> pl.DataFrame:
-    """The lines of a UTF-8 text file, plain or compressed, as the column line."""
-    if path.is_dir():
-        raise InputError(f"{path}: expected a file, got a folder.")
-    try:
-        table = pl.read_lines(path, n_rows=n_rows, glob=False)
-    except (OSError, PolarsError) as damage:
-        raise unreadable(path, damage) from None
-    return table.select(pl.col("line").str.strip_prefix(BOM).str.strip_suffix("\r"))
-
-
-def header(path: Path, separator: str) -> list[str]:
-    """The names in a delimited file's first line, quotes and byte-order mark taken off."""
-    first = "".join(lines(path, n_rows=1)["line"])
-    if not first.strip():
-        raise InputError(f"{path}: expected a header line, got an empty one; add the names.")
-    return [name.strip().strip('"') for name in first.split(separator)]
+def unreadable(path: Path, cause: Exception) -> InputError:
+    """One line for a file that the system or the parser refuses."""
+    if isinstance(cause, FileNotFoundError):
+        return InputError(f"{path}: no such file.")
+    reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+    return InputError(f"{path}: not readable ({reason.rstrip('.')}).")
 
 
 def starts_with(path: Path, magic: bytes) -> bool:
@@ -64,15 +55,26 @@ def starts_with(path: Path, magic: bytes) -> bool:
         raise unreadable(path, damage) from None
 
 
-def unreadable(path: Path, cause: Exception) -> InputError:
-    """One line for a file that the system or the parser refuses."""
-    if isinstance(cause, FileNotFoundError):
-        return InputError(f"{path}: no such file.")
-    reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
-    return InputError(f"{path}: not readable ({reason.rstrip('.')}).")
+def lines(path: Path, n_rows: int | None = None) -> pl.DataFrame:
+    """The lines of a UTF-8 text file, plain or compressed, as the column line."""
+    if path.is_dir():
+        raise InputError(f"{path}: expected a file, got a folder.")
+    try:
+        table = pl.read_lines(path, n_rows=n_rows, glob=False)
+    except (OSError, PolarsError) as damage:
+        raise unreadable(path, damage) from None
+    return table.select(pl.col("line").str.strip_prefix(BOM))
 
 
-def require_columns(path: Path, columns: list[str], required: list[str]) -> None:
+def header(path: Path, separator: str) -> list[str]:
+    """The names in a delimited file's first line, quotes and byte-order mark taken off."""
+    first = "".join(lines(path, n_rows=1)["line"])
+    if not first.strip():
+        raise InputError(f"{path}: expected a header line, got an empty one; add the names.")
+    return [name.strip().strip('"') for name in first.split(separator)]
+
+
+def require_columns(path: Path, columns: Sequence[str], required: Sequence[str]) -> None:
     """Refuse a file that lacks a column, naming those it has."""
     missing = [name for name in required if name not in columns]
     if missing:
@@ -88,9 +90,8 @@ def read_delimited(
     separator: str,
     quote: str | None = None,
     names: list[str] | None = None,
-    numbers: tuple[str, ...] = (),
 ) -> pl.DataFrame:
-    """Chosen columns of a delimited text file, plain or compressed.
+    """Chosen columns of a delimited text file, plain or compressed, as text.
 
     Args:
         path: The file, UTF-8.
@@ -98,15 +99,13 @@ def read_delimited(
         separator: One character between fields.
         quote: The character that may enclose a field, or None.
         names: Names of all columns in order, for a file without a header line.
-        numbers: Names in the result of the columns to read as float64; all others are text.
     """
     fields = names or header(path, separator)
     require_columns(path, fields, list(columns))
-    numeric = [name for name, result in columns.items() if result in numbers]
     try:
         table = pl.read_csv(
             path,
-            schema={name: pl.Float64 if name in numeric else pl.String for name in fields},
+            schema=dict.fromkeys(fields, pl.String),
             separator=separator,
             quote_char=quote,
             has_header=names is None,
@@ -115,60 +114,52 @@ def read_delimited(
     except OSError as damage:
         raise unreadable(path, damage) from None
     except PolarsError as refusal:
-        _refuse_broken_line(path, fields, numeric, separator, 1 if names else 2)
+        _refuse_long_line(path, fields, separator)
         raise unreadable(path, refusal) from None
     return table.select(pl.col(name).alias(result) for name, result in columns.items())
 
 
-def _refuse_broken_line(
-    path: Path, fields: list[str], numeric: list[str], separator: str, first_line: int
-) -> None:
-    """Refuse the first line that has too many fields, or text instead of a number."""
-    try:
-        text = lines(path)
-    except InputError:  # not even lines: the parser's refusal says more
-        return
-    body = text.with_row_index("number", 1).filter(pl.col("number") >= first_line)
-    body = body.with_columns(field=pl.col("line").str.split(separator))
-    row = _first_row(body, pl.col("field").list.len() > len(fields))
+def _refuse_long_line(path: Path, fields: list[str], separator: str) -> None:
+    """Refuse the first line that has more fields than there are columns."""
+    unquoted = lines(path)["line"].str.replace_all(r'"[^"]*"', "")
+    n_fields = unquoted.str.count_matches(separator, literal=True) + 1
+    row = _first_row(n_fields.to_frame(), pl.col("line") > len(fields))
     if row is not None:
         raise InputError(
-            f"{path}: line {body['number'][row]}: expected {len(fields)} fields "
-            f"({', '.join(fields)}), got {len(body['field'][row])}."
+            f"{path}: line {row + 1}: expected {len(fields)} fields ({', '.join(fields)}), "
+            f"got {n_fields[row]}."
         )
-    for name in numeric:
-        value = pl.col("field").list.get(fields.index(name), null_on_oob=True)
-        row = _first_row(body, (value != "") & value.cast(pl.Float64, strict=False).is_null())
-        if row is not None:
-            raise InputError(
-                f"{path}: line {body['number'][row]}: column '{name}': expected a number, "
-                f"got '{body['field'][row][fields.index(name)]}'."
-            )
 
 
-def read_json_lines(path: Path, fields: dict[str, tuple[str, pl.DataType]]) -> pl.DataFrame:
-    """Chosen fields of a file with one JSON object a line, plain or gzip; absent ones are null.
+def read_json_lines(
+    path: Path, fields: dict[str, str], *, lists: Sequence[str] = ()
+) -> pl.DataFrame:
+    """Chosen fields of a file with one JSON object a line, plain or gzip, as text.
+
+    Absent fields are null; an entry that is a list becomes one text, its members between commas.
 
     Args:
         path: The file, UTF-8.
-        fields: Names in the objects to names in the result and types.
+        fields: Names in the objects to names in the result.
+        lists: Names of the fields that hold lists of texts.
     """
-    schema = {name: kind for name, (_, kind) in fields.items()}
+    kinds = {name: pl.List(pl.String) if name in lists else pl.String for name in fields}
     source = glob.escape(str(path))  # a bracket in a file's name is a bracket
     if starts_with(path, BOM.encode()):
         source = io.BytesIO(path.read_bytes()[len(BOM.encode()) :])
     try:
-        table = pl.scan_ndjson(source, schema=schema).collect()
+        table = pl.scan_ndjson(source, schema=kinds).collect()
     except OSError as damage:
         raise unreadable(path, damage) from None
     except PolarsError as refusal:
-        _refuse_broken_json(path, schema)
+        _refuse_broken_json(path, lists)
         raise unreadable(path, refusal) from None
-    return table.select(pl.col(name).alias(result) for name, (result, _) in fields.items())
+    table = table.with_columns(joined(name) for name in lists)
+    return table.select(pl.col(name).alias(result) for name, result in fields.items())
 
 
-def _refuse_broken_json(path: Path, schema: dict[str, pl.DataType]) -> None:
-    """Refuse the first line that is not an object of these types."""
+def _refuse_broken_json(path: Path, lists: Sequence[str]) -> None:
+    """Refuse the first line that is no object, or has no list where one is expected."""
     for number, line in enumerate(lines(path)["line"], start=1):
         if not line.strip():
             continue
@@ -178,13 +169,10 @@ def _refuse_broken_json(path: Path, schema: dict[str, pl.DataType]) -> None:
             raise InputError(f"{path}: line {number} is not JSON ({refusal}).") from None
         if not isinstance(entry, dict):
             raise InputError(f"{path}: line {number} is not a JSON object.")
-        for name, kind in schema.items():
-            value = entry.get(name)
-            expected = "a list" if kind == TEXT_LIST else "a number" if kind.is_numeric() else None
-            right = list if kind == TEXT_LIST else int | float
-            if expected and value is not None and not isinstance(value, right):
+        for name in lists:
+            if not isinstance(entry.get(name), list | None):
                 raise InputError(
-                    f"{path}: line {number}: '{name}': expected {expected}, got {value!r}."
+                    f"{path}: line {number}: '{name}': expected a list, got {entry[name]!r}."
                 )
 
 
@@ -192,6 +180,15 @@ def joined(name: str) -> pl.Expr:
     """A column of lists as one text, its entries separated by commas; empty lists become null."""
     entries = pl.col(name).list.drop_nulls()
     return pl.when(entries.list.len() > 0).then(entries.list.join(", ")).alias(name)
+
+
+def from_arrow(table: pa.Table) -> pl.DataFrame:
+    """An Arrow table for polars, which does not know zones such as ``+05:30``: moments are UTC."""
+    for i, column in enumerate(table.schema):
+        if pa.types.is_timestamp(column.type) and column.type.tz:
+            moments = table.column(i).cast(pa.timestamp(column.type.unit))
+            table = table.set_column(i, column.name, moments)
+    return pl.from_arrow(table)
 
 
 def seconds_of(times: pl.Expr) -> pl.Expr:
@@ -205,53 +202,74 @@ def seconds_of(times: pl.Expr) -> pl.Expr:
     return moment.dt.epoch("us").cast(pl.Float64) / 1e6
 
 
-def timed(events: pl.DataFrame, path: Path, *, first_line: int) -> pl.DataFrame:
-    """The log with its textual timestamps as seconds."""
-    text = events["timestamp"]
-    events = events.with_columns(seconds_of(pl.col("timestamp")))
-    row = _first_row(events, pl.col("timestamp").is_null() & text.is_not_null() & (text != ""))
-    if row is not None:
-        raise InputError(
-            f"{path}: line {row + first_line}: timestamp: expected a time such as 2014-07-23 or "
-            f"2014-07-23 08:15:00, got '{text[row]}'."
-        )
-    return events
+def unit_of(times: pl.Series) -> str:
+    """The unit of times: iso where none is a number, else the largest that the latest allows."""
+    latest = times.cast(pl.Float64, strict=False).max()
+    if latest is None:
+        return "iso"
+    fitting = (unit for unit, scale in PER_SECOND.items() if latest / scale <= LATEST_S)
+    return next(fitting, "nanoseconds")
 
 
-def checked_events(events: pl.DataFrame, path: Path, *, first_line: int) -> pl.DataFrame:
+def checked_events(
+    events: pl.DataFrame, path: Path, *, first_line: int, unit: str = "seconds"
+) -> pl.DataFrame:
     """The four columns of a log, every value usable; lines that are wholly empty are dropped.
 
     Args:
-        events: user_id, item_id, timestamp, and rating if the source has it; one row a line.
+        events: user_id, item_id, timestamp, and rating if the source has it, as text or numbers;
+            one row a line.
         path: The file, for the error line.
         first_line: Number of the line that row 0 came from.
+        unit: Of the timestamps: a key of ``PER_SECOND``, or iso for texts as in ``seconds_of``.
     """
     if "rating" not in events.columns:
         events = events.with_columns(rating=pl.lit(None, pl.Float64))
-    is_missing = {name: pl.col(name).is_null() for name in ("user_id", "item_id", "timestamp")}
-    for name in ("user_id", "item_id"):
-        is_missing[name] |= pl.col(name) == ""
+    events = events.cast({~cs.numeric() | cs.by_name("user_id", "item_id"): pl.String})
+    time, rating = pl.col("timestamp"), pl.col("rating")
+    if unit == "iso":
+        seconds = seconds_of(time.cast(pl.String))
+        expected = "a time such as 2014-07-23 or 2014-07-23 08:15:00"
+    else:
+        seconds = time.cast(pl.Float64, strict=False) / PER_SECOND[unit]
+        expected = f"a number of {unit} since 1970"
+    events = events.with_columns(seconds=seconds, number=rating.cast(pl.Float64, strict=False))
+    is_missing = {
+        name: pl.col(name).is_null() | (pl.col(name).cast(pl.String) == "")
+        for name in ("user_id", "item_id", "timestamp")
+    }
     is_empty_line = pl.all_horizontal(is_missing.values())
-    for name, condition in is_missing.items():
-        row = _first_row(events, condition & ~is_empty_line)
+
+    def refuse(name: str, is_wrong: pl.Expr, expected: str) -> None:
+        row = _first_row(events, is_wrong & ~is_empty_line)
         if row is not None:
-            raise InputError(f"{path}: line {row + first_line}: '{name}' is empty or missing.")
-    time = pl.col("timestamp")
-    row = _first_row(events, (time < 0) | ~time.is_finite() | (time > LATEST_S))
-    if row is not None:
-        raise InputError(
-            f"{path}: line {row + first_line}: timestamp: expected seconds since 1970, "
-            f"got {events['timestamp'][row]:.15g}."
-        )
-    events = events.filter(~is_empty_line).select(*is_missing, "rating")
+            value = events[name][row]
+            raise InputError(
+                f"{path}: line {row + first_line}: '{name}': expected {expected}, "
+                f"got {repr(value) if value else 'nothing'}."
+            )
+
+    for name, condition in is_missing.items():
+        refuse(name, condition, "a value")
+    is_time = pl.col("seconds").is_between(0, LATEST_S).fill_null(False)
+    refuse("timestamp", ~is_time, expected)
+    refuse("rating", pl.col("number").is_null() & (rating.cast(pl.String) != ""), "a number")
+    columns = (
+        "user_id",
+        "item_id",
+        pl.col("seconds").alias("timestamp"),
+        pl.col("number").alias("rating"),
+    )
+    if _first_row(events, is_empty_line) is not None:
+        events = events.remove(is_empty_line)
     if events.is_empty():
         raise InputError(f"{path}: holds no events.")
-    return events
+    return events.select(*columns)
 
 
 def checked_items(items: pl.DataFrame, path: Path) -> pl.DataFrame:
-    """The catalog with one row an item; lines that are wholly empty are dropped."""
-    items = items.filter(~pl.all_horizontal(pl.all().is_null()))
+    """The catalog as text with one row an item; lines that are wholly empty are dropped."""
+    items = items.cast(pl.String).remove(pl.all_horizontal(pl.all().is_null()))
     row = _first_row(items, pl.col("item_id").is_null() | (pl.col("item_id") == ""))
     if row is not None:
         raise InputError(f"{path}: item row {row + 1} has no item id.")

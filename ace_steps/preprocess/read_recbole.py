@@ -9,7 +9,6 @@ from typing import Literal
 
 from ace_steps.errors import InputError
 from ace_steps.preprocess.raw_data import (
-    NUMBERS,
     RawData,
     checked_events,
     checked_items,
@@ -57,7 +56,7 @@ def read(interactions: Path, items: Path, _settings: RecboleSettings | None = No
     """The log of the .inter file and the catalog of the .item file."""
     fields = _fields(interactions, EVENT_FIELDS)
     fields = {raw: name for raw, name in fields.items() if name in (*EVENT_FIELDS, "rating")}
-    events = read_delimited(interactions, fields, separator="\t", numbers=NUMBERS)
+    events = read_delimited(interactions, fields, separator="\t")
     catalog = read_delimited(items, _fields(items, ["item_id"]), separator="\t")
     events = checked_events(events, interactions, first_line=2)
     return RawData(events, checked_items(catalog, items))

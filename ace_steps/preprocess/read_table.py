@@ -12,18 +12,17 @@ from pydantic import Field
 from ace_steps.errors import InputError
 from ace_steps.io.parquet import open_parquet
 from ace_steps.preprocess.raw_data import (
-    LATEST_S,
-    NUMBERS,
     RawData,
     checked_events,
     checked_items,
+    from_arrow,
     header,
     joined,
     lines,
     read_delimited,
     require_columns,
     starts_with,
-    timed,
+    unit_of,
     unreadable,
 )
 from ace_steps.preprocess.settings import DatasetSettings
@@ -33,7 +32,6 @@ from ace_steps.validation import Mistake
 log = logging.getLogger(__name__)
 
 PARQUET_MAGIC = b"PAR1"
-PER_SECOND = {"seconds": 1, "milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
 ISO = "%Y-%m-%d %H:%M:%S%.6f"
 SEPARATORS = ("\t", ";", ",")  # the first that the header holds
 
@@ -109,18 +107,14 @@ def read(interactions: Path, items: Path, settings: TableSettings) -> RawData:
     names = {columns.user: "user_id", columns.item: "item_id", columns.timestamp: "timestamp"}
     if columns.rating is not None:
         names[columns.rating] = "rating"
-    first_line = 1 if starts_with(interactions, PARQUET_MAGIC) else 2
+    events = _read(interactions, names)
     unit = columns.timestamp_unit
     if unit == "auto":
-        unit = _unit_of(interactions, columns.timestamp)
-    if unit == "iso":
-        events = _read(interactions, names, ("rating",))
-        events = timed(events, interactions, first_line=first_line)
-    else:
-        events = _read(interactions, names, NUMBERS)
-        events = events.with_columns(pl.col("timestamp") / PER_SECOND[unit])
-    events = checked_events(events, interactions, first_line=first_line)
-    catalog = _read(items, {columns.catalog_id(): "item_id"}, (), keep_others=True)
+        unit = unit_of(events["timestamp"])
+        log.info("%s: column '%s' is in %s, by its values", interactions, columns.timestamp, unit)
+    first_line = 1 if starts_with(interactions, PARQUET_MAGIC) else 2
+    events = checked_events(events, interactions, first_line=first_line, unit=unit)
+    catalog = _read(items, {columns.catalog_id(): "item_id"}, keep_others=True)
     return RawData(events, checked_items(catalog, items))
 
 
@@ -140,47 +134,30 @@ def n_catalog_rows(path: Path) -> int:
     return max(0, len(lines(path)) - 1)
 
 
-def _unit_of(path: Path, column: str) -> str:
-    """The unit of a column of times: iso where none of them is a number, else by the latest."""
-    latest = (
-        _read(path, {column: "timestamp"}, ())["timestamp"].cast(pl.Float64, strict=False).max()
-    )
-    if latest is None:
-        return "iso"
-    fitting = (unit for unit, scale in PER_SECOND.items() if latest / scale <= LATEST_S)
-    unit = next(fitting, "nanoseconds")
-    log.info("%s: column '%s' is in %s, by its latest value %.15g", path, column, unit, latest)
-    return unit
-
-
-def _read(
-    path: Path, names: dict[str, str], numbers: tuple[str, ...], *, keep_others: bool = False
-) -> pl.DataFrame:
-    """The columns under their names in the result; numbers are float64, all others text."""
+def _read(path: Path, names: dict[str, str], *, keep_others: bool = False) -> pl.DataFrame:
+    """The columns under their names in the result, as text; numbers of Parquet stay numbers."""
     if not starts_with(path, PARQUET_MAGIC):
         separator = _separator(path)
         if keep_others:
             names = names | {name: name for name in header(path, separator) if name not in names}
-        return read_delimited(path, names, separator=separator, quote='"', numbers=numbers)
+        return read_delimited(path, names, separator=separator, quote='"')
     with open_parquet(path) as file:
         columns = file.schema_arrow.names
         require_columns(path, columns, list(names))
-        table = pl.from_arrow(file.read(columns=columns if keep_others else list(names)))
+        table = from_arrow(file.read(columns=columns if keep_others else list(names)))
     table = table.rename(names).with_columns(
         cs.datetime().dt.strftime(ISO), cs.duration().dt.to_string("iso"), cs.array().arr.to_list()
     )
-    lists = [name for name, kind in table.schema.items() if kind == pl.List]
-    for name in lists:
-        if table.schema[name].inner in (pl.List, pl.Array):
+    for name, kind in table.schema.items():
+        if kind == pl.List and kind.inner in (pl.List, pl.Array):
             raise InputError(
                 f"{path}: column '{name}': expected a value or a list of values a row, got lists "
                 "of lists; write it as text or leave it out"
             )
-    table = table.with_columns(pl.col(lists).cast(pl.List(pl.String))).with_columns(
-        map(joined, lists)
-    )
     try:
-        return table.cast({n: pl.Float64 if n in numbers else pl.String for n in table.columns})
+        table = table.with_columns(cs.list().cast(pl.List(pl.String)))
+        table = table.with_columns(map(joined, table.select(cs.list()).columns))
+        return table.cast({~cs.numeric(): pl.String})
     except PolarsError as refusal:
         raise unreadable(path, refusal) from None
 

@@ -5,38 +5,36 @@ import pytest
 
 from ace_steps.errors import InputError
 from ace_steps.preprocess.item_text import write_texts
+from ace_steps.preprocess.settings import DatasetSettings
 from tests.preprocess.conftest import dataset_settings
 
-AUTHORS = "The {dataset} item has the following attributes: \n {attributes}"
+AUTHORS = DatasetSettings.model_fields["template"].default
+SENTENCE = "The Shop item has the following attributes: \n "  # as the authors have it
+LAMP = {"item_id": ["a", "b"], "title": ["Lamp", "Vase"], "brand": ["Lux", None], "price": [3.5, 4]}
 
 
 def texts(items, **changes):
     rules = {"template": "{attributes}", "blank_text": "error", **changes}
-    return write_texts(pl.DataFrame(items), "Shop", dataset_settings(**rules))
+    written, counts = write_texts(pl.DataFrame(items), "Shop", dataset_settings(**rules))
+    return written["text"].to_list(), counts
 
 
-def one(title, **changes):
-    written, _ = texts({"item_id": ["a"], "title": [title]}, template="{title}", **changes)
-    return written["text"][0]
-
-
-def test_the_authors_template_lists_every_attribute_that_is_there():
-    items = {"item_id": ["a", "b"], "title": ["Lamp", "Vase"], "price": ["3.5", None]}
-    assert texts(items, template=AUTHORS)[0]["text"].to_list() == [
-        "The Shop item has the following attributes: \n title: Lamp; price: 3.5;",
-        "The Shop item has the following attributes: \n title: Vase;",
-    ]
-
-
-def test_chosen_columns_are_listed_in_the_order_given():
-    items = {"item_id": ["a"], "title": ["Lamp"], "brand": ["Lux"], "price": ["3"]}
-    written, _ = texts(items, text_columns=["price", "title"])
-    assert written["text"][0] == "price: 3; title: Lamp;"
-
-
-def test_a_template_names_columns_directly():
-    items = {"item_id": ["a"], "title": ["Lamp"], "brand": ["Lux"]}
-    assert texts(items, template="{brand}: {title}!")[0]["text"][0] == "Lux: Lamp!"
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"template": AUTHORS},
+            [
+                f"{SENTENCE}title: Lamp; brand: Lux; price: 3.5;",
+                f"{SENTENCE}title: Vase; price: 4.0;",
+            ],
+        ),
+        ({"text_columns": ["brand", "title"]}, ["brand: Lux; title: Lamp;", "title: Vase;"]),
+        ({"template": "{brand}: {title}!"}, ["Lux: Lamp!", ": Vase!"]),
+    ],
+)
+def test_a_template_lists_chosen_attributes_or_names_columns(changes, expected):
+    assert texts(LAMP, **changes)[0] == expected
 
 
 @pytest.mark.parametrize(
@@ -55,40 +53,31 @@ def test_a_template_names_columns_directly():
     ],
 )
 def test_html_becomes_plain_text(raw, clean):
-    assert one(raw) == clean
+    assert texts({"item_id": ["a"], "title": [raw]}, template="{title}")[0] == [clean]
 
 
 def test_without_cleaning_only_white_space_changes():
-    assert one(" <b>A &amp;\tB</b> ", clean_html=False) == "<b>A & B</b>".replace("&", "&amp;")
+    items = {"item_id": ["a"], "title": [" <b>A &amp;\tB</b> "]}
+    assert texts(items, template="{title}", clean_html=False)[0] == ["<b>A &amp; B</b>"]
 
 
 def test_long_fields_are_cut_by_characters_and_counted():
     items = {"item_id": ["a", "b"], "title": ["éééé éé", "abc"], "brand": ["123456", None]}
     written, counts = texts(items, max_field_chars=5)
-    assert written["text"].to_list() == ["title: éééé; brand: 12345;", "title: abc;"]
+    assert written == ["title: éééé; brand: 12345;", "title: abc;"]
     assert counts["shortened_fields"] == 2
 
 
-def test_a_blank_text_is_an_error_with_examples():
-    items = {"item_id": ["c", "a", "b"], "title": ["", None, "x"]}
+def test_a_blank_text_is_an_error_with_examples_or_the_placeholder():
+    items = {"item_id": ["c", "a", "b"], "title": ["<br>", None, "x"]}
     with pytest.raises(InputError, match=r"2 items have no text, e\.g\. a, c; set blank_text"):
-        texts(items, template=AUTHORS)
+        texts(items)
+    written, counts = texts(items, blank_text="placeholder")
+    assert written == ["unknown item", "unknown item", "title: x;"]
+    assert counts["blank_texts"] == 2
 
 
-def test_a_blank_text_becomes_the_placeholder_and_is_counted():
-    items = {"item_id": ["a", "b"], "title": ["<br>", "Lamp"]}
-    written, counts = texts(items, template=AUTHORS, blank_text="placeholder")
-    assert written["text"][0] == "unknown item"
-    assert counts["blank_texts"] == 1
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"template": "{titel}"}, "template: unknown column 'titel'; did you mean 'title'"),
-        ({"text_columns": ["titel"]}, "text_columns: unknown column 'titel'; did you mean 'title'"),
-    ],
-)
-def test_a_name_that_is_no_column_is_refused(changes, message):
-    with pytest.raises(InputError, match=message):
-        texts({"item_id": ["a"], "title": ["Lamp"]}, **changes)
+@pytest.mark.parametrize("changes", [{"template": "{titel}"}, {"text_columns": ["titel"]}])
+def test_a_name_that_is_no_column_is_refused(changes):
+    with pytest.raises(InputError, match=f"{next(iter(changes))}: .*'titel'.*'title'"):
+        texts(LAMP, **changes)
