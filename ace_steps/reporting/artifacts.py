@@ -175,7 +175,7 @@ def _facts(folder: Path, identities: Iterable[tuple], name: str) -> dict[tuple, 
 def _benchmarks(folder: Path, runs: list[Run], missing: list[Gap]) -> pl.DataFrame:
     """One row per benchmark file of these runs; what Snakemake could not measure is null."""
     stages = STAGES.values()
-    n_parts = {rule: s.n_parts for s in stages for rule in (*s.sharded, *s.rules)}
+    n_parts = {rule: s.n_parts for s in stages for rule in s.rules}
     known = {tuple(map(str, run[:n])) for run in runs for n in n_parts.values()}
     schema = {"rule": pl.String, "job": pl.String} | dict.fromkeys(BENCHMARK.values(), pl.Float64)
     frames = [pl.DataFrame(schema=schema)]

@@ -63,7 +63,7 @@ def read_model(options: ModelOptions) -> TrainedModel:
         InputError: a file is unreadable, does not belong to the run, or a new item is known.
     """
     backbone = parse_backbone(options.settings, "--settings")
-    run = describe_run(options.identity, backbone, **options.tables)
+    run = describe_run(options, backbone)
     arrays = read_weights(options.weights, run)
     inputs = read_inputs(**options.tables)
     ids, read = inputs.items["item_id"], {"weights": options.weights}
