@@ -64,8 +64,8 @@ def test_head_items_are_a_share_of_the_items_not_of_the_users_and_ties_are_inclu
 
 
 def test_long_histories_are_a_share_of_the_users_of_each_split():
-    valid = ranked_items([1, 2, 3, 4, 5], [50, 40, 3, 2, 1], [1] * 5, "valid")
-    test = ranked_items([1, 2, 3, 4, 5], [1, 2, 3, 40, 50], [1] * 5)
+    valid = ranked_items([1, 2, 3, 4, 5], [50, 40, 30, 20, 10], [1] * 5, "valid")
+    test = ranked_items([1, 2, 3, 4, 5], [1, 2, 3, 4, 5], [1] * 5)
     both = slice_columns(
         pl.concat([valid, test]), head_share=0.2, long_share=0.4, few_train_events=0
     )
