@@ -54,11 +54,11 @@ def members(table, **change):
 
 
 def test_head_items_are_a_share_of_the_items_not_of_the_users_and_ties_are_included():
-    by_slice = members(ranked_items([1, 1, 2, 3, 4, 5], [3] * 6, [9, 9, 7, 2, 1, 0]))
-    assert by_slice["head_items"] == [0, 1]  # of five items one; two users hold it
-    assert by_slice["tail_items"] == [2, 3, 4, 5]
-    assert by_slice["few_train_events"] == [3, 4, 5]
-    assert by_slice["all"] == [0, 1, 2, 3, 4, 5]
+    items, counts = [1, 1, 2, 3, 4, *[5] * 6], [9, 9, 7, 2, 1, *[0] * 6]
+    by_slice = members(ranked_items(items, [3] * 11, counts), head_share=0.3)
+    assert by_slice["head_items"] == [0, 1, 2]  # of five items two; three users hold them
+    assert by_slice["tail_items"] == by_slice["few_train_events"] == list(range(3, 11))
+    assert by_slice["all"] == list(range(11))
     tied = members(ranked_items([1, 2, 3, 4, 5], [3] * 5, [9, 9, 9, 1, 0]))
     assert tied["head_items"] == [0, 1, 2]
 
