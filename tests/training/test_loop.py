@@ -214,6 +214,16 @@ def test_every_epoch_has_an_order_of_its_own_that_follows_from_seed_and_epoch(mo
     assert first != windows_of(1, seed=1)
 
 
+def test_every_epoch_has_dropout_of_its_own(monkeypatch):
+    draws = []
+    monkeypatch.setattr(Trainer, "step", lambda *_: draws.append(torch.rand(1).item()) or 1.0)
+    settings, _, recommender, task = built(batch_size=10_000)  # one step an epoch
+    trainer = Trainer(recommender, task, settings.training, 0)
+    for epoch in (1, 2, 1):
+        trainer.train_epoch(epoch)
+    assert draws[0] == draws[2] != draws[1]
+
+
 def test_every_epoch_draws_its_own_negatives():
     settings, _, recommender, task = built(num_negatives=9)
     trainer = Trainer(recommender, task, settings.training, 0)
