@@ -168,6 +168,25 @@ def test_a_loss_that_is_not_finite_stops_at_once_and_names_the_epoch_and_the_ste
     assert kept == [1]  # the state of the last good epoch
 
 
+def test_a_loss_that_is_not_finite_changes_no_weight(monkeypatch):
+    monkeypatch.setattr(loop, "full_softmax", lambda queries, *_: queries.sum() * math.nan)
+    settings, _, recommender, task = built()
+    before = weights_as_arrays(recommender)
+    batch = next(task.batches(np.random.default_rng(0)))
+    assert math.isnan(Trainer(recommender, task, settings.training, 0).step(batch))
+    assert same(weights_as_arrays(recommender), before)
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_targets(monkeypatch):
+    sizes = []
+    monkeypatch.setattr(
+        Trainer, "step", lambda _, batch, __: sizes.append(len(batch.targets)) or float(len(sizes))
+    )
+    settings, _, recommender, task = built()
+    row = Trainer(recommender, task, settings.training, 0).train_epoch(1)
+    assert row["loss"] == pytest.approx(np.average(range(1, len(sizes) + 1), weights=sizes))
+
+
 def test_an_update_that_ruins_the_weights_names_its_epoch_and_the_remedy():
     # the loss before the only step is finite; the weights after it are not
     with pytest.raises(InputError, match=r"epoch 1: .*not finite.*lower lr \(now 1e\+30"):
