@@ -2,11 +2,13 @@
 
 import math
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from ace_steps.config.grid import Run
+from ace_steps.evaluation.ranks import RanksReader
 
 CUTOFFS = (1, 5, 10, 20, 50)
 SLICES = (
@@ -20,12 +22,7 @@ SLICES = (
 
 
 def recall(ranks: np.ndarray, cutoff: int) -> np.ndarray:
-    """Per user 1 where the held-out item is among the first ``cutoff``, else 0: the hit rate.
-
-    Args:
-        ranks: (users,) ranks from 1; an expected rank may lie between two whole ones.
-        cutoff: K, in items.
-    """
+    """Per user 1 where the rank, from 1, is at most ``cutoff``, else 0: the hit rate."""
     return (ranks <= cutoff).astype(np.float64)
 
 
@@ -46,18 +43,14 @@ METRICS = {"recall": recall, "ndcg": ndcg, "mrr": mrr}
 
 
 def mean_metric(ranks: np.ndarray, metric: str, cutoff: int) -> float:
-    """The mean over users of a metric in ``METRICS``.
-
-    Raises:
-        ValueError: there is no user to average over.
-    """
+    """The mean over users of a metric in ``METRICS``; a ValueError where there is no user."""
     if not len(ranks):
         raise ValueError(f"{metric}@{cutoff} of no user")
     return float(METRICS[metric](ranks, cutoff).mean())
 
 
 def slice_shares(config: dict) -> dict[str, float]:
-    """What a configuration says of the slices, as the arguments of ``slice_columns``."""
+    """The configuration of the slices, as the arguments of ``slice_columns``."""
     names = ("head_share", "long_share", "few_train_events")
     return {name: config["statistics"][name] for name in names}
 
@@ -97,10 +90,7 @@ def slice_columns(
 def run_metrics(ranks: pl.DataFrame, run: Run, shares: dict[str, float]) -> pl.DataFrame:
     """The rows of the table ``metrics`` of one run: every metric, cutoff, split and slice.
 
-    Args:
-        ranks: The table ``ranks`` of the run.
-        run: Its identity.
-        shares: The arguments of ``slice_columns``; a slice without held-out items has no row.
+    ``shares`` are the arguments of ``slice_columns``; a slice without held-out items has no row.
     """
     names = {f"{metric}@{cutoff}": (metric, cutoff) for metric, cutoff in product(METRICS, CUTOFFS)}
     rank = ranks["rank"].to_numpy()
@@ -121,4 +111,16 @@ def run_metrics(ranks: pl.DataFrame, run: Run, shares: dict[str, float]) -> pl.D
         pl.Series("metric", metric),
         pl.Series("cutoff", cutoff, dtype=pl.Int32),
         *("value", "n_targets"),
+    )
+
+
+def measure_runs(paths: dict[Run, Path], shares: dict[str, float]) -> pl.DataFrame:
+    """The table ``metrics`` of all runs, from their files of ranks, one in memory at a time.
+
+    Raises:
+        InputError: a file is missing or unusable, or two runs of a dataset rank other items.
+    """
+    reader = RanksReader()
+    return pl.concat(
+        run_metrics(reader.read(path, run)[1], run, shares) for run, path in paths.items()
     )

@@ -14,13 +14,54 @@ from ace_steps.errors import InputError
 from ace_steps.io.shards import shard_rows
 from ace_steps.io.tables import PADDING
 from ace_steps.sequences.batches import gather
-from ace_steps.sequences.histories import Histories, Targets
+from ace_steps.sequences.histories import HELD_OUT, Histories, Targets, held_out
 
 TIE_SHARES = {"optimistic": 0.0, "expected": 0.5, "pessimistic": 1.0}
 USERS_AT_ONCE = {"cpu": 2**12, "cuda": 2**16}  # a block: its queries are held, no shard splits it
 POSITIONS_AT_ONCE = {"cpu": 2**11, "cuda": 2**18}  # of histories in one forward pass
 SCORE_ROWS = {"cpu": 256, "cuda": 4_096}  # users and
 SCORE_ITEMS = {"cpu": 2**12, "cuda": 2**16}  # items of one block of scores
+
+
+def rank_splits(
+    recommender: Recommender,
+    histories: Histories,
+    *,
+    train_counts: np.ndarray,
+    shard: str,
+    tie_policy: str,
+    mask_seen: bool,
+) -> pl.DataFrame:
+    """The table ranks of both held-out splits, but for the run's identity.
+
+    A shard is whole blocks of users, as which users share a product decides its last digits: the
+    ranks are the same whatever the number of shards. Of more shards than blocks, some are empty.
+
+    Args, beside those of ``rank_targets``:
+        train_counts: (n_items,) train events of each item, item 1 first.
+        shard: Which of several jobs' users, e.g. 2-of-4.
+
+    Raises:
+        InputError: the shard is not of that form, or as in ``rank_targets``.
+    """
+    step, tables = USERS_AT_ONCE[next(recommender.parameters()).device.type], []
+    for split in HELD_OUT:
+        targets = held_out(histories, split)
+        blocks = shard_rows(shard, -(-len(targets.user) // step))
+        targets = targets.take(slice(blocks.start * step, blocks.stop * step))
+        ranks = rank_targets(
+            recommender, histories, targets, tie_policy=tie_policy, mask_seen=mask_seen
+        )
+        columns = {
+            "user": targets.user.astype(np.int32),
+            "item": targets.item.astype(np.int32),
+            "rank": ranks.rank,
+            "n_ties": ranks.n_ties,
+            "history_length": targets.length.astype(np.int32),
+            "target_train_count": train_counts[targets.item - 1].astype(np.int32),
+        }
+        tables.append(pl.DataFrame(columns).with_columns(split=pl.lit(split)))
+    return pl.concat(tables)
 
 
 @dataclass(frozen=True)
@@ -77,47 +118,6 @@ def user_blocks(targets: Targets, device: torch.device) -> Iterator[Targets]:
         yield targets.take(slice(start, start + step))
 
 
-def targets_of_shard(targets: Targets, shard: str, device: str) -> Targets:
-    """The targets of one of several jobs, e.g. 2-of-4; none where there are more jobs than blocks.
-
-    Whole blocks of users: which users share a product decides its last digits, so that the ranks
-    are the same whatever the number of shards.
-
-    Args:
-        targets: All of a split.
-        shard: Which part, counted from 1.
-        device: Its type, ``cpu`` or ``cuda``.
-
-    Raises:
-        InputError: the shard is not of that form.
-    """
-    step = USERS_AT_ONCE[device]
-    blocks = shard_rows(shard, -(-len(targets.user) // step))
-    return targets.take(slice(blocks.start * step, blocks.stop * step))
-
-
-def ranks_table(
-    ranks: Ranks, targets: Targets, *, split: str, train_counts: np.ndarray
-) -> pl.DataFrame:
-    """The columns of the table ranks, but for the run's identity.
-
-    Args:
-        ranks: Of the targets.
-        targets: What was ranked.
-        split: ``valid`` or ``test``.
-        train_counts: (n_items,) train events of each item, item 1 first.
-    """
-    columns = {
-        "user": targets.user.astype(np.int32),
-        "item": targets.item.astype(np.int32),
-        "rank": ranks.rank,
-        "n_ties": ranks.n_ties,
-        "history_length": targets.length.astype(np.int32),
-        "target_train_count": train_counts[targets.item - 1].astype(np.int32),
-    }
-    return pl.DataFrame(columns).with_columns(split=pl.lit(split))
-
-
 def next_queries(network: Network, items: Tensor, histories: Histories, targets: Targets) -> Tensor:
     """(n, query dim) queries, computed in batches of histories of similar length.
 
@@ -125,7 +125,7 @@ def next_queries(network: Network, items: Tensor, histories: Histories, targets:
         network: In evaluation mode.
         items: (n_items + 1, dim) item vectors, row 0 zero.
         histories: All events.
-        targets: Which of them stand before each query; ``item`` is not read.
+        targets: Which of them precede each query; ``item`` is not read.
     """
     length = np.minimum(targets.length, network.longest_history)
     start = targets.start + targets.length - length
@@ -142,26 +142,11 @@ def next_queries(network: Network, items: Tensor, histories: Histories, targets:
     return torch.cat(queries)[back]
 
 
-def check_finite(queries: Tensor, items: Tensor) -> None:
-    """Refuse what could score NaN: |query| |item| bounds every score and partial sum.
-
-    Raises:
-        InputError: that bound is not finite.
-    """
-    bound = queries.norm(dim=1).max() * items.norm(dim=1).max()
-    if not torch.isfinite(bound):
-        raise InputError("the weights give scores that are not finite; they cannot be ranked.")
-
-
 class ItemBlocks:
-    """The catalog in blocks of one height, whatever its size: the last overlaps the one before.
+    """The catalog in ``n_blocks`` blocks of ``height`` items; the last overlaps the one before.
 
     Products of few rows round differently from those of many, and equal vectors in two blocks
     would not tie.
-
-    Attributes:
-        n_blocks: How many there are.
-        height: Items of each.
     """
 
     def __init__(self, n_items: int, device: torch.device) -> None:
@@ -174,14 +159,14 @@ class ItemBlocks:
         return min(block * self.height, self._n_items - self.height)
 
     def n_repeated(self, block: int) -> int:
-        """Rows at a block's top that stand in the block before too."""
+        """Rows at a block's top that are in the block before too."""
         return block * self.height - self.first(block)
 
 
 class SeenItems:
     """The items before each of some targets, the target's own item excepted (0: none).
 
-    Sorted once by item, so that those of a block of items are found by bisection.
+    Sorted once by item, so that bisection finds those of a block of items.
     """
 
     def __init__(self, histories: Histories, targets: Targets) -> None:
@@ -262,3 +247,14 @@ def _count_rows(
         counts[1] += torch.eq(others, own_scores, out=flags).sum(dim=0).long()
     counts[1] -= 1  # the held-out item itself
     return counts
+
+
+def check_finite(queries: Tensor, items: Tensor) -> None:
+    """Refuse what could score NaN: |query| |item| bounds every score and partial sum.
+
+    Raises:
+        InputError: that bound is not finite.
+    """
+    bound = queries.norm(dim=1).max() * items.norm(dim=1).max()
+    if not torch.isfinite(bound):
+        raise InputError("the weights give scores that are not finite; they cannot be ranked.")

@@ -10,19 +10,16 @@ from ace_steps.io.parquet import read_provenance, read_table
 from ace_steps.io.provenance import Provenance
 from ace_steps.io.shards import require_all_shards
 from ace_steps.io.tables import RANKS, RUN
+from ace_steps.sequences.histories import HELD_OUT
 
-SPLITS = ("valid", "test")
 TARGET = ("split", "user", "item")
 
 
 def join_ranks(shards: list[Path]) -> tuple[pl.DataFrame, Provenance]:
-    """The ranks of all users, and how they were computed.
+    """The table ranks of all users, and its provenance, which is the same for every N.
 
     Args:
         shards: What rank_targets wrote for 1-of-N to N-of-N, in any order.
-
-    Returns:
-        The table ranks, and its provenance, which is the same for every N.
 
     Raises:
         InputError: a shard is missing, repeated, no shard of ranks, or computed differently.
@@ -31,38 +28,30 @@ def join_ranks(shards: list[Path]) -> tuple[pl.DataFrame, Provenance]:
     for path, note in zip(shards, notes, strict=True):
         if note.step != "rank_targets" or "shard" not in note.facts:
             raise InputError(f"{path}: expected a shard of ranks, as rank_targets writes it.")
-        difference = _first_different_key(note, notes[0])
-        if difference:
+        one, other = _conditions(note), _conditions(notes[0])
+        differing = sorted(k for k in one.keys() | other.keys() if one.get(k) != other.get(k))
+        if differing:
             raise InputError(
-                f"{path}: computed differently from {shards[0]}, they differ in {difference}; "
+                f"{path}: computed differently from {shards[0]}, they differ in {differing[0]}; "
                 "delete the older one and rank again."
             )
     require_all_shards([note.facts["shard"] for note in notes])
     table = pl.concat([read_table(path, RANKS) for path in shards])
-    first = _compared(notes[0])
-    return table, Provenance("merge_ranks", first["settings"], first["inputs"], first["facts"])
+    first = notes[0]
+    facts = {name: fact for name, fact in first.facts.items() if name != "shard"}
+    return table, Provenance("merge_ranks", first.settings, first.inputs, facts)
 
 
-def _compared(note: Provenance) -> dict[str, dict]:
-    """What all shards of a run have in common."""
-    facts = {name: fact for name, fact in note.facts.items() if name != "shard"}
-    version = {"of ace_steps": note.version}
-    return {"version": version, "settings": note.settings, "inputs": note.inputs, "facts": facts}
-
-
-def _first_different_key(note: Provenance, other: Provenance) -> str | None:
-    reference = _compared(other)
-    for part, values in _compared(note).items():
-        for key in sorted(values | reference[part]):
-            if values.get(key) != reference[part].get(key):
-                return f"{part} '{key}'"
-    return None
+def _conditions(note: Provenance) -> dict[str, object]:
+    """What all shards of a run have in common, by name."""
+    parts = {"settings": note.settings, "inputs": note.inputs, "facts": note.facts}
+    named = {f"{part} '{key}'": parts[part][key] for part in parts for key in parts[part]}
+    return {**named, "version": note.version, "facts 'shard'": None}
 
 
 class RanksReader:
-    """Reads ranks and refuses those that are not comparable with others of the same dataset.
-
-    The held-out items of one run a dataset are kept in memory, those of the first that was read.
+    """Reads ranks and refuses those that are not comparable with the first of the same dataset,
+    whose held-out items are kept in memory.
     """
 
     def __init__(self) -> None:
@@ -80,7 +69,7 @@ class RanksReader:
                 or other users or items than the dataset's first table; it names the first.
         """
         ranks = read_table(path, RANKS)
-        if not len(ranks):
+        if ranks.is_empty():
             raise InputError(f"{path}: holds no ranks.")
         run = run or Run(*ranks.select(RUN).row(0))
         fault = ranks_fault(ranks, run)
@@ -96,13 +85,14 @@ class RanksReader:
 
 def ranks_fault(ranks: pl.DataFrame, run: Run) -> str | None:
     """What makes a table of ranks unusable as the ranks of one run; None if nothing does."""
-    differs = [pl.col(name) != value for name, value in run._asdict().items()]
-    strays = ranks.filter(pl.any_horizontal(differs))
+    strays = ranks.filter(
+        pl.any_horizontal(pl.col(name) != value for name, value in run._asdict().items())
+    )
     if len(strays):
         stray = "/".join(map(str, strays.select(RUN).row(0)))
         return f"expected ranks of the run {'/'.join(map(str, run))}, got {stray}"
     splits = set(ranks["split"].unique())
-    if splits != set(SPLITS):
+    if splits != set(HELD_OUT):
         return f"expected the splits valid and test, got {', '.join(sorted(splits))}"
     bad = ranks.filter(~(pl.col("rank").is_finite() & (pl.col("rank") >= 1)))
     if len(bad):
@@ -112,26 +102,14 @@ def ranks_fault(ranks: pl.DataFrame, run: Run) -> str | None:
 
 
 def first_difference(targets: pl.DataFrame, reference: pl.DataFrame) -> str | None:
-    """The first user or held-out item in which two tables of ranks differ; None if they agree.
-
-    Args:
-        targets: Columns split, user, item of one run.
-        reference: The same of the run it is to be compared with.
-
-    Returns:
-        One clause, e.g. ``user 7 has no test rank, but has one there``.
-    """
-    if targets.select(TARGET).equals(reference.select(TARGET)):
+    """The first user whose held-out items differ in two tables of split, user, item; or None."""
+    if targets.equals(reference):
         return None
-    both = targets.select(TARGET).join(
-        reference.select(TARGET), on=["split", "user"], how="full", coalesce=True, suffix="_there"
+    both = targets.join(
+        reference, on=["split", "user"], how="full", coalesce=True, suffix="_expected"
     )
-    differing = both.filter(pl.col("item").ne_missing(pl.col("item_there"))).sort("user", "split")
-    if not len(differing):  # the same rows in another order
+    differing = both.filter(pl.col("item").ne_missing(pl.col("item_expected")))
+    if differing.is_empty():
         return None
-    split, user, here, there = differing.select(*TARGET, "item_there").row(0)
-    if here is None:
-        return f"user {user} has no {split} rank, but has one there"
-    if there is None:
-        return f"user {user} has a {split} rank, but has none there"
-    return f"the held-out {split} item of user {user} is {here}, but {there} there"
+    split, user, item, expected = differing.sort("user", "split").row(0)
+    return f"expected the {split} item {expected or 'none'} of user {user}, got {item or 'none'}"

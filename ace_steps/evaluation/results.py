@@ -1,19 +1,66 @@
-"""Tables of an experiment's runs: which were chosen, in which order, their means over seeds."""
+"""Tables of an experiment's runs: the choice by validation, their order, means over seeds."""
 
 import json
+from pathlib import Path
 
 import polars as pl
 
-from ace_steps.config.grid import Plan, Run
-from ace_steps.io.tables import RUN
+from ace_steps.config.grid import Cell, Plan, Run
+from ace_steps.errors import InputError
+from ace_steps.evaluation.metrics import mean_metric
+from ace_steps.evaluation.ranks import RanksReader
+from ace_steps.io.tables import RUN, SELECTION
 
-GRID = ("dataset", "encoder", "refinement_entry", "backbone_entry")  # what one choice is made in
-POINT = ("refinement", "backbone")  # what a choice is made between
+
+def read_scores(paths: list[Path], metric: str, cutoff: int) -> dict[Run, float]:
+    """The validation score, metric@cutoff, of each grid point of a cell: a file of ranks each.
+
+    Raises:
+        InputError: a file is unusable, or of another dataset, encoder or seed or other held-out
+            items than the first.
+    """
+    reader, scores = RanksReader(), {}
+    for path in paths:
+        run, ranks = reader.read(path)
+        first = next(iter(scores), run)
+        for name in ("dataset", "encoder", "seed"):
+            value, expected = getattr(run, name), getattr(first, name)
+            if value != expected:
+                raise InputError(f"{path}: expected the {name} {expected}, got {value}.")
+        valid = ranks.filter(split="valid")["rank"].to_numpy()
+        scores[run] = mean_metric(valid, metric, cutoff)
+    return scores
+
+
+def selection_table(
+    cell: Cell, scores: dict[Run, float], *, metric: str, cutoff: int
+) -> pl.DataFrame:
+    """The table ``selection`` of one cell: its grid points, and the best of them chosen.
+
+    Args:
+        cell: What the choice is made in.
+        scores: The output of ``read_scores``; of equal scores the first is chosen.
+        metric: What the scores are.
+        cutoff: Its K, in items.
+    """
+    chosen = max(scores, key=scores.get)  # the first of the best
+    shared = {**cell._asdict(), "metric": metric, "cutoff": cutoff}
+    rows = [
+        {**shared, **run._asdict(), "value": value, "is_chosen": run == chosen}
+        for run, value in scores.items()
+    ]
+    return pl.DataFrame(rows).select(SELECTION.schema.names)
+
+
+def chosen_run(selection: pl.DataFrame) -> Run:
+    """The chosen grid point of one cell's table ``selection``, on the seed it was chosen on."""
+    (row,) = selection.filter("is_chosen").select(Run._fields).rows()
+    return Run(*row)
 
 
 def runs_table(plan: Plan, runs: list[Run], chosen: set[Run]) -> pl.DataFrame:
     """The table ``runs`` of runs of the plan; ``chosen``: the chosen ones on the first seed."""
-    points = {run[:4] for run in chosen}
+    chosen_points = {run[:4] for run in chosen}
     rows = [
         {
             **run._asdict(),
@@ -21,7 +68,7 @@ def runs_table(plan: Plan, runs: list[Run], chosen: set[Run]) -> pl.DataFrame:
             "backbone_entry": plan.backbones[run.backbone].entry,
             "refinement_point": json.dumps(plan.refinements[run.refinement].values),
             "backbone_point": json.dumps(plan.backbones[run.backbone].values),
-            "is_chosen": run[:4] in points,
+            "is_chosen": run[:4] in chosen_points,
         }
         for run in runs
     ]
@@ -29,15 +76,8 @@ def runs_table(plan: Plan, runs: list[Run], chosen: set[Run]) -> pl.DataFrame:
 
 
 def spread(table: pl.DataFrame, plan: Plan) -> pl.DataFrame:
-    """A table of runs with the rows of refinements that ignore the encoder under every encoder.
-
-    Args:
-        table: Columns dataset, encoder, and refinement or refinement_entry.
-        plan: Of the configuration.
-    """
-    column = "refinement_entry" if "refinement_entry" in table.columns else "refinement"
-    free = plan.free_entries if column == "refinement_entry" else plan.free_points
-    is_free = pl.col(column).is_in(free)
+    """A table of runs with the rows of refinements that ignore the encoder under every encoder."""
+    is_free = pl.col("refinement").is_in(plan.free_points)
     encoders = pl.DataFrame({"encoder": plan.encoders})
     copies = table.filter(is_free).drop("encoder").join(encoders, how="cross")
     return pl.concat([table.filter(~is_free), copies.select(table.columns)])
@@ -48,11 +88,10 @@ def in_order(runs: pl.DataFrame, plan: Plan) -> pl.DataFrame:
 
     Runs of the table that the configuration does not ask for are left out.
     """
+    known = runs.filter(pl.col(kind).is_in(plan.names[kind]) for kind in RUN)
     orders = [
-        pl.col(kind).replace_strict(names, range(len(names)), default=None)
-        for kind, names in ((kind, plan.names[kind]) for kind in RUN)
+        pl.col(kind).replace_strict(names, range(len(names))) for kind, names in plan.names.items()
     ]
-    known = runs.filter(pl.all_horizontal(order.is_not_null() for order in orders))
     return known.sort(orders).with_row_index("order")
 
 
@@ -64,21 +103,20 @@ def chosen_runs(runs: pl.DataFrame, plan: Plan) -> pl.DataFrame:
 def validation_scores(
     chosen: pl.DataFrame, metrics: pl.DataFrame, *, metric: str, cutoff: int
 ) -> dict[tuple[str, str, str], dict[str, float]]:
-    """The mean validation score over seeds of each entry, by setup; test rows are not read.
+    """The mean validation score over seeds of each refinement entry, by (dataset, encoder,
+    backbone entry); test rows are not read.
 
     Args:
         chosen: The output of ``chosen_runs``.
         metrics: The table ``metrics``.
         metric: recall, ndcg or mrr.
-        cutoff: K of metric@K, in items.
-
-    Returns:
-        For each (dataset, encoder, backbone entry) the score of each refinement entry.
+        cutoff: Its K, in items.
     """
     values = metrics.filter(split="valid", slice="all", metric=metric, cutoff=cutoff)
+    keys = ("dataset", "encoder", "backbone_entry", "refinement_entry")
     means = (
         chosen.join(values.select(*RUN, "value"), on=RUN, maintain_order="left")
-        .group_by("dataset", "encoder", "backbone_entry", "refinement_entry", maintain_order=True)
+        .group_by(keys, maintain_order=True)
         .agg(pl.col("value").mean())
     )
     scores: dict[tuple[str, str, str], dict[str, float]] = {}
@@ -91,19 +129,21 @@ def seed_means(metrics: pl.DataFrame, runs: pl.DataFrame) -> pl.DataFrame:
     """Mean and sample deviation over seeds of every metric of every grid point.
 
     Args:
-        metrics: The table ``metrics``.
-        runs: The runs to take, with ``order`` and ``is_chosen``.
+        metrics: The table ``metrics``; its rows over all held-out items are taken.
+        runs: The output of ``in_order``.
 
     Returns:
-        One row per grid point, split, metric and cutoff, over all held-out items, in the runs'
-        order: the columns of ``runs`` without the seed, ``mean``, ``deviation`` (null for one
-        seed) and ``n_seeds``.
+        One row per grid point, split, metric and cutoff, in the runs' order: the columns of
+        ``runs`` without the seed, ``mean``, ``deviation`` (null for one seed) and ``n_seeds``.
     """
-    point = [*GRID, *POINT, "refinement_point", "backbone_point", "is_chosen"]
+    grid_point = (
+        *("dataset", "encoder", "refinement_entry", "backbone_entry", "refinement", "backbone"),
+        *("refinement_point", "backbone_point", "is_chosen"),
+    )
     return (
-        runs.join(metrics.filter(pl.col("slice") == "all"), on=RUN)
+        runs.join(metrics.filter(slice="all"), on=RUN)
         .sort("order")
-        .group_by(*point, "split", "metric", "cutoff", maintain_order=True)
+        .group_by(*grid_point, "split", "metric", "cutoff", maintain_order=True)
         .agg(
             mean=pl.col("value").mean(),
             deviation=pl.col("value").std(),

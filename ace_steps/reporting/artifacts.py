@@ -177,9 +177,7 @@ def _cold_items(config: dict, plan: Plan, runs: pl.DataFrame, reader: _Reader) -
 
 def _benchmarks(folder: Path, runs: list[Run], missing: list[Gap]) -> pl.DataFrame:
     """One row per benchmark file of these runs; what Snakemake could not measure is null."""
-    n_parts = {
-        rule: stage.n_parts for stage in STAGES.values() for rule in (*stage.sharded, *stage.rules)
-    }
+    n_parts = {rule: stage.n_parts for stage in STAGES.values() for rule in stage.rules}
     known = {tuple(map(str, run[:n])) for run in runs for n in set(n_parts.values())}
     schema = {"rule": pl.String, "job": pl.String} | dict.fromkeys(BENCHMARK.values(), pl.Float64)
     frames = [pl.DataFrame(schema=schema)]

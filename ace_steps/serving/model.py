@@ -74,7 +74,7 @@ def read_model(step: str, settings: dict, options: ServingOptions) -> TrainedMod
     if options.skip_unknown and options.histories is None:
         raise InputError("--skip-unknown is for --histories, which is not given.")
     backbone = parse_backbone(options.settings, "--settings")
-    run = describe_run(options.identity, backbone, **options.tables)
+    run = describe_run(options, backbone)
     arrays = read_weights(options.weights, run)
     inputs, files = read_inputs(**options.tables), {"weights": options.weights}
     ids, new = inputs.items["item_id"], np.empty((0, inputs.matrix.shape[1]), np.float32)

@@ -1,4 +1,4 @@
-r"""Compare the chosen points of refinements, user by user: how much better, and how surely.
+r"""Compare the chosen grid points of refinements, user by user: how much better, and how surely.
 
 python -m ace_steps.steps.compare_runs --config workflow/config/config.yaml --results results/demo \
     --metrics results/demo/report/metrics.parquet --runs results/demo/report/runs.parquet \
@@ -12,15 +12,13 @@ import polars as pl
 
 from ace_steps.command import log, main_of
 from ace_steps.config import loading
-from ace_steps.config.grid import Plan, Run
-from ace_steps.evaluation.comparisons import SETUP, RanksBySeed, compare, corrected, pairs
-from ace_steps.evaluation.completeness import ranks_path
-from ace_steps.evaluation.metrics import slice_columns, slice_shares
-from ace_steps.evaluation.ranks import RanksReader
+from ace_steps.config.grid import Plan
+from ace_steps.evaluation.comparisons import SETUP, compare, corrected, pairs, read_setup
+from ace_steps.evaluation.metrics import slice_shares
 from ace_steps.evaluation.results import chosen_runs, validation_scores
 from ace_steps.io.parquet import read_table, write_table
 from ace_steps.io.provenance import Provenance, digests
-from ace_steps.io.tables import COMPARISONS, METRICS, RUN, RUNS
+from ace_steps.io.tables import COMPARISONS, METRICS, RUNS
 
 
 def run(
@@ -38,10 +36,9 @@ def run(
     chosen = chosen_runs(read_table(runs, RUNS), plan)
     scores = validation_scores(chosen, read_table(metrics, METRICS), **settings["selection"])
     compared = []
-    for names, mine in chosen.group_by(SETUP, maintain_order=True):
-        ranks, sliced = read_setup(mine, plan, results, shares)
-        wanted = pairs(methods, scores[names])
-        table = compare(ranks, sliced, wanted, settings["statistics"])
+    for names, of_setup in chosen.group_by(SETUP, maintain_order=True):
+        ranks, slices = read_setup(of_setup, plan, results, shares)
+        table = compare(ranks, slices, pairs(methods, scores[names]), settings["statistics"])
         setup = dict(zip(SETUP, names, strict=True))
         compared.append(table.with_columns(pl.lit(v).alias(k) for k, v in setup.items()))
     table = corrected(compared)
@@ -49,21 +46,8 @@ def run(
     write_table(table, COMPARISONS, comparisons, note)
     alpha = settings["statistics"]["alpha"]
     n_significant = int((table["p_holm"] < alpha).sum())
-    found = (len(table), len(compared), n_significant, alpha)
-    log.info("%d comparisons in %d setups, %d with corrected p below %g", *found)
-
-
-def read_setup(
-    chosen: pl.DataFrame, plan: Plan, results: Path, shares: dict[str, float]
-) -> tuple[dict[str, RanksBySeed], pl.DataFrame]:
-    """The test ranks of each entry and seed of one setup, and the slices of its users."""
-    reader, ranks = RanksReader(), {}
-    for entry, *identity in chosen.select("refinement_entry", *RUN).iter_rows():
-        home = plan.home_run(Run(*identity))
-        table = reader.read(ranks_path(home, results), home)[1].sort("split", "user")
-        sliced = slice_columns(table, **shares).filter(pl.col("split") == "test")
-        ranks.setdefault(entry, {})[home.seed] = sliced["rank"].to_numpy()
-    return ranks, sliced
+    counts = (len(table), len(compared), n_significant, alpha)
+    log.info("%d comparisons in %d setups, %d with corrected p below %g", *counts)
 
 
 main = main_of(run)

@@ -16,10 +16,9 @@ from ace_steps.command import log, main_of
 from ace_steps.io import files, parquet
 from ace_steps.io.tables import TRAINING_CURVE
 from ace_steps.io.tensors import write_tensors
-from ace_steps.runtime import peak_memory_mb, select_device
+from ace_steps.runtime import computing_precision, peak_memory_mb, select_device
 from ace_steps.sequences.inputs import RunOptions, read_inputs
 from ace_steps.training.checkpoints import (
-    computed_on,
     curve_table,
     describe_run,
     read_state,
@@ -45,10 +44,12 @@ def run(
     inputs = read_inputs(**options.tables)
     model = build_recommender(inputs.matrix, inputs.item_encoder, chosen, seed)
     task = build_task(inputs.histories, chosen, model.network, len(inputs.items))
-    where = select_device(options.device)  # last, as it may wait: bad input is told at once
-    note = computed_on(where, chosen.training, describe_run(identity, chosen, **options.tables))
-    done = train(
-        model.to(where),
+    device = select_device(options.device)  # last, as it may wait: bad input is refused at once
+    precision = computing_precision(chosen.training.precision, device)
+    note = describe_run(options, chosen)
+    note = with_facts(note, device=device.type, precision=precision)
+    trained = train(
+        model.to(device),
         inputs.histories,
         task,
         settings=chosen,
@@ -56,16 +57,16 @@ def run(
         state=read_state(state, note),
         keep=partial(write_state, state, run=note),
     )
-    note = with_facts(note, best_epoch=done.best_epoch, n_epochs=len(done.curve))
+    note = with_facts(note, best_epoch=trained.best_epoch, n_epochs=len(trained.curve))
     with files.published_together():
-        write_tensors(best, done.best_weights, note)
-        write_tensors(last, done.weights, note)
-        parquet.write_table(curve_table(done, identity), TRAINING_CURVE, curve, note)
+        write_tensors(best, trained.best_weights, note)
+        write_tensors(last, trained.weights, note)
+        parquet.write_table(curve_table(trained, identity), TRAINING_CURVE, curve, note)
     remove_state(state)
-    value, by = done.curve[done.best_epoch - 1]["value"], chosen.training
+    value, by = trained.curve[trained.best_epoch - 1]["value"], chosen.training
     log.info(
         "best %s@%d %.4f in epoch %d of %d; %d targets, %.0f MB",
-        *(by.metric, by.cutoff, value, done.best_epoch, len(done.curve)),
+        *(by.metric, by.cutoff, value, trained.best_epoch, len(trained.curve)),
         *(task.n_targets, peak_memory_mb()),
     )
 

@@ -1,21 +1,20 @@
 """A training on disk: its provenance, weights, curve and unfinished state."""
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-import torch
 
-from ace_steps.backbones.settings import BackboneSettings, TrainingSettings
+from ace_steps.backbones.settings import BackboneSettings
 from ace_steps.errors import InputError
 from ace_steps.io.code_digest import code_digest
 from ace_steps.io.provenance import Provenance, digests
 from ace_steps.io.tables import RUN, TRAINING_CURVE
 from ace_steps.io.tensors import read_tensors, write_tensors
 from ace_steps.registry import BACKBONES
-from ace_steps.runtime import computing_precision
+from ace_steps.sequences.inputs import RunOptions
 
 log = logging.getLogger(__name__)
 
@@ -56,41 +55,17 @@ class TrainingState:
         return 1 + int(np.argmax(values)) if values else 0
 
 
-def describe_run(
-    identity: Identity,
-    settings: BackboneSettings,
-    *,
-    interactions: Path,
-    items: Path,
-    vectors: Path,
-) -> Provenance:
+def describe_run(options: RunOptions, settings: BackboneSettings) -> Provenance:
     """The provenance of a training: with the same code, libraries, device and threads, equal
     provenance means equal numbers.
-
-    Args:
-        identity: dataset, encoder, refinement, backbone and seed.
-        settings: Of the backbone.
-        interactions: Table of the events.
-        items: Table of the catalog.
-        vectors: Refined item vectors.
     """
-    return Provenance(
-        step="train_backbone",
-        settings=settings.as_json(),
-        inputs=digests(interactions=interactions, items=items, vectors=vectors),
-        facts={name: identity[name] for name in RUN},
-    )
-
-
-def computed_on(device: torch.device, training: TrainingSettings, note: Provenance) -> Provenance:
-    """The provenance with the device's type and the precision that it computes in."""
-    precision = computing_precision(training.precision, device)
-    return with_facts(note, device=device.type, precision=precision)
+    inputs = digests(**options.tables)
+    return Provenance("train_backbone", settings.as_json(), inputs, options.identity)
 
 
 def with_facts(note: Provenance, **facts: object) -> Provenance:
     """The provenance with more facts."""
-    return Provenance(note.step, note.settings, note.inputs, note.facts | facts)
+    return replace(note, facts=note.facts | facts)
 
 
 def curve_table(state: TrainingState, identity: Identity) -> pl.DataFrame:
@@ -109,13 +84,7 @@ def with_identity(table: pl.DataFrame, identity: Identity) -> pl.DataFrame:
 
 
 def write_state(folder: Path, state: TrainingState, run: Provenance) -> None:
-    """Write the state after an epoch atomically, in place of the one before.
-
-    Args:
-        folder: The run's own folder for it.
-        state: After an epoch.
-        run: What the run is: its settings, inputs and identity.
-    """
+    """Write a run's state after an epoch atomically, in place of the one before."""
     arrays = {
         f"{part}:{name}": array for part in _PARTS for name, array in getattr(state, part).items()
     }
@@ -125,13 +94,13 @@ def write_state(folder: Path, state: TrainingState, run: Provenance) -> None:
 def read_state(folder: Path, run: Provenance) -> TrainingState:
     """The state an earlier process of this very run left, or an empty one.
 
-    A state of other settings, inputs, code or another version is of no use here, as epochs of two
-    kinds would mix: the training starts anew.
+    A state of other settings, inputs, code or another version is passed over, as epochs of two
+    kinds would mix.
 
     Raises:
         InputError: the file is damaged.
     """
-    expected = with_facts(run, code=_code(run))  # first, so that it is of the code loaded
+    expected = with_facts(run, code=_code(run))  # before all else: of the code as it was loaded
     path = folder / STATE_FILE
     if not path.exists():
         return TrainingState()
@@ -149,9 +118,8 @@ def read_state(folder: Path, run: Provenance) -> TrainingState:
 
 
 def _code(run: Provenance) -> str:
-    """A digest of the code that trains a run's backbone."""
-    settings = run.settings.get("backbone", run.settings)  # beside others where items are hidden
-    backbone = BACKBONES[settings["model"]]
+    """A digest of the code that trains a run's backbone; rank_cold_items nests its settings."""
+    backbone = BACKBONES[run.settings.get("backbone", run.settings)["model"]]
     return code_digest(*_CODE, f"{backbone.module}:{backbone.name}")
 
 
@@ -164,22 +132,18 @@ def remove_state(folder: Path) -> None:
 
 
 def read_weights(path: Path, run: Provenance) -> dict[str, np.ndarray]:
-    """The weights of a run.
-
-    Args:
-        path: What train_backbone wrote.
-        run: The settings, inputs and facts the weights must have been trained with.
+    """The weights in a file of train_backbone, which must be those of a run.
 
     Raises:
         InputError: no such file, damaged, or of another run; the line names the first difference.
     """
     arrays, note = read_tensors(path)
     for name in ("settings", "inputs", "facts"):
-        expected, actual = getattr(run, name), getattr(note, name)
-        for key in expected:
-            if actual.get(key) != expected[key]:
+        actual = getattr(note, name)
+        for key, expected in getattr(run, name).items():
+            if actual.get(key) != expected:
                 raise InputError(
-                    f"{path}: weights of another run: {name} '{key}': expected "
-                    f"{expected[key]!r}, got {actual.get(key)!r}; train again."
+                    f"{path}: weights of another run: {name} '{key}': expected {expected!r}, "
+                    f"got {actual.get(key)!r}; train again."
                 )
     return arrays

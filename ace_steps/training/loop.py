@@ -20,7 +20,12 @@ from ace_steps.runtime import computing_precision, derive_seed
 from ace_steps.sequences.batches import Batch, needed_rows, renumbered
 from ace_steps.sequences.histories import Histories, Targets, held_out
 from ace_steps.training.checkpoints import TrainingState
-from ace_steps.training.objectives import NegativeSampler, full_softmax, sampled_softmax
+from ace_steps.training.objectives import (
+    Negatives,
+    NegativeSampler,
+    full_softmax,
+    sampled_softmax,
+)
 from ace_steps.training.optimizers import (
     build_optimizer,
     load_optimizer,
@@ -52,9 +57,9 @@ def train(
     Args:
         recommender: Fresh, on the device to train on.
         histories: Their validation items decide when to stop.
-        task: What is trained: the batches of an epoch.
-        settings: The backbone's settings.
-        seed: The run's seed.
+        task: Lays out the batches of an epoch.
+        settings: The backbone's.
+        seed: The run's.
         state: Empty, or where an interrupted run had got to.
         keep: Called after every epoch with the state to go on from.
 
@@ -74,24 +79,24 @@ def train(
         load_weights(recommender, state.weights)
         load_optimizer(recommender, trainer.optimizer, state.optimizer)
     while not _is_finished(state, training):
-        epoch = len(state.curve) + 1
-        row = trainer.train_epoch(epoch)
-        started = time.perf_counter()
+        epoch, started = len(state.curve) + 1, time.perf_counter()
         try:
+            row = trainer.train_epoch(epoch)
             row |= _validate(recommender, histories, targets, settings)
-        except InputError as mistake:
+        except InputError as fault:  # something is not finite
+            kept = f" The state after epoch {epoch - 1} is kept." if epoch > 1 else ""
             raise InputError(
-                f"epoch {epoch}, step {task.n_steps} of {task.n_steps}: "
-                f"{str(mistake).removesuffix('.')}; {_remedy(training, epoch)}"
+                f"epoch {epoch}: {str(fault).removesuffix('.')}; lower lr (now {training.lr:g}) "
+                f"or raise warmup_steps.{kept}"
             ) from None
-        n_seconds = row["seconds"] + time.perf_counter() - started
+        seconds = time.perf_counter() - started
         state.curve.append(row)
         state.weights = weights_as_arrays(recommender)
         state.optimizer = optimizer_as_arrays(recommender, trainer.optimizer)
         if state.best_epoch == epoch:
             state.best_weights = state.weights
         keep(state)
-        _log_epoch(state, training, n_seconds)
+        _log_epoch(state, training, seconds)
     return state
 
 
@@ -133,8 +138,7 @@ class Trainer:
                 loss = self.step(batch.to(self.device), sampler)
                 if not math.isfinite(loss):
                     raise InputError(
-                        f"epoch {epoch}, step {step} of {self.task.n_steps}: the loss is {loss}, "
-                        f"not a finite number; {_remedy(self.training, epoch)}"
+                        f"step {step} of {self.task.n_steps}: the loss is {loss}, no finite number."
                     )
                 n_targets = len(batch.targets)
                 total, n_trained = total + loss * n_targets, n_trained + n_targets
@@ -155,7 +159,7 @@ class Trainer:
         if sampler is None:
             loss = full_softmax(*self.queries(batch), batch.targets)
         else:
-            loss = self._sampled_loss(batch, sampler)
+            loss = self._sampled_loss(batch, sampler.draw(self.device))
         value = loss.item()
         if math.isfinite(value):
             self.optimizer.zero_grad(set_to_none=True)
@@ -163,13 +167,12 @@ class Trainer:
             self.optimizer.step()
         return value
 
-    def _sampled_loss(self, batch: Batch, sampler: NegativeSampler) -> Tensor:
+    def _sampled_loss(self, batch: Batch, negatives: Negatives) -> Tensor:
         """Of the catalog, only the items that occur in the step are encoded."""
-        drawn = sampler.draw(self.device)
-        rows = needed_rows(batch, drawn.items)
+        rows = needed_rows(batch, negatives.items)
         batch = renumbered(batch, rows)
-        drawn = replace(drawn, items=torch.searchsorted(rows, drawn.items))
-        return sampled_softmax(*self.queries(batch, rows), batch.targets, drawn)
+        negatives = replace(negatives, items=torch.searchsorted(rows, negatives.items))
+        return sampled_softmax(*self.queries(batch, rows), batch.targets, negatives)
 
     def queries(self, batch: Batch, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Queries (m, query dim) of the trained positions, and the items to score.
@@ -202,12 +205,6 @@ class Trainer:
         return NegativeSampler(self.task.train_counts, self.training.num_negatives, seed)
 
 
-def _remedy(training: TrainingSettings, epoch: int) -> str:
-    """What to do where an epoch's numbers are not finite, and what is left of the training."""
-    kept = f" The state after epoch {epoch - 1} is kept." if epoch > 1 else ""
-    return f"lower lr (now {training.lr:g}) or raise warmup_steps.{kept}"
-
-
 def _is_finished(state: TrainingState, training: TrainingSettings) -> bool:
     n_epochs = len(state.curve)
     return n_epochs >= training.epochs or n_epochs - state.best_epoch >= training.patience
@@ -225,7 +222,7 @@ def _validate(
 
 
 def _log_epoch(state: TrainingState, training: TrainingSettings, seconds: float) -> None:
-    """A line on the last epoch, which took so many seconds with its validation."""
+    """A line on the last epoch, which took ``seconds`` with its validation."""
     row, n_epochs, best = state.curve[-1], len(state.curve), state.curve[state.best_epoch - 1]
     n_left = min(training.epochs - n_epochs, state.best_epoch + training.patience - n_epochs)
     log.info(

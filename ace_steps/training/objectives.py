@@ -68,7 +68,7 @@ class Negatives:
     """Items that every target of a step is compared with.
 
     Attributes:
-        items: (n,) int64 item indices; an item may stand here several times.
+        items: (n,) int64 item indices; an item may occur several times.
         log_expected: (n,) float32, the logarithm of how often each was to be expected among them.
     """
 

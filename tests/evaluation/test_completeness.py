@@ -24,64 +24,34 @@ FILES = (
 )
 
 
-def put(path, text="", second=None):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    if second is not None:
-        os.utime(path, (second, second))
-
-
 def places_with(folder, artifacts, logs=()):
     """Artifacts, and logs whose text is ``why <name>``, each newer than the one before."""
-    for name in artifacts:
-        put(folder / "results" / name)
-    for second, name in enumerate(logs, start=10):
-        put(folder / "logs" / name, f"begins\nwhy {name}\n\n", second)
+    texts = {f"results/{name}": "" for name in artifacts}
+    texts |= {f"logs/{name}": f"begins\nwhy {name}\n\n" for name in logs}
+    for second, (name, text) in enumerate(texts.items()):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+        os.utime(folder / name, (second, second))
     return Places(folder / "results", folder / "logs", CONFIG)
 
 
-def test_the_patterns_are_the_paths_of_a_run():
-    assert tuple(stage.pattern.format(**RUN._asdict()) for stage in CHAIN) == FILES
-
-
-def test_what_comes_after_the_last_artifact_of_a_run_is_its_cause(tmp_path):
+def test_a_run_lacks_what_comes_after_the_last_artifact_it_left(tmp_path):
     for n_files, lacking in enumerate(FILES):
         places = places_with(tmp_path / str(n_files), FILES[:n_files])
         assert places.cause(RUN) == Gap(f"results/{lacking}")
-
-
-def test_what_was_deleted_once_it_had_served_is_no_cause(tmp_path):
-    places = places_with(tmp_path, FILES[3:4])  # refined, but neither texts nor factor are left
+    places = places_with(tmp_path, FILES[3:4])  # what served before may have been deleted
     assert places.cause(RUN) == Gap(f"results/{FILES[4]}")
 
 
-def gaps_of(*stages: str) -> pl.DataFrame:
-    rows = [{**RUN._asdict(), "stage": stage, "reason": f"why {stage}"} for stage in stages]
-    return pl.DataFrame(rows)
-
-
-def test_recorded_gaps_name_the_artifact_and_the_reason_where_no_log_is_left(tmp_path):
-    rules = [stage.rule for stage in CHAIN]
-    gaps = places_with(tmp_path, []).recorded(gaps_of(*rules))
-    assert [gap.what for gap in gaps] == [f"results/{name}" for name in FILES]
-    assert [gap.last_line for gap in gaps] == [f"why {rule}" for rule in rules]
-    assert {(gap.n_runs, gap.log) for gap in gaps} == {(1, "")}
-
-
-def test_of_a_recorded_gap_the_log_itself_is_quoted(tmp_path):
-    log = f"train_backbone/{RUN_LOG}"
-    put(tmp_path / "logs" / log, "the loss is nan.\n")
-    (gap,) = places_with(tmp_path, []).recorded(gaps_of("train_backbone"))
-    assert (gap.log, gap.last_line) == (f"logs/{log}", "the loss is nan.")
-
-
-def test_a_run_that_has_everything_lacks_only_its_metrics(tmp_path):
-    gap = places_with(tmp_path, FILES, ["collect_metrics/all.log"]).cause(RUN)
-    assert gap.what == "the metrics of the run shop/small/ace-lambda_5/sasrec/1"
-    assert (gap.log, gap.last_line) == (
-        "logs/collect_metrics/all.log",
-        "why collect_metrics/all.log",
-    )
+def test_a_run_is_finished_without_the_factor_but_not_without_what_the_report_reads(tmp_path):
+    kept = [name for name in FILES if "factor" not in name]
+    places = places_with(tmp_path, kept)
+    assert places.lacking(RUN) is None
+    assert places.cause(RUN) == Gap("the metrics of the run shop/small/ace-lambda_5/sasrec/1")
+    for name in kept:
+        (tmp_path / "results" / name).unlink()
+        assert places.lacking(RUN).path(RUN) == name
+        places_with(tmp_path, [name])
 
 
 @pytest.mark.parametrize(
@@ -103,24 +73,8 @@ def test_the_newest_log_of_the_jobs_that_were_to_produce_it_explains_a_gap(tmp_p
 def test_a_job_that_was_never_started_borrows_no_others_log(tmp_path):
     places = places_with(tmp_path, FILES[:3], ["factor_vectors/shop/small.log"])
     assert places.cause(RUN) == Gap(f"results/{FILES[3]}")
-
-
-@pytest.mark.parametrize(
-    "log", ["request_vectors/shop/own/2-of-2.log", "import_vectors/shop/own.log"]
-)
-def test_an_encoder_of_another_kind_has_its_own_logs(tmp_path, log):
-    places = places_with(tmp_path, FILES[:1], [log, "fetch_encoder/a-model.log"])
-    assert places.cause(RUN._replace(encoder="own")).log == f"logs/{log}"
-
-
-def test_a_run_is_finished_without_the_factor_but_not_without_what_the_report_reads(tmp_path):
-    kept = [name for name in FILES if "factor" not in name]
-    places = places_with(tmp_path, kept)
-    assert places.lacking(RUN) is None
-    for name in kept:
-        (tmp_path / "results" / name).unlink()
-        assert places.lacking(RUN).folder == name.split("/")[0]
-        put(tmp_path / "results" / name)
+    places = places_with(tmp_path, FILES[:1], ["fetch_encoder/a-model.log"])
+    assert places.gap("embed", ("shop", "own"), "x").log == ""  # it has no source to fetch
 
 
 def test_of_a_sharded_job_the_shard_that_did_not_finish_explains_it(tmp_path):
@@ -129,12 +83,20 @@ def test_of_a_sharded_job_the_shard_that_did_not_finish_explains_it(tmp_path):
     assert places_with(tmp_path, artifacts, logs).cause(RUN).log == f"logs/{logs[0]}"
 
 
+def test_recorded_gaps_name_the_artifact_and_the_recorded_reason(tmp_path):
+    rules = [stage.rules[-1] for stage in CHAIN]
+    rows = [{**RUN._asdict(), "stage": rule, "reason": f"why {rule}"} for rule in rules]
+    gaps = places_with(tmp_path, []).recorded(pl.DataFrame(rows))
+    expected = zip(FILES, rules, strict=True)
+    assert gaps == [Gap(f"results/{name}", 1, "", f"why {rule}") for name, rule in expected]
+
+
 def test_the_last_line_is_what_a_progress_bar_showed_last_and_is_short(tmp_path):
     log = tmp_path / "a.log"
     log.write_bytes(b"start\n 10 %\r 50 %\r  90 %\r\n")
     assert last_line(log) == "90 %"
-    log.write_text("x" * 1000)
-    assert last_line(log) == "x" * 300 + "…"
+    log.write_text("x\n" * 100_000 + "y" * 1000)
+    assert last_line(log) == "y" * 300 + "…"
     log.write_text("\n \n")
     assert last_line(log) == "the log is empty"
 

@@ -1,4 +1,5 @@
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from torch import nn
@@ -7,7 +8,7 @@ from ace_steps.backbones.network import Network
 from ace_steps.backbones.recommender import Recommender
 from ace_steps.errors import InputError
 from ace_steps.evaluation import ranking
-from ace_steps.evaluation.ranking import rank_targets, ranks_table
+from ace_steps.evaluation.ranking import rank_splits, rank_targets
 from ace_steps.sequences.histories import held_out, read_histories
 from tests.training.made import Largest, interactions_of
 
@@ -112,10 +113,9 @@ def test_ranks_are_those_of_a_sort_whatever_the_blocks(
     assert ranks.n_ties.tolist() == ties
 
 
-@pytest.mark.parametrize("n_users", [3, 300])
-def test_histories_are_read_in_batches_and_not_one_by_one(n_users, monkeypatch):
+def test_histories_are_read_in_batches_and_not_one_by_one(monkeypatch):
     table = np.random.default_rng(0).standard_normal((9, 2)).tolist()
-    recommender, histories = made([[1, 2, 3, 4]] * n_users, table)
+    recommender, histories = made([[1, 2, 3, 4]] * 300, table)
     n_rows, forward = [], LastItem.forward
     monkeypatch.setattr(
         LastItem,
@@ -123,7 +123,7 @@ def test_histories_are_read_in_batches_and_not_one_by_one(n_users, monkeypatch):
         lambda self, history, *more: n_rows.append(len(history)) or forward(self, history, *more),
     )
     ranked(recommender, histories, "valid", mask_seen=True)
-    assert n_rows == [n_users]
+    assert n_rows == [300]
 
 
 @pytest.mark.parametrize("n_kinds", [700, 1366, 2731])  # three copies of each: 1, 2 and 3 blocks
@@ -143,24 +143,31 @@ def test_scores_that_are_not_finite_are_refused(bad):
         ranked(recommender, histories, "valid")
 
 
-def test_a_split_without_targets_gives_no_ranks():
-    recommender, histories = made([[1, 2]], TABLE)
-    assert len(ranked(recommender, histories).rank) == 0
+def test_shards_of_users_rank_what_one_job_ranks_and_the_rows_say_what_it_was(monkeypatch):
+    monkeypatch.setitem(ranking.USERS_AT_ONCE, "cpu", 2)
+    table = np.random.default_rng(0).standard_normal((9, 2)).tolist()
+    recommender, histories = made([[1, 2, 3, 4], [2, 2, 5], [1], *[[6, 7, 8, 9]] * 5], table)
 
+    def ranks_of(shard):
+        options = {"tie_policy": "expected", "mask_seen": False}
+        return rank_splits(
+            recommender, histories, train_counts=np.arange(9, 0, -1), shard=shard, **options
+        )
 
-def test_the_table_names_target_history_length_and_popularity():
-    _, histories = made([[1, 2, 3, 4], [2, 2, 5]], TABLE)
-    targets = held_out(histories, "test")
-    ranks = ranking.Ranks(rank=np.array([1.0, 2.5]), n_ties=np.array([0, 1], np.int32))
-    table = ranks_table(ranks, targets, split="test", train_counts=np.array([9, 8, 7, 6, 5]))
-    assert table.rows(named=True)[1] == {
+    whole = ranks_of("1-of-1")
+    for n_shards in (2, 3, 50):  # of 50, most have no user
+        shards = [ranks_of(f"{number}-of-{n_shards}") for number in range(1, n_shards + 1)]
+        assert max(map(len, shards)) < len(whole)
+        merged = pl.concat(shards).sort("split", "user", descending=[True, False])
+        assert merged.equals(whole)
+    row = whole.filter(split="test", user=1).drop("rank").row(0, named=True)
+    assert row == {
+        "split": "test",
         "user": 1,
         "item": 5,
-        "rank": 2.5,
-        "n_ties": 1,
+        "n_ties": 0,
         "history_length": 2,
         "target_train_count": 5,
-        "split": "test",
     }
 
 

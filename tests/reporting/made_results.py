@@ -10,7 +10,7 @@ import polars as pl
 from ace_steps.config import grid, loading
 from ace_steps.config.grid import Run
 from ace_steps.evaluation.completeness import selection_path
-from ace_steps.evaluation.selection import chosen_run, selection_table
+from ace_steps.evaluation.results import chosen_run, selection_table
 from ace_steps.io.parquet import write_table
 from ace_steps.io.provenance import Provenance
 from ace_steps.io.tables import DATA_REPORT, GEOMETRY, RANKS, SELECTION, SPECTRUM, TRAINING_CURVE

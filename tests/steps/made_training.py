@@ -19,7 +19,7 @@ def write_inputs(folder: Path, **changes: object) -> None:
     Args:
         folder: Where.
         changes: ``interactions``: another table; ``item_ids``: the ids that have a vector;
-            ``width``: of the vectors; ``facts``: of their provenance.
+            ``dim``: of the vectors; ``facts``: of their provenance.
     """
     note = Provenance("made")
     interactions = changes.get("interactions", random_interactions())
@@ -38,17 +38,17 @@ def write_inputs(folder: Path, **changes: object) -> None:
     write_vectors(
         folder / "vectors.parquet",
         ids=changes.get("item_ids", items["item_id"].to_list()),
-        width=changes.get("width", WIDTH),
+        dim=changes.get("dim", WIDTH),
         facts=changes.get("facts", {"item_encoder": {"kind": "table"}}),
     )
 
 
-def write_vectors(path: Path, *, ids: list[str], width: int, facts: dict) -> None:
+def write_vectors(path: Path, *, ids: list[str], dim: int, facts: dict) -> None:
     """Write vectors of the ids, in an order that is not the items'."""
-    matrix = random_matrix(width)[1:].numpy()
+    matrix = random_matrix(dim)[1:].numpy()
     rows = [int(each.removeprefix("id")) for each in reversed(ids)]
     with vector_writer(
-        path, "item_vectors", width, np.float32, Provenance("made", facts=facts)
+        path, "item_vectors", dim, np.float32, Provenance("made", facts=facts)
     ) as writer:
         keys = {"item": np.arange(1, len(rows) + 1), "item_id": list(reversed(ids))}
         writer.write(keys, matrix[np.array(rows) - 1])
@@ -69,7 +69,7 @@ def shared_options(folder: Path, settings: str | None = None, **identity: str) -
 
 
 def train_options(folder: Path, settings: str | None = None, **identity: str) -> list[str]:
-    """The options of train_backbone; outputs stand beside the inputs."""
+    """The options of train_backbone; outputs lie beside the inputs."""
     return [
         *shared_options(folder, settings, **identity),
         *("--best", str(folder / "best.safetensors")),

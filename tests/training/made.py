@@ -42,9 +42,9 @@ def small_settings(model: str = "sasrec", dropout: float = 0.5, **training: obje
 def interactions_of(histories: list[list[int]]) -> pl.DataFrame:
     """The table interactions of histories: leave one out where there are three events or more."""
     rows = [
-        (user, place, item, place, _split(place, len(items)))
+        (user, position, item, position, _split(position, len(items)))
         for user, items in enumerate(histories)
-        for place, item in enumerate(items)
+        for position, item in enumerate(items)
     ]
     names = ["user", "position", "item", "timestamp", "split"]
     return pl.DataFrame(rows, schema=names, orient="row").with_columns(
@@ -74,14 +74,14 @@ def random_matrix(width: int = WIDTH, n_items: int = N_ITEMS) -> torch.Tensor:
 
 
 def answers(recommender: Recommender, rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Queries (rows, length, query width) of histories, and (n_items + 1, query width) items."""
+    """Queries (rows, length, query dim) of histories, and (n_items + 1, query dim) items."""
     items = recommender.items()
     network = recommender.network
     return network(torch.tensor(rows), items, None), network.scored_items(items)
 
 
 class OneARow:
-    """Stands in for a network that reads one window a row."""
+    """In place of a network that reads one window a row."""
 
     can_pack = False
 
@@ -99,7 +99,7 @@ class Largest(TorchDispatchMode):
         return made
 
 
-def _split(place: int, length: int) -> str:
-    if length < 3 or place < length - 2:
+def _split(position: int, length: int) -> str:
+    if length < 3 or position < length - 2:
         return "train"
-    return "valid" if place == length - 2 else "test"
+    return "valid" if position == length - 2 else "test"

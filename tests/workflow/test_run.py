@@ -10,7 +10,7 @@ import pytest
 
 from ace_steps.config import grid, loading
 from ace_steps.evaluation.completeness import selection_path
-from ace_steps.evaluation.selection import chosen_run
+from ace_steps.evaluation.results import chosen_run
 from ace_steps.io import parquet
 from ace_steps.io.tables import COMPARISONS, METRICS, RANKS, RUNS, SELECTION
 from ace_steps.io.vectors import read_vectors

@@ -11,7 +11,7 @@ from ace_steps.config import grid
 from ace_steps.registry import NAMED_BY
 from ace_steps.embed import entries
 from ace_steps.evaluation.completeness import CHOICE_PATTERN, FINISHED, STAGES, Places
-from ace_steps.evaluation.selection import chosen_run
+from ace_steps.evaluation.results import chosen_run
 from ace_steps.io.files import sha256_file, sha256_text
 from ace_steps.io.code_digest import PACKAGE, code_digest
 from ace_steps.io.parquet import read_table
