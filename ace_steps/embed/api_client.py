@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
@@ -248,8 +249,12 @@ def _read_key(connection: ApiConnection) -> str | None:
 
 
 def _rest_s(header: str) -> float:
-    """Seconds that a Retry-After header asks for; 0 for a date, which model servers do not send."""
+    """Seconds that a Retry-After header asks for, as a number or a date; 0 if it is neither."""
     try:
         return max(0.0, float(header))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
     except ValueError:
         return 0.0

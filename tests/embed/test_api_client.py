@@ -70,6 +70,7 @@ def test_dimensions_are_asked_for_where_the_settings_say_so(client, server):
     assert server.calls[0].payload["dimensions"] == 6
 
 
+IN_2100 = "Fri, 01 Jan 2100 00:00:00 GMT"
 PASSING = {
     **{str(status): lambda call, s=status: error(s, "slow down") for status in (408, 409, 425)},
     "429": lambda call: error(429, "slow down", {"Retry-After": "soon"}),
@@ -112,6 +113,7 @@ FINAL = {
     "a redirection": (error(307, "elsewhere", {"Location": "/v1/elsewhere"}), "HTTP 307"),
     "spent money": (error(429, "no credit", code="insufficient_quota"), "(no credit)"),
     "a long rest": (error(429, "x", {"Retry-After": "86400"}), "asks for a rest of 86400 s"),
+    "a rest until a day": (error(429, "x", {"Retry-After": IN_2100}), "asks for a rest of"),
 }
 
 
