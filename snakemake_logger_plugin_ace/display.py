@@ -148,6 +148,8 @@ class LogHandler(LogHandlerBase):
             self._print(f"logs of the steps: {log_folder(record)}")
         log = StepLog(Path(record.log[0])) if record.log else None
         self._jobs[record.jobid] = Job(title, log, time.monotonic())
+        if self._live:
+            self._live.refresh()
 
     def _job_finished(self, record: logging.LogRecord) -> None:
         self._n_done += 1

@@ -1,6 +1,8 @@
 """The store of vectors: one folder for one way of making them, and what is made of them."""
 
 import importlib.metadata
+import shutil
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -9,8 +11,6 @@ import pytest
 from ace_steps.embed import store
 from ace_steps.embed.settings import EncoderSettings
 from ace_steps.embed.store import (
-    CODE,
-    WITHOUT,
     Embedded,
     VectorStore,
     embed_new,
@@ -19,7 +19,7 @@ from ace_steps.embed.store import (
 )
 from ace_steps.embed.texts import distinct_texts
 from ace_steps.errors import InputError
-from ace_steps.io.code_digest import code_parts
+from ace_steps.io.code_digest import PACKAGE, code_digest
 from tests.embed.conftest import encoder_settings
 from tests.embed.test_texts import items_of
 
@@ -56,20 +56,46 @@ def test_what_is_made_of_a_pooled_vector_later_shares_its_folder():
     assert key(truncate_dim=5) == key(normalize=False) == key()
 
 
-def test_the_key_has_the_code_that_computes_a_vector_and_no_other():
-    parts = {part.removeprefix("ace_steps.embed.") for part in code_parts(*CODE, without=WITHOUT)}
-    assert parts >= {
-        "encode:_vectors",
-        "encode:weighted_mean",
-        "fused:Cores",
-        "fused:Decoder",
-        "fused:encode_prefix",
-        "models:load_model",
-        "tokens:token_budget_batches",
+@pytest.fixture
+def key_of_edited(tmp_path, monkeypatch):
+    """Key after texts are appended to modules of ``embed``."""
+
+    def make(edits):
+        package = shutil.copytree(PACKAGE, tmp_path / "ace_steps")
+        for module, text in edits.items():
+            with (package / "embed" / f"{module}.py").open("a") as file:
+                file.write(text)
+        monkeypatch.setattr(store, "code_digest", partial(code_digest, package=package))
+        return key()
+
+    return make
+
+
+DECIDING = {
+    "encode": "_vectors",
+    "fused": "Decoder",
+    "models": "load_model",
+    "tokens": "token_budget_batches",
+}
+
+
+@pytest.mark.parametrize(("module", "name"), DECIDING.items())
+def test_an_edit_of_what_computes_a_vector_has_a_folder_of_its_own(key_of_edited, module, name):
+    before = key()
+    assert key_of_edited({module: f"\n{name} = {name}\n"}) != before
+
+
+def test_other_edits_keep_the_folder(key_of_edited):
+    edits = {
+        "encode": "# a comment\n",
+        "settings": "EncoderSettings = EncoderSettings\n",
+        "store": "store_key = store_key\n",
+        "api": "import os\n",
+        "texts": "distinct_texts = distinct_texts\n",
+        "entries": "describe = describe\n",
     }
-    modules = {part.partition(":")[0] for part in parts}
-    assert not modules & {"settings", "model_files", "texts", "api", "entries"}
-    assert "store:store_key" not in parts
+    before = key()
+    assert key_of_edited(edits) == before
 
 
 def test_a_file_that_another_job_gathers_meanwhile_is_no_damage(tmp_path, monkeypatch):

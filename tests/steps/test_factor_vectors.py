@@ -75,7 +75,7 @@ def test_auto_takes_the_cpu_where_torch_sees_no_gpu(folder, monkeypatch, drivers
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_device_that_is_not_there_is_refused(folder, capfd):
-    refused(capfd, factor(folder, "--device", "cuda"), "'cuda'.*no GPU")
+    refused(capfd, factor(folder, "--device", "cuda"), "'cuda'.*GPU.*take cpu")
 
 
 def test_on_a_cpu_the_step_does_without_torch(folder):

@@ -87,7 +87,7 @@ REFUSED = {
     "vectors that do not say how to use them": ({"facts": {}}, "how training is to use them"),
     "an unknown item encoder": (
         {"facts": {"item_encoder": {"kind": "tabel"}}},
-        "'tabel'; did you mean 'table'",
+        "item vectors: item_encoder: Input tag 'tabel'",
     ),
     "an empty training set": (
         {"interactions": interactions_of([[1], [2, 3, 4]])},
