@@ -19,7 +19,7 @@ test: $(READY)
 
 # Kills, statistics over many grids, and other software on the same models.
 test-slow: $(READY)
-	python -m pytest -m slow
+	$(PYTEST) -m slow
 
 # A real Slurm on this machine (as root; installs its packages), and what Kubernetes would be sent.
 test-cluster: $(READY)
