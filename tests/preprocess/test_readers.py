@@ -165,9 +165,10 @@ BROKEN_CATALOGS = [
 ]
 CASES = [(reader, log, SMALL[reader][1], words) for reader, log, words in BROKEN_LOGS]
 CASES += [(reader, SMALL[reader][0], catalog, words) for reader, catalog, words in BROKEN_CATALOGS]
+NAMES = [f"{case[0]} {number}" for number, case in enumerate(CASES)]
 
 
-@pytest.mark.parametrize(("reader", "log", "catalog", "words"), CASES)
+@pytest.mark.parametrize(("reader", "log", "catalog", "words"), CASES, ids=NAMES)
 def test_a_broken_file_is_refused_in_one_line_that_says_where(read, reader, log, catalog, words):
     with pytest.raises(InputError) as refusal:
         read(reader, log, catalog)
