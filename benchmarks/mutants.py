@@ -240,7 +240,7 @@ def _run_package(package: str, copy: Path, options: argparse.Namespace) -> None:
     for file, at in mutants(package, options.each, rng):
         target = copy / file.relative_to(ROOT)
         tests = [str(Path(test).relative_to(ROOT)) for test in tests_of(package, file)]
-        key = tuple(tests)
+        key = frozenset(tests)
         if key not in seconds:
             passes, seconds[key] = run_tests(copy, tests, 1800)
             if not passes:
