@@ -18,7 +18,7 @@ from ace_steps.evaluation.metrics import METRICS, SLICES, slice_columns
 from ace_steps.evaluation.ranks import RanksReader
 from ace_steps.io.tables import COMPARISONS, RUN
 
-SETUP = ("dataset", "encoder", "backbone_entry")  # what comparisons are made within
+SETUP = ("dataset", "encoder", "backbone_entry")  # within which refinements are compared
 EXACT_UP_TO = 12  # non-zero differences whose 2^n signs are tried one by one
 CHUNK = 64  # bootstrap samples that are in memory at a time
 RanksBySeed = dict[int, np.ndarray]  # (users,) ranks of the test items, users in one order

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
+from ace_steps.evaluation.comparisons import SETUP
 from ace_steps.evaluation.results import relative, seed_means
 from ace_steps.reporting import formatting
 from ace_steps.reporting.artifacts import Artifacts
@@ -13,7 +14,6 @@ from ace_steps.reporting.page import Block, Cell, Section, Table, Text, cell
 
 METRICS = ("recall", "ndcg", "mrr")
 HEADLINE = (("recall", 10), ("recall", 20), ("ndcg", 10), ("ndcg", 20))
-SETUP = ("dataset", "encoder", "backbone_entry")  # what a table of scores is about
 NOT_SIGNIFICANT = "no significant difference"
 
 

@@ -6,6 +6,7 @@ import pytest
 import scipy.stats
 
 from ace_steps.evaluation.comparisons import (
+    CHUNK,
     Pair,
     bootstrap_intervals,
     compare,
@@ -170,6 +171,19 @@ def test_intervals_are_those_of_scipys_percentile_bootstrap():
     actual = intervals(differences, np.ones((300, 1), bool))
     spread = differences.std() / np.sqrt(300)
     np.testing.assert_allclose(actual[0], expected, atol=0.15 * spread)  # two Monte Carlo errors
+
+
+@pytest.mark.parametrize("resamples", [1, CHUNK, 2 * CHUNK + 3])
+def test_every_sample_of_a_constant_has_its_mean(resamples):
+    differences, generator = np.full((5, 1), 2.0), np.random.default_rng(0)
+    actual = bootstrap_intervals(
+        differences,
+        np.ones((5, 1), bool),
+        resamples=resamples,
+        confidence=0.999,
+        generator=generator,
+    )
+    np.testing.assert_allclose(actual, [[2.0, 2.0]])
 
 
 def test_the_interval_of_a_group_is_that_of_its_members_alone():

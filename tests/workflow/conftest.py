@@ -15,7 +15,7 @@ from tests.workflow.forking import shim
 
 RESULTS = "results/toy"
 RANDOM = "random-dim_16"  # names of the toy experiment's grid points
-ACE_0, ACE_5 = (f"ace-dim_16-lambda_{value}-gamma_0.1" for value in (0, 5))
+ACE_5 = "ace-dim_16-lambda_5-gamma_0.1"
 SASREC = "sasrec-max_length_6-batch_size_8-epochs_3-patience_3-inner_dim_32"
 HEAVY = ("embed_items", "refine_vectors", "train_backbone", "rank_targets")
 PARTS = (

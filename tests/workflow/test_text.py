@@ -11,9 +11,7 @@ RULE = re.compile(r"^(?:rule|checkpoint) (\w+):\n(.*?)(?=^\S|\Z)", re.M | re.S)
 RULES = [
     pytest.param(name, body, id=name)
     for file in sorted((ROOT / "workflow/rules").glob("*.smk"))
-    for name, body in re.findall(
-        r"^(?:rule|checkpoint) (\w+):\n(.*?)(?=^\S|\Z)", file.read_text(), re.M | re.S
-    )
+    for name, body in RULE.findall(file.read_text())
 ]
 STEPS = {file.stem for file in (ROOT / "ace_steps/steps").glob("[a-z]*.py")}
 
