@@ -115,8 +115,8 @@ def lease_gpu(gpus: Sequence[str], folder: Path, n_jobs: int = 1) -> tuple[int, 
 def computing_precision(precision: str, device: "torch.device") -> str:
     """The precision to compute in on a device: ``precision`` where it has instructions for it.
 
-    A processor without those for bfloat16 imitates them, which takes ten times as long as float32
-    and gains nothing.
+    A processor without those for bfloat16 imitates them, much more slowly than it computes in
+    float32.
 
     Args:
         precision: ``bfloat16`` or ``float32``.

@@ -88,13 +88,17 @@ def _of_texts(columns: list[str], settings: DatasetSettings) -> list[Mistake]:
         if name not in columns
     ]
     without_fields = re.sub(r"{[^{}]*}", "", settings.template).strip()
+    fields = template_fields(settings.template)
     if "{" in without_fields or "}" in without_fields:
         text = "expected every brace to enclose a field, such as {title}, got "
         mistakes.append(Mistake("template", f"{text}'{without_fields}' beside them"))
+    elif not fields:
+        text = f"expected a field, such as {{title}}, got none in '{settings.template}'"
+        mistakes.append(Mistake("template", text))
     known = [*columns, ATTRIBUTES, DATASET]
     return mistakes + [
         _no_column("template", name, "the catalog, {attributes} or {dataset}", known)
-        for name in template_fields(settings.template)
+        for name in fields
         if name not in known
     ]
 

@@ -343,7 +343,7 @@ def _class_of(kind: str, name: object, hint: str = "") -> type[Settings]:
     if not isinstance(name, str):
         raise EntryRefused(Mistake(key, wrong_kind("a string", name)))
     if name not in registry:
-        text = f"expected a known name, got {shown(name)}; {suggestion(name, registry)}{hint}"
+        text = f"expected a known name, got {shown(name)}{hint}; {suggestion(name, registry)}"
         raise EntryRefused(Mistake(key, text))
     return registry[name].settings_class()
 
@@ -352,7 +352,7 @@ def _named(kind: str, name: str, entry: dict, dim: int) -> Settings:
     """A refinement or backbone; one that names no method or model has its own name for it."""
     key, _ = NAMED_BY[kind]
     chosen = name if entry.get(key) is None else entry[key]
-    hint = "" if key in entry else f" Or give it a {key}: its own name is none"
+    hint = "" if key in entry else f", its own name; give it a {key}"
     return _validated(_class_of(kind, chosen, hint), {"dim": dim} | entry | {key: chosen})
 
 
@@ -371,11 +371,16 @@ def _dataset(entry: dict, registry: Path) -> Settings:
             raise EntryRefused(Mistake("reader", text))
         reader = public.reader
     reader = reader or "table"
-    settings = _validated(_class_of("datasets", reader), entry | {"reader": reader})
-    given = [key for key in ORIGINS if getattr(settings, key) is not None]
+    given, mistakes = [key for key in ORIGINS if entry.get(key) is not None], []
     if given not in (["source"], ["interactions", "items"]):
         text = "expected either source, or interactions and items, got "
-        raise EntryRefused(Mistake("", text + (" and ".join(given) or "none of them")))
+        mistakes = [Mistake("", text + (" and ".join(given) or "none of them"))]
+    try:
+        settings = _validated(_class_of("datasets", reader), entry | {"reader": reader})
+    except EntryRefused as refusal:
+        mistakes += refusal.mistakes
+    if mistakes:
+        raise EntryRefused(*mistakes)
     if settings.source and settings.expected is None:
         counts = expected_counts(settings.source, settings.as_json(), registry)
         settings = settings.model_copy(update={"expected": counts})

@@ -11,6 +11,7 @@ import yaml
 from ace_steps.config.experiment import KINDS, Experiment, Registries, draft
 from ace_steps.embed.entries import STATED
 from ace_steps.errors import ConfigurationError, InputError
+from ace_steps.preprocess.settings import DatasetSettings, expected_counts
 from ace_steps.registry import NAMED_BY
 from ace_steps.validation import MAPPING, Mistake, wrong_kind
 
@@ -125,6 +126,8 @@ def without_defaults(experiment: Experiment) -> dict:
     for kind in KINDS:
         for name, entry in getattr(experiment, kind).items():
             values = entry.model_dump(**form)
+            if kind == "datasets" and _has_registrys_counts(entry):
+                del values["expected"]
             if kind in NAMED_BY:
                 key, _ = NAMED_BY[kind]
                 assumed = name
@@ -139,6 +142,14 @@ def without_defaults(experiment: Experiment) -> dict:
                 key: value for key, value in values.items() if origins.get(key, STATED) == STATED
             }
     return {key: short[key] for key in type(experiment).model_fields if key in short}
+
+
+def _has_registrys_counts(entry: DatasetSettings) -> bool:
+    """Whether the counts to expect are those that leaving them out gives."""
+    if not (entry.source and entry.expected):
+        return False
+    registry = Registries.shipped().datasets
+    return entry.expected == expected_counts(entry.source, entry.as_json(), registry)
 
 
 def _is_json(source: str | Path) -> bool:

@@ -13,7 +13,7 @@ METADATA_KEY = "ace"  # one key: safetensors does not keep the order of several
 
 @dataclass(frozen=True)
 class Provenance:
-    """Deterministic facts about one artifact; no time, host or path.
+    """Deterministic facts about one artifact; no time, host or path but what a setting says.
 
     Attributes:
         step: Name of the step that wrote it.

@@ -166,6 +166,10 @@ class DatasetSettings(Settings):
 
     @model_validator(mode="after")
     def _keys_agree(self) -> "DatasetSettings":
+        if self.time_start and self.time_end and self.time_start >= self.time_end:
+            raise ValueError(
+                f"time_end: expected a day after time_start {self.time_start}, got {self.time_end}"
+            )
         shares = (self.valid_share, self.test_share)
         if self.split == "leave_one_out" and shares != (None, None):
             raise ValueError("valid_share and test_share belong to split: global_time")

@@ -1,5 +1,6 @@
 """What a plan can know of files, shapes and earlier runs, before anything is run."""
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -68,9 +69,25 @@ def test_files_with_the_columns_and_fields_that_are_named_are_accepted(tmp_path,
     assert_accepted(datasets={"shop": entry})
 
 
+def test_ids_and_the_column_of_vectors_are_looked_at(tmp_path):
+    np.save(tmp_path / "v.npy", np.zeros((2, 2)))
+    table = pl.DataFrame({"item_id": ["a"], "embedding": [[1.0]]})
+    table.write_parquet(tmp_path / "v.parquet")
+    ids = {"vectors": str(tmp_path / "v.npy"), "ids": "nowhere.txt"}
+    assert_only_mistake("encoders.m.ids", "nowhere", encoders={"m": ids})
+    column = {"vectors": str(tmp_path / "v.parquet")}
+    assert_only_mistake("encoders.m.vector_column", "'vector'", encoders={"m": column})
+
+
+def test_a_random_table_of_any_dim_suits_any_number_of_items(tmp_path, shop):
+    (tmp_path / "products.csv").write_text("sku;name;price\na1;Red lamp;3\na2;Lamp;4\n")
+    assert_accepted(datasets={"shop": shop}, refinements={"random": {}})
+
+
 @pytest.mark.parametrize(
     ("changes", "key", "parts"),
     [
+        ({"template": "A product."}, "template", ["{title}", "A product."]),
         ({"columns": COLUMNS | {"user": "nope"}}, "columns.user", ["'nope'", "customer, sku"]),
         ({"columns": COLUMNS | {"rating": "nope"}}, "columns.rating", ["logs.csv", "'nope'"]),
         ({"columns": COLUMNS | {"item_id": "nope"}}, "columns.item_id", ["products.csv", "name"]),

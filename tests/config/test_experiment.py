@@ -80,6 +80,23 @@ def test_what_is_resolved_and_what_differs_are_configurations_of_the_same_runs(p
     assert len(str(short)) < len(str(whole)) / 3
 
 
+def test_what_differs_is_what_the_file_said():
+    values = small(
+        datasets={"ml": {"source": "ml-100k"}, "shop": {"interactions": "a", "items": "b"}},
+        dim=64,
+        refinements={"svd": {"gamma": 0.4}},
+        backbones={"gru4rec": {}},
+    )
+    assert loading.without_defaults(loading.resolve(values)) == values
+
+
+def test_a_dataset_with_a_source_and_files_is_told_so_beside_its_other_mistakes():
+    entry = {"source": "ml-100k", "interactions": "a", "columns": {"user": "u"}}
+    first, second = mistakes(small(datasets={"shop": entry}))
+    assert first.startswith("datasets.shop: expected either source")
+    assert second.startswith("datasets.shop.columns: ")
+
+
 def test_a_resolved_number_is_written_as_yaml_reads_it():
     values = small(backbones={"sasrec": {"training": {"lr": 1e-05, "weight_decay": 1e16}}})
     experiment = loading.resolve(values)

@@ -85,6 +85,14 @@ def test_what_stands_twice_is_refused_with_both_lines(tmp_path):
     assert all(lines[key] in text for key, text in found.items())
 
 
+def test_a_key_twice_below_an_anchor_is_told_once(tmp_path):
+    text = yaml.safe_dump(small()) + (
+        "backbones:\n  sasrec: &a {dropout: 0.1, dropout: 0.2}\n  gru4rec: {<<: *a}\n"
+    )
+    (line,) = mistakes_of_text(tmp_path, text)
+    assert line.startswith("dropout: ")
+
+
 def test_a_merge_is_laid_under_its_entry(tmp_path):
     text = yaml.safe_dump(small()) + (
         "backbones:\n  sasrec: &a {dropout: 0.1, max_length: 20}\n"

@@ -122,6 +122,10 @@ def test_shares_of_a_global_split_are_a_tenth_each_by_default():
             ["valid_share and test_share", "below 1", "got 1"],
         ),
         ({**FILES, "time_start": "2019-13-01"}, ["time_start", '"2019-01-31"', "2019-13-01"]),
+        (
+            {**FILES, "time_start": "2023-11-20", "time_end": "2023-11-20"},
+            ["time_end", "after time_start 2023-11-20", "got 2023-11-20"],
+        ),
         ({**FILES, "text_columns": ["a", "a"]}, ["text_columns", "once", "'a'"]),
     ],
 )

@@ -59,6 +59,16 @@ def test_the_reference_can_be_made_of_it(extended):
         assert word in page
 
 
+def test_the_code_of_the_page_passes_the_linter(extended):
+    options = ["--no-cache", "--config", str(ROOT / "pyproject.toml")]
+    for command in ("check", "format"):
+        call = ["ruff", command, *options, *(["--check"] if command == "format" else [])]
+        done = subprocess.run(
+            [*call, "ace_steps"], cwd=extended.folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout
+
+
 def test_all_four_run_to_ranks(extended):
     config = yaml.safe_load(next(code for _, code in blocks("yaml") if "clipped" in code))
     clicks, products = [], []

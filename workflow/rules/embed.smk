@@ -96,7 +96,7 @@ rule request_vectors:
         " > {log:q} 2>&1"
 
 
-# On request: what the texts of a data set would cost, before request_vectors sends them.
+# On request: what the texts of a dataset would cost, before request_vectors sends them.
 rule estimate_requests:
     input:
         item_table="<results>/preprocess/{dataset}/items.parquet",
